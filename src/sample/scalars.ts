@@ -1,0 +1,67 @@
+/**
+ * Every single figure of a machine under one flat name: what history keeps, filters and assertions ask for.
+ *
+ *   pgfault, nr_free_pages          /proc/vmstat, as spelled there
+ *   MemFree, HugePages_Free         /proc/meminfo, as spelled there (kB lines in bytes)
+ *   psi_some_avg10, psi_full_total  /proc/pressure/memory (percent; microseconds)
+ *   khugepaged_pages_collapsed      /sys/kernel/mm/transparent_hugepage/khugepaged
+ *   mthp_64kB_anon_fault_alloc      /sys/kernel/mm/transparent_hugepage/hugepages-64kB/stats
+ *   ksm_pages_shared, zswap_stored_pages
+ *   hugetlb_2048kB_nr_hugepages     /sys/kernel/mm/hugepages
+ *   N0.MemFree, N0.numa_hit, N0.hugetlb_2048kB_free_hugepages      one node's
+ *   N0.DMA32.free, N0.DMA32.nr_mlock, N0.DMA32.order9              one zone's: zoneinfo and buddyinfo
+ */
+import type { Sample } from './sample.ts'
+import { toInteger } from './text.ts'
+
+export type Scalars = ReadonlyMap<string, number>
+
+export function scalarsOf(sample: Sample): Scalars {
+  const all = new Map<string, number>(sample.vmstat())
+  addAll(all, '', sample.meminfo().bytes)
+  addAll(all, '', sample.meminfo().counts)
+  addPressure(all, sample)
+  addThp(all, sample)
+  addAll(all, 'ksm_', sample.ksm())
+  addAll(all, 'zswap_', sample.zswap())
+  for (const pool of sample.pools()) addAll(all, `${pool.node === undefined ? '' : `N${pool.node}.`}hugetlb_${pool.sizeKb}kB_`, pool.pages)
+  for (const node of sample.nodes()) {
+    const prefix = `N${node.node}.`
+    for (const part of [node.meminfo.bytes, node.meminfo.counts, node.vmstat, node.numastat]) addAll(all, prefix, part)
+  }
+  for (const zone of sample.zones()) {
+    const prefix = `N${zone.node}.${zone.zone}.`
+    addAll(all, prefix, zone.pages)
+    addAll(all, prefix, zone.stats)
+  }
+  for (const row of sample.buddy())
+    for (const [order, blocks] of row.blocks.entries()) all.set(`N${row.node}.${row.zone}.order${order}`, blocks)
+  return all
+}
+
+function addAll(all: Map<string, number>, prefix: string, part: ReadonlyMap<string, number>): void {
+  for (const [key, value] of part) all.set(prefix + key, value)
+}
+
+function addPressure(all: Map<string, number>, sample: Sample): void {
+  const pressure = sample.pressure()
+  for (const which of ['some', 'full'] as const) {
+    const stalled = pressure[which]
+    if (stalled === undefined) continue
+    all.set(`psi_${which}_avg10`, stalled.avg10)
+    all.set(`psi_${which}_avg60`, stalled.avg60)
+    all.set(`psi_${which}_avg300`, stalled.avg300)
+    all.set(`psi_${which}_total`, stalled.totalUs)
+  }
+}
+
+/** khugepaged's two totals and, on kernels that have them, the counters of each huge page size. */
+function addThp(all: Map<string, number>, sample: Sample): void {
+  for (const [name, text] of sample.thp()) {
+    const value = toInteger(text)
+    if (value === undefined) continue
+    const size = /^hugepages-(\d+kB)\/stats\/(\w+)$/.exec(name)
+    if (size !== null) all.set(`mthp_${size[1]}_${size[2]}`, value)
+    else if (name === 'khugepaged/full_scans' || name === 'khugepaged/pages_collapsed') all.set(name.replace('/', '_'), value)
+  }
+}
