@@ -1,0 +1,135 @@
+/**
+ * The page allocator's policy, on one page: whom to ask, and what to do when nobody has any.
+ *
+ *     fast path (low mark) ── page
+ *        │ none
+ *     wake kswapd, try the min mark and the reserves the request may use ── page
+ *        │ none, and the request may not wait ─> fail
+ *     compact (order > 0), reclaim, try again, until no progress ── page
+ *        │
+ *     OOM killer, or fail
+ *
+ * The rooms below take a page from the lists or not; only this one decides to make room.
+ *
+ * Source: mm/page_alloc.c (__alloc_pages, __alloc_pages_slowpath, gfp_to_alloc_flags), mm/mempolicy.c (vma_alloc_folio,
+ * alloc_pages, alloc_page_interleave, alloc_pages_preferred_many).
+ */
+import { NUMA } from '../base/counters.ts'
+import {
+  __GFP_ATOMIC,
+  __GFP_DIRECT_RECLAIM,
+  __GFP_HIGH,
+  __GFP_KSWAPD_RECLAIM,
+  __GFP_NORETRY,
+  __GFP_THISNODE,
+  ALLOC_CPUSET,
+  ALLOC_HIGHATOMIC,
+  ALLOC_KSWAPD,
+  ALLOC_MIN_RESERVE,
+  ALLOC_NON_BLOCK,
+  ALLOC_WMARK_LOW,
+  ALLOC_WMARK_MIN,
+  MPOL_PREFERRED,
+  MPOL_PREFERRED_MANY,
+} from '../base/flags.ts'
+import type { Kernel, Zone } from '../base/state.ts'
+import type { Vma } from '../base/state_mm.ts'
+import type { Mempolicy } from '../base/state_shared.ts'
+import { HPAGE_PMD_ORDER, NO_PAGE, type NodeId, type Pfn } from '../base/units.ts'
+import { firstNode, interleaveNext, interleaveNode, interleavePosition, isInterleave, localNode, policyNode, policyNodemask, taskPolicy, vmaPolicy } from '../frames/mempolicy.ts'
+import { pageNode, pageZone } from '../frames/page.ts'
+import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpZone, preferredZone } from '../frames/rmqueue.ts'
+import { wakeupKswapd } from '../frames/watermark.ts'
+
+/** 2^order pages, from the node the task's policy says; NO_PAGE when there are none to be had. */
+export function allocPages(k: Kernel, gfp: number, order: number): Pfn {
+  return allocPagesPolicy(k, gfp, order, (gfp & __GFP_THISNODE) !== 0 ? k.policies.default : taskPolicy(k), -1)
+}
+
+/** 2^order pages for the page `offset` pages into an area, as the area's policy says (vma_alloc_folio). */
+export function allocPagesVma(k: Kernel, gfp: number, order: number, vma: Vma, offset: number): Pfn {
+  const policy = vmaPolicy(k, vma, offset)
+  return allocPagesPolicy(k, gfp, order, policy, isInterleave(policy) ? interleavePosition(vma, offset, order) : -1)
+}
+
+/**
+ * @param position interleave position of the page, or -1 to use the task's counter.
+ */
+function allocPagesPolicy(k: Kernel, gfp: number, order: number, policy: Mempolicy, position: number): Pfn {
+  const local = localNode(k)
+  if (isInterleave(policy)) {
+    const node = position < 0 ? interleaveNext(k, policy) : interleaveNode(policy, position, local)
+    return allocPageInterleave(k, gfp, order, node)
+  }
+  if (policy.mode === MPOL_PREFERRED_MANY) return allocPreferredMany(k, gfp, order, policyNode(policy, local), policy)
+  if (order === HPAGE_PMD_ORDER) return allocHugeNode(k, gfp, order, policy, local)
+  return allocPagesNode(k, gfp, order, policyNode(policy, local), policyNodemask(policy))
+}
+
+/** One node's turn; it is a hit only when that very node had the page. */
+function allocPageInterleave(k: Kernel, gfp: number, order: number, node: NodeId): Pfn {
+  const pfn = allocPagesNode(k, gfp, order, node, ALL_NODES)
+  if (pfn !== NO_PAGE && pageNode(k, pfn) === node && k.sysctl.numa_stat !== 0) pageZone(k, pfn).numa[NUMA.numa_interleave]++
+  return pfn
+}
+
+function allocPreferredMany(k: Kernel, gfp: number, order: number, node: NodeId, policy: Mempolicy): Pfn {
+  const quick = allocPagesNode(k, gfp & ~__GFP_DIRECT_RECLAIM, order, node, policy.nodes)
+  return quick !== NO_PAGE ? quick : allocPagesNode(k, gfp, order, node, ALL_NODES)
+}
+
+/** A huge page is worth having only near: try the node itself without effort, then with the effort the request allows. */
+function allocHugeNode(k: Kernel, gfp: number, order: number, policy: Mempolicy, local: NodeId): Pfn {
+  const node = policy.mode === MPOL_PREFERRED && policy.nodes !== 0 ? firstNode(policy.nodes) : local
+  const mask = policyNodemask(policy)
+  if (((mask >> node) & 1) === 0) return allocPagesNode(k, gfp, order, policyNode(policy, local), mask)
+  const near = allocPagesNode(k, gfp | __GFP_THISNODE | __GFP_NORETRY, order, node, mask)
+  if (near !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return near
+  return allocPagesNode(k, gfp, order, node, mask)
+}
+
+/**
+ * 2^order pages beginning at a node (__alloc_pages).
+ * @param nodemask bit per node that may help out; ALL_NODES for any the task may use.
+ */
+export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeId, nodemask: number): Pfn {
+  const node = k.nodes[nid]
+  const allowed = nodemask === ALL_NODES ? (k.current?.memsAllowed ?? ALL_NODES) : nodemask
+  const mask = (gfp & __GFP_THISNODE) !== 0 ? 1 << nid : allowed
+  const preferred = preferredZone(k, node, gfpZone(gfp), mask)
+  if (preferred === undefined) return NO_PAGE
+  const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
+  const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
+  const pfn = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, mask)
+  return pfn !== NO_PAGE ? pfn : slowpath(k, gfp, order, preferred, zonelist, mask)
+}
+
+/** The marks and reserves the request may go down to (gfp_to_alloc_flags). */
+function gfpToAllocFlags(gfp: number, order: number): number {
+  let flags = ALLOC_WMARK_MIN | ALLOC_CPUSET
+  if ((gfp & __GFP_HIGH) !== 0) flags |= ALLOC_MIN_RESERVE
+  if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) flags |= ALLOC_KSWAPD
+  if ((gfp & __GFP_ATOMIC) !== 0) {
+    flags |= ALLOC_NON_BLOCK
+    if (order > 0) flags |= ALLOC_HIGHATOMIC
+    flags &= ~ALLOC_CPUSET
+  }
+  return flags
+}
+
+function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
+  const flags = gfpToAllocFlags(gfp, order)
+  if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, zonelist, nodemask)
+  return getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, nodemask)
+}
+
+function wakeAllKswapds(k: Kernel, gfp: number, order: number, zonelist: readonly number[], nodemask: number): void {
+  const highest = gfpZone(gfp)
+  let last = -1
+  for (const index of zonelist) {
+    const zone = k.zones[index]
+    if (zone.type > highest || ((nodemask >> zone.node) & 1) === 0 || zone.managedPages === 0 || zone.node === last) continue
+    last = zone.node
+    wakeupKswapd(k, zone, gfp, order, highest)
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * The shapes of the machine's state: everything the simulated kernel knows is a plain object or typed array
+ * reachable from one Kernel value, so it can be recounted, compared, saved and copied. Shapes only, no functions.
+ *
+ *     Kernel ── page[]                    one record of eight words per page frame (frames/page.ts draws it)
+ *        ├── nodes[n] ── zones[n*5 .. n*5+4] ── free lists by order and migrate type
+ *        │                    └── pcps[cpu]   per-CPU lists
+ *        ├── cpus[c]                          clock position, folio batches
+ *        ├── tasks ── mm ── vmas, page tables (state_mm.ts)
+ *        └── inodes ── mapping ── pages       (state_fs.ts)
+ */
+import type { ListHeads } from './list.ts'
+import type { Rng } from './rng.ts'
+import type { FileSystems } from './state_fs.ts'
+import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
+import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
+import type { Daemon, Mempolicy } from './state_shared.ts'
+import type { Sysctl } from './state_sysctl.ts'
+import type { NodeId, Pfn } from './units.ts'
+
+/** What the machine is made of, as a workload's header says it; checked before it gets here. */
+export interface Machine {
+  readonly nodes: readonly { readonly memBytes: number; readonly cpus: number }[]
+  /** SLIT distances, row by node. */
+  readonly distance: readonly (readonly number[])[]
+  /** RAM below 4 GiB; undefined: all of it while it fits. */
+  readonly lowmemBytes: number | undefined
+  readonly swapBytes: number
+  readonly swapon: boolean
+  readonly diskBytes: number
+  readonly modules: readonly string[]
+  /** Files of the disk's image: path and size, not in the page cache. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Kernel parameters in order. */
+  readonly cmdline: readonly (readonly [key: string, value: string | undefined])[]
+  /** The kernel's command line as /proc/cmdline shows it. */
+  readonly cmdlineText: string
+  readonly seed: number
+}
+
+/** Pages of one zone that wait on one CPU (struct per_cpu_pages). */
+export interface Pcp {
+  count: number
+  high: number
+  batch: number
+  /** Frees double their batch while they go on, up to batch << 5. */
+  freeFactor: number
+  /** Seconds until a remote zone's pages are given back. */
+  expire: number
+  /** NR_PCP_LISTS lists. */
+  readonly lists: readonly PcpList[]
+  /** Room for one refill. */
+  readonly refill: Int32Array
+}
+
+/** A ring of page numbers; negated for pages that came from a block reserved for atomic requests. */
+export interface PcpList {
+  ring: Int32Array
+  /** Position of the page to be given out next, and how many there are. */
+  head: number
+  n: number
+}
+
+/** A run of top-order blocks that have been free since boot and are not linked yet. */
+export interface Virgin {
+  next: number
+  readonly end: number
+}
+
+export interface Zone {
+  readonly index: number
+  readonly node: NodeId
+  /** ZONE_DMA .. ZONE_DEVICE */
+  readonly type: number
+  startPfn: number
+  spannedPages: number
+  presentPages: number
+  managedPages: number
+  wmarkMin: number
+  wmarkLow: number
+  wmarkHigh: number
+  wmarkPromo: number
+  watermarkBoost: number
+  /** Pages kept from requests that could have used zone type j. */
+  readonly lowmemReserve: number[]
+  readonly stat: Float64Array
+  readonly numa: Float64Array
+  /** First of MAX_ORDER * MIGRATE_TYPES lists. */
+  readonly freeLists: number
+  /** Free blocks by order, virgin ones included. */
+  readonly nrFree: Int32Array
+  /** Stand behind the linked blocks of the movable list of the top order, lowest first. */
+  virgin: Virgin[]
+  readonly pcps: Pcp[]
+  pcpHigh: number
+  pcpBatch: number
+  nrReservedHighatomic: number
+  /** Some fallback raised the boost and kswapd has not been told. */
+  boostedWatermark: boolean
+  reclaimActive: boolean
+  readonly compact: CompactState
+}
+
+/** What compaction remembers of a zone between runs. */
+export interface CompactState {
+  cachedFreePfn: number
+  /** Where the migrate scanner goes on: for asynchronous and for synchronous runs. */
+  cachedMigrateAsyncPfn: number
+  cachedMigrateSyncPfn: number
+  initMigratePfn: number
+  initFreePfn: number
+  considered: number
+  deferShift: number
+  orderFailed: number
+  blockskipFlush: boolean
+}
+
+/** The LRU lists of a node: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
+export interface Lruvec {
+  readonly lists: number
+  readonly size: Float64Array
+  anonCost: number
+  fileCost: number
+  nonresidentAge: number
+  readonly refaults: Float64Array
+}
+
+export interface Node {
+  readonly id: NodeId
+  readonly cpus: readonly number[]
+  readonly startPfn: number
+  spannedPages: number
+  readonly stat: Float64Array
+  /** Zone indices in the order they are tried: by distance, and in each node from the highest zone down. */
+  readonly zonelist: number[]
+  /** The same for __GFP_THISNODE. */
+  readonly ownZonelist: number[]
+  /** Lruvecs of this node by memory cgroup id; 0 is the root. */
+  readonly lruvecs: Lruvec[]
+  readonly kswapd: Daemon & { order: number; highestZoneidx: number; failures: number }
+  readonly kcompactd: Daemon & { order: number; highestZoneidx: number; proactiveDeferShift: number }
+  /** List of huge pages that are partly unmapped (threaded through their second tails), and its length. */
+  readonly deferredSplit: number
+  proactiveCompactTrigger: boolean
+  totalreserve: number
+}
+
+/** Pages on their way to an LRU list: taken with a reference, put on the list 15 at a time (struct folio_batch). */
+export interface FolioBatch {
+  readonly pages: Int32Array
+  n: number
+}
+
+export interface Cpu {
+  readonly id: number
+  readonly node: NodeId
+  online: boolean
+  /** How far this CPU's work has come, in nanoseconds. */
+  nowNs: number
+  readonly lruAdd: FolioBatch
+  readonly lruRotate: FolioBatch
+  readonly lruDeactivateFile: FolioBatch
+  readonly lruDeactivate: FolioBatch
+  readonly lruLazyfree: FolioBatch
+  readonly activate: FolioBatch
+  readonly mlock: FolioBatch
+  /** Kernel stacks of ended tasks, as their pages, kept for the next ones. */
+  readonly cachedStacks: (readonly number[])[]
+}
+
+/** A kind of kernel object and the pages it lives in (struct kmem_cache). */
+export interface KmemCache {
+  readonly name: string
+  readonly objectBytes: number
+  readonly order: number
+  readonly objectsPerSlab: number
+  readonly reclaimable: boolean
+  active: number
+  total: number
+  /** Heads of this cache's slabs by node, threaded through the pages. */
+  readonly slabs: number
+  nrSlabs: number
+}
+
+/** A kind of page contents: everything but which page of it. Index 0 is all zeros. */
+export interface ContentClass {
+  readonly kind: 'zero' | 'const' | 'page' | 'unique' | 'perproc' | 'comp' | 'file' | 'patched'
+  /** What tells two classes of one kind apart. */
+  readonly key: string
+  /** Percent of the page that does not compress; 100 for random bytes, 0 when one word repeats. */
+  readonly incompressible: number
+  /** Bytes of one 64-bit word repeated: what zswap and zram call same-filled. */
+  readonly sameFilled: boolean
+}
+
+export interface ContentTable {
+  readonly classes: ContentClass[]
+  readonly byKey: Map<string, number>
+  /** The last write of single bytes: class before, offset in the page -> class after. */
+  readonly patches: Map<number, number>
+}
+
+/** Something worth a line on the screen: "NS KIND TEXT" in /mmtop/events. */
+export interface KernelEvent {
+  readonly ns: number
+  readonly kind: string
+  readonly text: string
+}
+
+/** Pages that were unmapped and are let go together (struct mmu_gather). */
+export interface Gather {
+  readonly pages: Int32Array
+  n: number
+}
+
+export interface Kernel {
+  readonly machine: Machine
+  readonly rng: Rng
+  /** Nanoseconds since boot at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed. */
+  readonly clock: Float64Array
+  /** The CPU that runs now, and for whom: undefined is a kernel thread. */
+  cpu: number
+  current: Task | undefined
+  /** Page records, PAGE_WORDS each, by pfn. */
+  readonly page: Int32Array
+  readonly maxPfn: number
+  /** Migrate type and zone index of each page block; 255 where there is no memory. */
+  readonly blockType: Uint8Array
+  readonly blockZone: Uint8Array
+  /** Blocks that compaction need not look at again: 1 nothing to isolate, 2 hugetlb or unmovable. */
+  readonly blockSkip: Uint8Array
+  readonly heads: ListHeads
+  readonly nodes: Node[]
+  readonly zones: Zone[]
+  readonly cpus: Cpu[]
+  readonly event: Float64Array
+  /** Where virtual time went, by kind (base/cost.ts). */
+  readonly costNs: Float64Array
+  readonly sysctl: Sysctl
+  readonly contents: ContentTable
+  readonly spaces: AddressSpaces
+  readonly vmf: Vmf
+  readonly gather: Gather
+  readonly fs: FileSystems
+  readonly caches: Map<string, KmemCache>
+  readonly hugetlb: HugetlbState
+  readonly thp: ThpState
+  readonly khugepaged: KhugepagedState
+  readonly tasks: Map<number, Task>
+  nextPid: number
+  /** Pages that init and user space may have at most: kept for CommitLimit and the like. */
+  totalramPages: number
+  totalreservePages: number
+  /** Pages of all swap areas in use (total_swap_pages). */
+  swapPages: number
+  /** Pages promised to accountable mappings (vm_committed_as). */
+  committedAs: number
+  /** min_free_kbytes as the user wrote it, -1 while nobody has. */
+  userMinFreeKbytes: number
+  /** The shared page of zeros that reads of untouched memory map. */
+  zeroPage: Pfn
+  readonly policies: { readonly default: Mempolicy; interleavePrev: number }
+  readonly boot: BootFigures
+  readonly events: KernelEvent[]
+  /** Freed pages get their records filled with junk, to make stale use show (tests). */
+  readonly junkOnFree: boolean
+}
+
+/** Figures that boot settles and nothing changes later, or that only few paths change. */
+export interface BootFigures {
+  percpuPages: number
+  vmallocUsedPages: number
+  directMap4kKb: number
+  directMap2mKb: number
+  directMap1gKb: number
+  kernelStackKb: number
+  maxThreads: number
+  /** Pages of unevictable ramfs files that hold the base process. */
+  ramfsPages: number
+}

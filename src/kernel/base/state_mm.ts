@@ -1,0 +1,158 @@
+/** Shapes of processes and their address spaces. Shapes only; spaces/ and calls/ hold the functions. */
+import type { Mapping, OpenFile } from './state_fs.ts'
+import type { Mempolicy, RmapEntry } from './state_shared.ts'
+import type { Pid } from './units.ts'
+
+/** Where anonymous pages' mappings are found (struct anon_vma). */
+export interface AnonVma {
+  readonly id: number
+  readonly root: number
+  readonly rmap: RmapEntry[]
+  /** VMAs whose chain holds this, and forks made from it: nothing left means free. */
+  refs: number
+}
+
+export interface Vma {
+  readonly mm: Mm
+  /** Virtual pages [start, end). */
+  start: number
+  end: number
+  flags: number
+  /** Page offset: into the file, or for anonymous memory the virtual page it was first mapped at. */
+  pgoff: number
+  /** What is mapped; undefined for private anonymous memory. */
+  mapping: Mapping | undefined
+  /** Set for anonymous shared memory and files: the open file that keeps it. */
+  file: OpenFile | undefined
+  /** anon_vma of new pages, 0 before the first; and all those its pages may belong to. */
+  anonVma: number
+  chain: readonly number[]
+  policy: Mempolicy | undefined
+  uffd: number
+  /** What /proc/PID/maps prints at the end of the line for memory of no file: "[stack]" and the like. */
+  readonly name: string
+  /** Reservation map of a private hugetlb mapping: owner's, or undefined when a child inherited none. */
+  resv: HugetlbResv | undefined
+}
+
+/** Huge pages a private mapping has been promised: page offsets that already used their promise. */
+export interface HugetlbResv {
+  readonly consumed: Set<number>
+  reserved: number
+  refs: number
+}
+
+/** VMAs in address order, in leaves of bounded length: find and insert touch one leaf. */
+export interface VmaTree {
+  readonly leaves: Vma[][]
+  count: number
+}
+
+export interface Mm {
+  readonly id: number
+  readonly vmas: VmaTree
+  /** Top page table. */
+  readonly pgd: number
+  /** Tasks that use it. */
+  users: number
+  totalVm: number
+  lockedVm: number
+  dataVm: number
+  execVm: number
+  stackVm: number
+  rssFile: number
+  rssAnon: number
+  rssShmem: number
+  swapEnts: number
+  hugetlbPages: number
+  hiwaterRss: number
+  hiwaterVm: number
+  /** Bytes of page tables (mm->pgtables_bytes). */
+  pgtablesBytes: number
+  /** Flags given to every new mapping (mlockall MCL_FUTURE). */
+  defFlags: number
+  /** prctl(PR_SET_THP_DISABLE) */
+  thpDisable: boolean
+  /** khugepaged looks at it. */
+  khugepaged: boolean
+  mergeable: boolean
+  /** Where mmap without an address looks downwards from. */
+  readonly mmapBase: number
+  startBrk: number
+  brk: number
+  /** Virtual page >> 9 and table of the last walk, so that a run of faults walks once. */
+  walkKey: number
+  walkTable: number
+  /** The area found last. */
+  lastVma: Vma | undefined
+}
+
+/** The numbers of the fault being handled (struct vm_fault): one, reused, so that wide ones need no boxes on the way down. */
+export interface Vmf {
+  /** The virtual page, in element 0; and how many pages it is from the area's start. */
+  readonly vpn: Float64Array
+  offset: number
+  write: boolean
+  /** Table and index of the entry. */
+  table: number
+  i: number
+}
+
+export interface Rlimits {
+  memlock: number
+  as: number
+  data: number
+}
+
+export interface Task {
+  readonly pid: Pid
+  readonly parent: number
+  comm: string
+  mm: Mm | undefined
+  /** CPUs it may run on, in order; and the one it is on. */
+  cpusAllowed: readonly number[]
+  cpu: number
+  policy: Mempolicy | undefined
+  /** Node that interleaving without an address used last. */
+  ilPrev: number
+  /** Bit per node its cpuset allows. */
+  memsAllowed: number
+  memcg: number
+  uid: number
+  readonly rlimits: Rlimits
+  oomScoreAdj: number
+  oomVictim: boolean
+  minflt: number
+  majflt: number
+  startNs: number
+  /** Nanoseconds of CPU it used. */
+  ranNs: number
+  /** The pages of its kernel stack. */
+  readonly stack: readonly number[]
+  /** Signal that killed it, or 0. */
+  killed: number
+  files: Set<OpenFile>
+}
+
+export interface AddressSpaces {
+  readonly mms: Map<number, Mm>
+  readonly anonVmas: Map<number, AnonVma>
+  nextMm: number
+  nextAnonVma: number
+  readonly tables: PageTables
+  /** Spare tables of huge entries by the pmd table they stand in. */
+  readonly deposits: Map<number, number[]>
+}
+
+/**
+ * All page tables, of every level: table t is 512 entries of two words in chunk t >> TABLES_SHIFT. The first word
+ * of an entry holds a pfn, a lower table's number or a swap offset, the second its PTE_* flags.
+ */
+export interface PageTables {
+  readonly chunks: Int32Array[]
+  /** The page each table occupies, and how many of its entries are not empty. */
+  pfn: Int32Array
+  used: Int32Array
+  free: number[]
+  count: number
+}

@@ -1,0 +1,275 @@
+/**
+ * The empty machine: every piece of state in its first shape, before any page is free and any process lives.
+ */
+import { contentTable } from '../base/content.ts'
+import { COST_NAMES } from '../base/cost.ts'
+import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
+import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
+import type { Cpu, FolioBatch, Kernel, Lruvec, Machine, Node, Zone } from '../base/state.ts'
+import type { Daemon } from '../base/state_shared.ts'
+import type { Sysctl } from '../base/state_sysctl.ts'
+import {
+  asNode,
+  HPAGE_PMD_ORDER,
+  HPAGE_PUD_ORDER,
+  MAX_NR_ZONES,
+  MAX_ORDER,
+  MIGRATE_MOVABLE,
+  MIGRATE_TYPES,
+  NO_NODE,
+  NO_PAGE,
+  PAGEBLOCK_ORDER,
+} from '../base/units.ts'
+import { BATCH_PAGES, NR_LRU_LISTS } from '../caches/lru.ts'
+import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
+import { emptyPcp } from '../frames/pcp.ts'
+import { emptyGather } from '../reclaim/zap.ts'
+import { pageTables } from '../spaces/pagetable.ts'
+
+/** No memory at this block. */
+const NO_ZONE = 255
+export const NEVER = Number.POSITIVE_INFINITY
+
+export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boolean): Kernel {
+  const blocks = (maxPfn >>> PAGEBLOCK_ORDER) + 1
+  const k: Kernel = {
+    machine,
+    rng: { state: machine.seed | 0 },
+    clock: new Float64Array(1),
+    cpu: 0,
+    current: undefined,
+    page: new Int32Array((maxPfn + 1) * PAGE_WORDS),
+    maxPfn,
+    blockType: new Uint8Array(blocks).fill(MIGRATE_MOVABLE),
+    blockZone: new Uint8Array(blocks).fill(NO_ZONE),
+    blockSkip: new Uint8Array(blocks),
+    heads: listHeads(),
+    nodes: [],
+    zones: [],
+    cpus: [],
+    event: new Float64Array(VM_EVENTS.length),
+    costNs: new Float64Array(COST_NAMES.length),
+    sysctl: sysctlDefaults(),
+    contents: contentTable(),
+    spaces: { mms: new Map(), anonVmas: new Map(), nextMm: 1, nextAnonVma: 1, tables: pageTables(), deposits: new Map() },
+    vmf: { vpn: new Float64Array(1), offset: 0, write: false, table: 0, i: 0 },
+    gather: emptyGather(),
+    fs: { superBlocks: [], inodes: new Map(), byPath: new Map(), mappings: new Map(), disks: [], nextInode: 1, nextMapping: 1, nextFile: 1, nextSuperBlock: 1 },
+    caches: new Map(),
+    hugetlb: { hstates: [], defaultHstate: 0, shmGroup: 0, subpools: [] },
+    thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
+    khugepaged: {
+      daemon: daemon('khugepaged', NO_NODE),
+      defrag: true,
+      pagesToScan: 4096,
+      scanSleepMillisecs: 10_000,
+      allocSleepMillisecs: 60_000,
+      maxPtesNone: 511,
+      maxPtesSwap: 64,
+      maxPtesShared: 256,
+      pagesCollapsed: 0,
+      fullScans: 0,
+      mms: [],
+      at: 0,
+      address: 0,
+      lastTargetNode: NO_NODE,
+    },
+    tasks: new Map(),
+    nextPid: 1,
+    totalramPages: 0,
+    totalreservePages: 0,
+    swapPages: 0,
+    committedAs: 0,
+    userMinFreeKbytes: -1,
+    zeroPage: NO_PAGE,
+    policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
+    boot: {
+      percpuPages: 0,
+      vmallocUsedPages: 0,
+      directMap4kKb: 0,
+      directMap2mKb: 0,
+      directMap1gKb: 0,
+      kernelStackKb: 0,
+      maxThreads: 0,
+      ramfsPages: 0,
+    },
+    events: [],
+    junkOnFree,
+  }
+  addCpus(k)
+  machine.nodes.forEach((_, i) => {
+    k.nodes.push(emptyNode(k, i))
+    for (let type = 0; type < MAX_NR_ZONES; type++) k.zones.push(emptyZone(k, i, type))
+  })
+  for (const order of [HPAGE_PMD_ORDER, HPAGE_PUD_ORDER]) addHstate(k, order)
+  return k
+}
+
+export const daemon = (name: string, node: number): Daemon => ({ name, node: asNode(node), wakeNs: NEVER, cpu: 0, ranNs: 0 })
+
+const batch = (): FolioBatch => ({ pages: new Int32Array(BATCH_PAGES), n: 0 })
+
+function addCpus(k: Kernel): void {
+  k.machine.nodes.forEach((node, n) => {
+    for (let i = 0; i < node.cpus; i++) k.cpus.push(emptyCpu(k.cpus.length, n))
+  })
+}
+
+const emptyCpu = (id: number, node: number): Cpu => ({
+  id,
+  node: asNode(node),
+  online: true,
+  nowNs: 0,
+  lruAdd: batch(),
+  lruRotate: batch(),
+  lruDeactivateFile: batch(),
+  lruDeactivate: batch(),
+  lruLazyfree: batch(),
+  activate: batch(),
+  mlock: batch(),
+  cachedStacks: [],
+})
+
+export const emptyLruvec = (k: Kernel): Lruvec => ({
+  lists: listAllocate(k.heads, NR_LRU_LISTS),
+  size: new Float64Array(NR_LRU_LISTS),
+  anonCost: 0,
+  fileCost: 0,
+  nonresidentAge: 0,
+  refaults: new Float64Array(2),
+})
+
+function emptyNode(k: Kernel, id: number): Node {
+  return {
+    id: asNode(id),
+    cpus: k.cpus.filter(cpu => cpu.node === id).map(cpu => cpu.id),
+    startPfn: 0,
+    spannedPages: 0,
+    stat: new Float64Array(NODE_STATS.length),
+    zonelist: [],
+    ownZonelist: [],
+    lruvecs: [emptyLruvec(k)],
+    kswapd: { ...daemon(`kswapd${id}`, id), order: 0, highestZoneidx: 0, failures: 0 },
+    kcompactd: { ...daemon(`kcompactd${id}`, id), order: 0, highestZoneidx: 0, proactiveDeferShift: 0 },
+    deferredSplit: listAllocate(k.heads, 1),
+    proactiveCompactTrigger: false,
+    totalreserve: 0,
+  }
+}
+
+function emptyZone(k: Kernel, node: number, type: number): Zone {
+  return {
+    index: node * MAX_NR_ZONES + type,
+    node: asNode(node),
+    type,
+    startPfn: 0,
+    spannedPages: 0,
+    presentPages: 0,
+    managedPages: 0,
+    wmarkMin: 0,
+    wmarkLow: 0,
+    wmarkHigh: 0,
+    wmarkPromo: 0,
+    watermarkBoost: 0,
+    lowmemReserve: [0, 0, 0, 0, 0],
+    stat: new Float64Array(ZONE_STATS.length),
+    numa: new Float64Array(NUMA_STATS.length),
+    freeLists: listAllocate(k.heads, MAX_ORDER * MIGRATE_TYPES),
+    nrFree: new Int32Array(MAX_ORDER),
+    virgin: [],
+    pcps: [],
+    pcpHigh: 0,
+    pcpBatch: 0,
+    nrReservedHighatomic: 0,
+    boostedWatermark: false,
+    reclaimActive: false,
+    compact: {
+      cachedFreePfn: 0,
+      cachedMigrateAsyncPfn: 0,
+      cachedMigrateSyncPfn: 0,
+      initMigratePfn: 0,
+      initFreePfn: 0,
+      considered: 0,
+      deferShift: 0,
+      orderFailed: 0,
+      blockskipFlush: false,
+    },
+  }
+}
+
+/** Gives a populated zone its per-CPU lists. */
+export function addPcps(k: Kernel, zone: Zone): void {
+  for (let i = 0; i < k.cpus.length; i++) zone.pcps.push(emptyPcp())
+}
+
+function addHstate(k: Kernel, order: number): void {
+  const perNode = () => new Int32Array(k.machine.nodes.length)
+  k.hugetlb.hstates.push({
+    order,
+    sizeKb: 4 << order,
+    gigantic: order >= MAX_ORDER,
+    nrHugePages: 0,
+    freeHugePages: 0,
+    resvHugePages: 0,
+    surplusHugePages: 0,
+    nrOvercommitHugePages: 0,
+    maxHugePages: 0,
+    nrByNode: perNode(),
+    freeByNode: perNode(),
+    surplusByNode: perNode(),
+    freeLists: k.nodes.map(() => listAllocate(k.heads, 1)),
+    nextNidToAlloc: 0,
+    nextNidToFree: 0,
+  })
+}
+
+/** The kernel's own defaults; boot adjusts those that depend on the machine. */
+function sysctlDefaults(): Sysctl {
+  return {
+    admin_reserve_kbytes: 8192,
+    compact_unevictable_allowed: 1,
+    compaction_proactiveness: 20,
+    dirty_background_bytes: 0,
+    dirty_background_ratio: 10,
+    dirty_bytes: 0,
+    dirty_expire_centisecs: 3000,
+    dirty_ratio: 20,
+    dirty_writeback_centisecs: 500,
+    dirtytime_expire_seconds: 43200,
+    extfrag_threshold: 500,
+    hugetlb_shm_group: 0,
+    laptop_mode: 0,
+    legacy_va_layout: 0,
+    lowmem_reserve_ratio: [256, 256, 32, 0, 0],
+    max_map_count: 65530,
+    memory_failure_early_kill: 0,
+    memory_failure_recovery: 1,
+    min_free_kbytes: 1024,
+    min_slab_ratio: 5,
+    min_unmapped_ratio: 1,
+    mmap_min_addr: 65536,
+    mmap_rnd_bits: 28,
+    mmap_rnd_compat_bits: 8,
+    numa_stat: 1,
+    oom_dump_tasks: 1,
+    oom_kill_allocating_task: 0,
+    overcommit_kbytes: 0,
+    overcommit_memory: 0,
+    overcommit_ratio: 50,
+    page_cluster: 3,
+    page_lock_unfairness: 5,
+    panic_on_oom: 0,
+    percpu_pagelist_high_fraction: 0,
+    stat_interval: 1,
+    swappiness: 60,
+    unprivileged_userfaultfd: 0,
+    user_reserve_kbytes: 131072,
+    vfs_cache_pressure: 100,
+    watermark_boost_factor: 15000,
+    watermark_scale_factor: 10,
+    zone_reclaim_mode: 0,
+    hugetlb_optimize_vmemmap: 0,
+    numa_balancing: 0,
+    sched_child_runs_first: 0,
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The memory of a machine as the kernel finds it: nodes, zones, which page frames the early kernel keeps for good and which
+ * the buddy allocator starts with. It is worked out as the kernel does, step by step from the firmware's map, so it holds for any
+ * machine a header can describe:
+ *
+ *     machine line ─ firmware (memory_machine) ─ zones (memory_zones) ─ early allocations (memory_early, memory_memblock)
+ *                                                    │                        │
+ *                                                    └── spans, present ──────┴── managed, free runs, block types
+ *
+ * Against 100 boots of the recorded kernel, 128 MiB to 128 GiB, 1 to 8 nodes, 1 to 16 CPUs: spanned and present pages are exact;
+ * managed pages are exact but for a page here and there.
+ *
+ * Source: mm/page_alloc.c (free_area_init), mm/memblock.c (memblock_free_all), init/main.c; fixtures in test/fixtures/boot.json.
+ */
+import { MIB, type BootMachine, firmware, linuxNodeOrder, type RamRange, type Run, totalCpus } from './memory_machine.ts'
+import { type BootHugePage, earlyMemory, KERNEL_PARTS_FREED, presentSections } from './memory_early.ts'
+import { type HashTable, hashTables } from './memory_hash.ts'
+import { freePages, pagesOf } from './memory_memblock.ts'
+import { giganticWanted } from './memory_hugetlb.ts'
+import { PAGE_SIZE } from '../base/units.ts'
+import { clipAll, firstDeferredPfn, kernelPages, unmovableBlocks, zoneRun, type ZoneSpan, zoneSpans } from './memory_zones.ts'
+
+/** A populated zone as boot leaves it to the buddy allocator. */
+export interface ZoneMap extends ZoneSpan {
+  readonly managedPages: number
+  /** Page blocks that start UNMOVABLE; the others are MOVABLE. */
+  readonly unmovable: readonly Run[]
+  /** What the buddy allocator is given before anything is allocated, ascending. */
+  readonly free: readonly Run[]
+  /** Given to it late in boot: the initial RAM disk, and parts of the kernel's image. */
+  readonly freedLate: readonly Run[]
+  /** Memory of the zone that is there from the start of boot on; the rest follows once all CPUs are up. */
+  readonly deferredFrom: number
+}
+
+export interface NodeMap {
+  readonly id: number
+  /** Which of the machine's nodes this is. */
+  readonly machineNode: number
+  /** CPU numbers. */
+  readonly cpus: readonly number[]
+  readonly startPfn: number
+  readonly spannedPages: number
+  readonly presentPages: number
+  readonly zones: readonly ZoneMap[]
+}
+
+export interface MemoryMap {
+  readonly nodes: readonly NodeMap[]
+  /** Usable RAM, ascending. */
+  readonly ram: readonly RamRange[]
+  /** One more than the highest page frame of RAM. */
+  readonly maxPfn: number
+  /** MemTotal in pages: managed pages of all zones. */
+  readonly totalPages: number
+  /** SLIT distances between Linux' nodes. */
+  readonly distance: readonly (readonly number[])[]
+  /** Gigantic pages of the command line: managed, never in the buddy allocator. */
+  readonly gigantic: readonly BootHugePage[]
+  readonly hashTables: readonly HashTable[]
+  readonly swiotlbBytes: number
+  /** Sections of 128 MiB that hold RAM. */
+  readonly sections: number
+}
+
+export function memoryMap(machine: BootMachine): MemoryMap {
+  const fw = firmware(machine)
+  const spans = zoneSpans(machine, fw.ram)
+  const tables = hashTables(kernelPages(spans, pagesOf(clipAll(fw.ram, { start: 0, end: MIB / PAGE_SIZE }))), totalCpus(machine))
+  const early = earlyMemory(machine, fw, tables, giganticWanted(machine))
+  const free = freePages(early.memblock)
+  const late = [...KERNEL_PARTS_FREED, fw.initrd]
+  const zones = spans.map(span => zoneMap(span, spans, fw.ram, free, late, early.gigantic))
+  const order = linuxNodeOrder(machine)
+  return {
+    nodes: order.map((machineNode, id) => nodeMap(id, machineNode, fw.cpusOfNode[id], fw.ram, zones)),
+    ram: fw.ram,
+    maxPfn: Math.max(...fw.ram.map(run => run.end)),
+    totalPages: zones.reduce((sum, zone) => sum + zone.managedPages, 0),
+    distance: order.map(from => order.map(to => machine.distance[from][to])),
+    gigantic: early.gigantic,
+    hashTables: tables,
+    swiotlbBytes: early.swiotlbBytes,
+    sections: presentSections(fw).length,
+  }
+}
+
+function zoneMap(
+  span: ZoneSpan,
+  spans: readonly ZoneSpan[],
+  ram: readonly RamRange[],
+  free: readonly RamRange[],
+  late: readonly Run[],
+  gigantic: readonly BootHugePage[],
+): ZoneMap {
+  const within = zoneRun(span)
+  const ofNode = (runs: readonly RamRange[]): Run[] => clipAll(runs.filter(run => run.node === span.node), within)
+  const own = ofNode(ram)
+  const inOwn = (runs: readonly Run[]) => own.flatMap(run => clipAll(runs, run))
+  const mine = ofNode(free)
+  const freedLate = inOwn(late)
+  const deferredFrom = firstDeferredPfn(spans, ram, span.node)
+  const ramHere = ram.filter(run => run.node === span.node)
+  return {
+    ...span,
+    managedPages: pagesOf(mine) + pagesOf(freedLate) + pagesOf(inOwn(gigantic)),
+    unmovable: unmovableBlocks(span, ramHere, mine, deferredFrom),
+    free: mine,
+    freedLate,
+    deferredFrom,
+  }
+}
+
+function nodeMap(id: number, machineNode: number, cpus: readonly number[], ram: readonly RamRange[], zones: readonly ZoneMap[]): NodeMap {
+  const own = ram.filter(run => run.node === id)
+  const startPfn = Math.min(...own.map(run => run.start))
+  const end = Math.max(...own.map(run => run.end))
+  return { id, machineNode, cpus, startPfn, spannedPages: end - startPfn, presentPages: pagesOf(own), zones: zones.filter(zone => zone.node === id) }
+}

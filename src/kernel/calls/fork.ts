@@ -1,0 +1,150 @@
+/**
+ * fork: a copy of an address space that costs page tables, not pages.
+ *
+ * Every area is copied but those marked DONTFORK; those marked WIPEONFORK come out empty. Private pages become shared: their
+ * entries lose the right to write on both sides, so that whoever writes first gets a copy. Pages of shared mappings,
+ * and of private file mappings nobody wrote to, are not copied at all: the child faults them in again.
+ * Locks are not inherited.
+ *
+ * Source: kernel/fork.c dup_mmap, mm/memory.c (copy_page_range, copy_present_pte), mm/huge_memory.c copy_huge_pmd.
+ */
+import { COST, spend } from '../base/cost.ts'
+import { ENOMEM } from '../base/errno.ts'
+import {
+  __GFP_ZERO,
+  GFP_KERNEL_ACCOUNT,
+  PG_anon,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_RW,
+  PTE_SPECIAL,
+  PTE_TABLE,
+  PTE_UFFD_WP,
+  VM_DONTCOPY,
+  VM_LOCKED_MASK,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_UFFD_FLAGS,
+  VM_WIPEONFORK,
+} from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
+import { allocPages } from '../alloc/page_alloc.ts'
+import { fget } from '../caches/files.ts'
+import { makeTables } from '../fault/fault.ts'
+import { compoundHead } from '../frames/page.ts'
+import { countRss, depositFresh, isHuge } from '../spaces/huge_pmd.ts'
+import {
+  chunkOf,
+  entryAt,
+  entryFlags,
+  entryValue,
+  LEVEL_PMD,
+  LEVEL_PTE,
+  levelIndex,
+  pteIndex,
+  setEntry,
+  tableAllocate,
+  walkTo,
+} from '../spaces/pagetable.ts'
+import { pageDupAnonRmap, pageDupFileRmap } from '../spaces/rmap.ts'
+import { anonVmaFork } from '../spaces/rmap_link.ts'
+import { eachVma, insertVma, vmaPages } from '../spaces/vma.ts'
+import { isAccounted, vmEnoughMemory, vmStatAccount } from './account.ts'
+
+/** Copies all of `from` into the fresh address space `to`. @returns 0 or -ENOMEM; the caller then tears `to` down. */
+export function dupMmap(k: Kernel, task: Task, from: Mm, to: Mm): number {
+  for (const vma of [...eachVma(from)]) {
+    if ((vma.flags & VM_DONTCOPY) !== 0) continue
+    const pages = vmaPages(vma)
+    if (isAccounted(vma.flags) && vmEnoughMemory(k, task, from, pages) < 0) return -ENOMEM
+    const copy = dupVma(k, vma, to)
+    vmStatAccount(to, copy.flags, pages)
+    if ((vma.flags & VM_WIPEONFORK) === 0 && copyPageRange(k, vma, copy) < 0) return -ENOMEM
+  }
+  spend(k, COST.tlb_flush, 1)
+  return 0
+}
+
+function dupVma(k: Kernel, vma: Vma, mm: Mm): Vma {
+  const copy: Vma = { ...vma, mm, flags: vma.flags & ~(VM_LOCKED_MASK | VM_UFFD_FLAGS), anonVma: 0, chain: [], uffd: 0, resv: undefined }
+  if (copy.file !== undefined) fget(copy.file)
+  insertVma(k, copy)
+  if ((vma.flags & VM_WIPEONFORK) === 0) anonVmaFork(k, copy, vma)
+  return copy
+}
+
+/** Pages that can be found again need no copying (vma_needs_copy). */
+const needsCopy = (vma: Vma) => vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0
+
+function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
+  if (!needsCopy(from)) return 0
+  for (let at = from.start; at < from.end; ) {
+    const next = Math.min(from.end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
+    const pmd = walkTo(k, from.mm, at, LEVEL_PMD)
+    const flags = pmd === 0 ? 0 : entryFlags(k, pmd, levelIndex(at, LEVEL_PMD))
+    if (isHuge(flags) && copyHugePmd(k, from, to, pmd, at) < 0) return -ENOMEM
+    if ((flags & PTE_TABLE) !== 0 && copyPteRange(k, from, to, entryValue(k, pmd, levelIndex(at, LEVEL_PMD)), at, next) < 0) return -ENOMEM
+    at = next
+  }
+  return 0
+}
+
+/** What the entry says in both processes from now on: no writing to private pages, and the child has not used it yet. */
+const parentFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags)
+const childFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags & ~PTE_DIRTY) & ~(PTE_ACCESSED | PTE_UFFD_WP)
+
+function copyHugePmd(k: Kernel, from: Vma, to: Vma, pmd: number, vpn: number): number {
+  if (from.mapping !== undefined) return 0
+  if (!makeTables(k, to.mm, vpn, LEVEL_PMD)) return -ENOMEM
+  const spare = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0)
+  if (spare === NO_PAGE) return -ENOMEM
+  const i = levelIndex(vpn, LEVEL_PMD)
+  const flags = entryFlags(k, pmd, i)
+  const head = asPfn(entryValue(k, pmd, i))
+  if ((flags & PTE_SPECIAL) === 0) {
+    pageDupAnonRmap(k, head, true)
+    to.mm.rssAnon += HPAGE_PMD_NR
+  }
+  const target = walkTo(k, to.mm, vpn, LEVEL_PMD)
+  depositFresh(k, to.mm, target, tableAllocate(k, spare))
+  setEntry(k, pmd, i, head, flags & ~PTE_RW)
+  setEntry(k, target, i, head, flags & ~(PTE_RW | PTE_ACCESSED | PTE_UFFD_WP))
+  spend(k, COST.pte_change, 1)
+  return 0
+}
+
+function copyPteRange(k: Kernel, from: Vma, to: Vma, source: number, start: number, end: number): number {
+  const first = pteIndex(start)
+  const chunk = chunkOf(k, source)
+  let target = 0
+  for (let i = first; i < first + end - start; i++) {
+    const at = entryAt(source, i)
+    const flags = chunk[at + 1]
+    if (flags === 0) continue
+    if (target === 0) {
+      if (!makeTables(k, to.mm, start, LEVEL_PTE)) return -ENOMEM
+      target = walkTo(k, to.mm, start, LEVEL_PTE)
+    }
+    if ((flags & PTE_PRESENT) !== 0) copyPresent(k, from, to, target, i, chunk, at)
+  }
+  return 0
+}
+
+function copyPresent(k: Kernel, from: Vma, to: Vma, target: number, i: number, chunk: Int32Array, at: number): void {
+  const flags = chunk[at + 1]
+  const pfn = asPfn(chunk[at])
+  if ((flags & PTE_SPECIAL) === 0) {
+    const head = compoundHead(k, pfn)
+    if ((k.page[head * PAGE_WORDS] & PG_anon) !== 0) pageDupAnonRmap(k, pfn, false)
+    else pageDupFileRmap(k, pfn, false)
+    countRss(k, to.mm, head, 1)
+  }
+  chunk[at + 1] = parentFlags(from, flags)
+  setEntry(k, target, i, pfn, childFlags(from, flags))
+  spend(k, COST.pte_change, 1)
+}

@@ -1,0 +1,181 @@
+/**
+ * Processes: how one begins and ends.
+ *
+ * A task brings a kernel stack of four pages, which two ended tasks a CPU leave behind for the next ones, and its share of
+ * kernel objects; its address space starts as a copy of its parent's. What it does is not this room's business.
+ *
+ * Source: kernel/fork.c (copy_process, dup_mm, alloc_thread_stack_node), kernel/exit.c (do_exit, release_task).
+ */
+import { COST, now, spend } from '../base/cost.ts'
+import { NS } from '../base/counters.ts'
+import { EAGAIN, ENOMEM } from '../base/errno.ts'
+import { __GFP_HIGHMEM, __GFP_ZERO, GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../base/flags.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mm, Task } from '../base/state_mm.ts'
+import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
+import { allocPages } from '../alloc/page_alloc.ts'
+import { fget, fput } from '../caches/files.ts'
+import { pageNode } from '../frames/page.ts'
+import { freePages } from '../frames/rmqueue.ts'
+import { tableAllocate, tableFree } from '../spaces/pagetable.ts'
+import { vmaTree } from '../spaces/vma.ts'
+import { dupMmap } from './fork.ts'
+import { exitMmap } from './unmap.ts'
+
+/** Pages of a kernel stack (THREAD_SIZE), and ended tasks' stacks that a CPU keeps (NR_CACHED_STACKS). */
+const STACK_PAGES = 4
+const STACK_KB = 16
+const NR_CACHED_STACKS = 2
+/** Where mmap looks downwards from, with an 8 MiB stack limit, its guard gap and no randomness. */
+export const MMAP_BASE = 0x7ffff7fff
+
+/** An address space with nothing in it, or undefined when there is no page for its top table. */
+export function mmCreate(k: Kernel): Mm | undefined {
+  const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0)
+  if (pfn === NO_PAGE) return undefined
+  const mm: Mm = {
+    id: k.spaces.nextMm++,
+    vmas: vmaTree(),
+    pgd: tableAllocate(k, pfn),
+    users: 1,
+    totalVm: 0,
+    lockedVm: 0,
+    dataVm: 0,
+    execVm: 0,
+    stackVm: 0,
+    rssFile: 0,
+    rssAnon: 0,
+    rssShmem: 0,
+    swapEnts: 0,
+    hugetlbPages: 0,
+    hiwaterRss: 0,
+    hiwaterVm: 0,
+    pgtablesBytes: 0,
+    defFlags: 0,
+    thpDisable: false,
+    khugepaged: false,
+    mergeable: false,
+    mmapBase: MMAP_BASE,
+    startBrk: 0,
+    brk: 0,
+    walkKey: -1,
+    walkTable: 0,
+    lastVma: undefined,
+  }
+  k.spaces.mms.set(mm.id, mm)
+  return mm
+}
+
+/** The last task of an address space is gone (mmput). */
+function mmPut(k: Kernel, mm: Mm): void {
+  mm.users--
+  if (mm.users > 0) return
+  exitMmap(k, mm)
+  tableFree(k, mm.pgd)
+  k.spaces.mms.delete(mm.id)
+}
+
+/** A first task, with an empty address space: what boot makes init of. */
+export function taskCreate(k: Kernel, comm: string, parent: number): Task | undefined {
+  const mm = mmCreate(k)
+  const stack = mm === undefined ? undefined : stackAllocate(k)
+  if (mm === undefined || stack === undefined) return undefined
+  const task: Task = {
+    pid: asPid(k.nextPid++),
+    parent,
+    comm,
+    mm,
+    cpusAllowed: k.cpus.map(cpu => cpu.id),
+    cpu: k.cpu,
+    policy: undefined,
+    ilPrev: -1,
+    memsAllowed: -1,
+    memcg: 0,
+    uid: 0,
+    rlimits: { memlock: Number.POSITIVE_INFINITY, as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY },
+    oomScoreAdj: 0,
+    oomVictim: false,
+    minflt: 0,
+    majflt: 0,
+    startNs: now(k),
+    ranNs: 0,
+    killed: 0,
+    stack,
+    files: new Set(),
+  }
+  k.tasks.set(task.pid, task)
+  return task
+}
+
+/** fork(2): a copy of the task that runs now. @returns the child, or a negative errno. */
+export function taskFork(k: Kernel, parent: Task): Task | number {
+  const mm = mmCreate(k)
+  if (mm === undefined) return -ENOMEM
+  const stack = stackAllocate(k)
+  if (stack === undefined) {
+    mmPut(k, mm)
+    return -EAGAIN
+  }
+  spend(k, COST.fork_task, 1)
+  if (parent.mm !== undefined) {
+    mm.startBrk = parent.mm.startBrk
+    mm.brk = parent.mm.brk
+    mm.thpDisable = parent.mm.thpDisable
+    if (dupMmap(k, parent, parent.mm, mm) < 0) {
+      mmPut(k, mm)
+      stackFree(k, stack)
+      return -ENOMEM
+    }
+  }
+  const fresh = { pid: asPid(k.nextPid++), parent: parent.pid, mm, oomVictim: false, minflt: 0, majflt: 0, startNs: now(k), ranNs: 0, killed: 0, stack }
+  const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
+  k.tasks.set(child.pid, child)
+  return child
+}
+
+/** The task ends and is reaped: its memory, files and stack go. */
+export function taskExit(k: Kernel, task: Task): void {
+  spend(k, COST.exit_task, 1)
+  if (task.mm !== undefined) mmPut(k, task.mm)
+  task.mm = undefined
+  for (const file of task.files) fput(k, file)
+  task.files.clear()
+  stackFree(k, task.stack)
+  k.tasks.delete(task.pid)
+}
+
+/** The pages of a kernel stack: an ended task's, or fresh ones; undefined when there are none. */
+function stackAllocate(k: Kernel): readonly number[] | undefined {
+  const kept = k.cpus[k.cpu].cachedStacks.pop()
+  if (kept !== undefined) {
+    countStack(k, kept, 1)
+    return kept
+  }
+  const pages: number[] = []
+  for (let i = 0; i < STACK_PAGES; i++) {
+    const pfn = allocPages(k, GFP_KERNEL | __GFP_HIGHMEM | __GFP_ZERO, 0)
+    if (pfn === NO_PAGE) {
+      for (const page of pages) freePages(k, asPfn(page), 0)
+      return undefined
+    }
+    pages.push(pfn)
+  }
+  k.boot.vmallocUsedPages += STACK_PAGES
+  countStack(k, pages, 1)
+  return pages
+}
+
+function stackFree(k: Kernel, pages: readonly number[]): void {
+  countStack(k, pages, -1)
+  const kept = k.cpus[k.cpu].cachedStacks
+  if (kept.length < NR_CACHED_STACKS) {
+    kept.push(pages)
+    return
+  }
+  for (const page of pages) freePages(k, asPfn(page), 0)
+  k.boot.vmallocUsedPages -= STACK_PAGES
+}
+
+function countStack(k: Kernel, pages: readonly number[], by: 1 | -1): void {
+  k.nodes[pageNode(k, asPfn(pages[0]))].stat[NS.nr_kernel_stack] += by * STACK_KB
+}

@@ -1,0 +1,115 @@
+/**
+ * The page fault: what happens when a program touches a page that its tables do not let it touch.
+ *
+ *     no area there, or not allowed         SIGSEGV
+ *     area of huge TLB pages                hugetlb.ts
+ *     2 MiB of nothing, huge pages wanted   huge_memory.ts, which may fall back to what follows
+ *     no entry                              anonymous: anon.ts      file or shmem: file_fault.ts
+ *     swapped out                           swapin.ts
+ *     marked for NUMA hinting               numa_fault.ts
+ *     write to a read-only entry            copy or reuse: anon.ts, shared file: file_fault.ts
+ *
+ * Missing tables on the way are allocated first. Every call counts as a pgfault; the task's minor or major count goes
+ * up unless the fault has to be tried again.
+ *
+ * Source: mm/memory.c handle_mm_fault, __handle_mm_fault, handle_pte_fault; arch/x86/mm/fault.c.
+ */
+import { COST, spend } from '../base/cost.ts'
+import { EV } from '../base/counters.ts'
+import {
+  __GFP_ZERO,
+  FAULT_FLAG_WRITE,
+  GFP_KERNEL_ACCOUNT,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_RW,
+  PTE_SOFT_DIRTY,
+  VM_EXEC,
+  VM_FAULT_ERROR,
+  VM_FAULT_MAJOR,
+  VM_FAULT_OOM,
+  VM_FAULT_RETRY,
+  VM_FAULT_SIGSEGV,
+  VM_READ,
+  VM_WRITE,
+} from '../base/flags.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mm, Vma } from '../base/state_mm.ts'
+import { NO_PAGE } from '../base/units.ts'
+import { allocPages } from '../alloc/page_alloc.ts'
+import { entryFlags, LEVEL_PTE, linkTable, missingLevel, pteTableOf, setEntry, entryValue } from '../spaces/pagetable.ts'
+import { vmaAt } from '../spaces/vma.ts'
+import { doAnonymousPage, doWpPage } from './anon.ts'
+
+const PGFAULT = EV.pgfault
+const { fault_entry: COST_ENTRY } = COST
+const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
+
+/** A user access to page k.vmf.vpn that the tables refused: finds the area, checks that it allows it, handles the fault. */
+export function userFault(k: Kernel, mm: Mm, write: boolean): number {
+  spend(k, COST_ENTRY, 1)
+  const vpn = k.vmf.vpn[0]
+  const last = mm.lastVma
+  const vma = last !== undefined && last.start <= vpn && vpn < last.end ? last : vmaAt(mm, vpn)
+  if (vma === undefined || !allows(vma, write)) return VM_FAULT_SIGSEGV
+  k.vmf.offset = (vpn - vma.start) | 0
+  k.vmf.write = write
+  return account(k, vma)
+}
+
+const allows = (vma: Vma, write: boolean) => (write ? (vma.flags & VM_WRITE) !== 0 : (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0)
+
+/**
+ * Handles a fault in an area that allows the access, on behalf of the kernel (populate, get_user_pages).
+ * @param flags FAULT_FLAG_*
+ */
+export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): number {
+  k.vmf.vpn[0] = vpn
+  k.vmf.offset = vpn - vma.start
+  k.vmf.write = (flags & FAULT_FLAG_WRITE) !== 0
+  return account(k, vma)
+}
+
+function account(k: Kernel, vma: Vma): number {
+  k.event[PGFAULT]++
+  const ret = handleFault(k, vma)
+  const task = k.current
+  if (task !== undefined && (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {
+    if ((ret & VM_FAULT_MAJOR) !== 0) task.majflt++
+    else task.minflt++
+  }
+  return ret
+}
+
+function handleFault(k: Kernel, vma: Vma): number {
+  const vmf = k.vmf
+  const vpn = vmf.vpn[0]
+  const key = Math.floor(vpn / 512) | 0
+  let table = pteTableOf(k, vma.mm, key)
+  if (table === 0) {
+    if (!makeTables(k, vma.mm, vpn, LEVEL_PTE)) return VM_FAULT_OOM
+    table = pteTableOf(k, vma.mm, key)
+  }
+  vmf.table = table
+  vmf.i = (vpn - key * 512) | 0
+  return handlePteFault(k, vma)
+}
+
+/** Allocates the tables down to `level` that the page lacks; false when there is no memory for them. */
+export function makeTables(k: Kernel, mm: Mm, vpn: number, level: number): boolean {
+  for (let missing = missingLevel(k, mm, vpn, level); missing >= 0; missing = missingLevel(k, mm, vpn, level)) {
+    const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0)
+    if (pfn === NO_PAGE) return false
+    linkTable(k, mm, vpn, missing, pfn)
+  }
+  return true
+}
+
+function handlePteFault(k: Kernel, vma: Vma): number {
+  const { table, i, write } = k.vmf
+  const entry = entryFlags(k, table, i)
+  if (entry === 0) return doAnonymousPage(k, vma)
+  if (write && (entry & PTE_RW) === 0) return doWpPage(k, vma)
+  setEntry(k, table, i, entryValue(k, table, i), entry | PTE_ACCESSED | (write ? WRITTEN : 0))
+  return 0
+}

@@ -1,0 +1,141 @@
+/**
+ * Taking pages out of an address space: munmap, exit, MADV_DONTNEED, truncation.
+ *
+ * Entries are cleared and their pages gathered, up to a bundle; then the TLBs are flushed and the pages let go, the
+ * last one first, so that the first page of a run ends up on top of the per-CPU list. Before letting go, this CPU's LRU batch
+ * is worked off: a page just faulted would otherwise survive its unmapping until the batch fills.
+ *
+ * A huge mapping that lies wholly in the range goes in one piece; one that is cut is split first.
+ *
+ * Source: mm/memory.c (unmap_page_range, zap_pte_range), mm/huge_memory.c zap_huge_pmd, mm/mmu_gather.c, mm/swap_state.c
+ * free_pages_and_swap_cache.
+ */
+import { COST, spend } from '../base/cost.ts'
+import {
+  PG_anon,
+  PG_dirty,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_TABLE,
+  VM_SEQ_READ,
+} from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Gather, Kernel } from '../base/state.ts'
+import type { Vma } from '../base/state_mm.ts'
+import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
+import { lruAddDrainCpu, markAccessed, putPage } from '../caches/lru.ts'
+import { mlockDrainCpu } from '../caches/mlock_lru.ts'
+import { compoundHead } from '../frames/page.ts'
+import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
+import { chunkOf, clearEntry, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
+import { pageRemoveRmap } from '../spaces/rmap.ts'
+
+/** Which pages of a range to take: all, or only those that a file's truncation reaches. */
+export type ZapWhat = 'all' | 'file'
+
+/** Unmaps [start, end) of the area and lets its pages go. */
+export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat = 'all'): void {
+  if (start >= end) return
+  lruAddDrain(k)
+  unmapPageRange(k, vma, start, end, what)
+  flushGather(k)
+}
+
+/** Works off this CPU's batches (lru_add_drain). */
+export function lruAddDrain(k: Kernel): void {
+  lruAddDrainCpu(k, k.cpu)
+  mlockDrainCpu(k, k.cpu)
+}
+
+/** Unmaps [start, end) of the area; the pages wait in the gather until flushGather. */
+export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat): void {
+  for (let at = start; at < end; ) {
+    const next = Math.min(end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
+    const pmd = walkTo(k, vma.mm, at, LEVEL_PMD)
+    if (pmd === 0) {
+      at = skipHole(k, vma, at, end)
+      continue
+    }
+    zapPmd(k, vma, pmd, at, next, what)
+    at = next
+  }
+}
+
+/** The next page after `at` that may have a pmd table. */
+function skipHole(k: Kernel, vma: Vma, at: number, end: number): number {
+  const pud = walkTo(k, vma.mm, at, LEVEL_PMD - 1)
+  const span = pud === 0 ? 2 ** 27 : 2 ** 18
+  return Math.min(end, at - (at % span) + span)
+}
+
+function zapPmd(k: Kernel, vma: Vma, pmd: number, start: number, end: number, what: ZapWhat): void {
+  const i = levelIndex(start, LEVEL_PMD)
+  if (isHuge(entryFlags(k, pmd, i))) {
+    if (end - start === HPAGE_PMD_NR) return zapHugePmd(k, vma, pmd, i)
+    splitHugePmd(k, vma, pmd, i)
+  }
+  if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) zapPteRange(k, vma, entryValue(k, pmd, i), pteIndex(start), end - start, what)
+}
+
+function zapHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
+  const flags = entryFlags(k, pmd, i)
+  const head = asPfn(entryValue(k, pmd, i))
+  clearEntry(k, pmd, i)
+  spend(k, COST.pte_change, 1)
+  if ((flags & PTE_SPECIAL) !== 0) return zapDeposited(k, vma.mm, pmd)
+  const anon = (k.page[head * PAGE_WORDS] & PG_anon) !== 0
+  if (!anon && (flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
+  countRss(k, vma.mm, head, -HPAGE_PMD_NR)
+  pageRemoveRmap(k, head, vma, true)
+  if (anon) zapDeposited(k, vma.mm, pmd)
+  gatherPage(k, head)
+}
+
+function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: number, what: ZapWhat): void {
+  const chunk = chunkOf(k, table)
+  const mm = vma.mm
+  for (let i = first; i < first + n; i++) {
+    const at = entryAt(table, i)
+    const flags = chunk[at + 1]
+    if (flags === 0) continue
+    if ((flags & PTE_PRESENT) === 0) continue
+    const pfn = asPfn(chunk[at])
+    const special = (flags & PTE_SPECIAL) !== 0
+    const head = special ? pfn : compoundHead(k, pfn)
+    const anon = !special && (k.page[head * PAGE_WORDS] & PG_anon) !== 0
+    if (what === 'file' && (special || anon)) continue
+    clearEntry(k, table, i)
+    spend(k, COST.pte_change, 1)
+    if (special) continue
+    if (!anon) noteFileUse(k, vma, head, flags)
+    countRss(k, mm, head, -1)
+    pageRemoveRmap(k, pfn, vma, false)
+    gatherPage(k, head)
+  }
+}
+
+/** What the entry knew of a file page's use passes on to the page. */
+function noteFileUse(k: Kernel, vma: Vma, head: Pfn, flags: number): void {
+  if ((flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
+  if ((flags & PTE_ACCESSED) !== 0 && (vma.flags & VM_SEQ_READ) === 0) markAccessed(k, head)
+}
+
+export const emptyGather = (): Gather => ({ pages: new Int32Array(512), n: 0 })
+
+function gatherPage(k: Kernel, head: Pfn): void {
+  const gather = k.gather
+  gather.pages[gather.n++] = head
+  if (gather.n === gather.pages.length) flushGather(k)
+}
+
+/** Flushes the TLBs and lets the gathered pages go (tlb_finish_mmu). */
+export function flushGather(k: Kernel): void {
+  const gather = k.gather
+  if (gather.n === 0) return
+  spend(k, COST.tlb_flush, 1)
+  lruAddDrain(k)
+  for (let i = gather.n - 1; i >= 0; i--) putPage(k, asPfn(gather.pages[i]))
+  gather.n = 0
+}

@@ -1,0 +1,290 @@
+/**
+ * Areas of an address space: find, insert, split, merge.
+ *
+ *     |AAAA|      |BBBBBBBB|CCCC|          three VMAs and a hole; addresses grow to the right
+ *     mprotect of part of B splits it:     |BB|bbb|BBB|CCCC|
+ *     and back:  equal neighbours merge    |BBBBBBBB|CCCC|
+ *
+ * A VMA is changed over part of its range by first asking whether the part can join its neighbours with the new
+ * attributes, and only then splitting: so adjacent areas of equal attributes are always one, as /proc/PID/maps shows.
+ *
+ * VMAs lie in leaves of at most LEAF entries in address order, so that an address space with the maximum of 65530 areas
+ * costs the same per operation as a small one, but for the short list of leaves.
+ *
+ * Invariants: VMAs do not overlap; a leaf is never empty; vma.pgoff moves with vma.start; count is the number of VMAs.
+ *
+ * Source: mm/mmap.c (vma_merge, can_vma_merge_before/after, __split_vma, find_vma), mm/rmap.c (anon_vma).
+ */
+import { assert, must } from '../base/assert.ts'
+import { COST, spend } from '../base/cost.ts'
+import { EINVAL, ENOMEM } from '../base/errno.ts'
+import { VM_HUGETLB, VM_SOFTDIRTY, VM_SPECIAL } from '../base/flags.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mapping, OpenFile } from '../base/state_fs.ts'
+import type { Mm, Vma, VmaTree } from '../base/state_mm.ts'
+import type { Mempolicy } from '../base/state_shared.ts'
+import { HPAGE_PMD_NR } from '../base/units.ts'
+import { splitHugePmdAt } from './huge_pmd.ts'
+import { anonVmaClone, anonVmaPrepare, anonVmaUnlink, fileRmapLink, fileRmapUnlink } from './rmap_link.ts'
+
+const LEAF = 64
+
+export const vmaTree = (): VmaTree => ({ leaves: [], count: 0 })
+
+/** Index of the leaf that holds the first VMA ending above `vpn`; the number of leaves when there is none. */
+function leafFor(tree: VmaTree, vpn: number): number {
+  let low = 0
+  let high = tree.leaves.length
+  while (low < high) {
+    const mid = (low + high) >>> 1
+    const leaf = tree.leaves[mid]
+    if (leaf[leaf.length - 1].end > vpn) high = mid
+    else low = mid + 1
+  }
+  return low
+}
+
+function slotFor(leaf: readonly Vma[], vpn: number): number {
+  let low = 0
+  let high = leaf.length
+  while (low < high) {
+    const mid = (low + high) >>> 1
+    if (leaf[mid].end > vpn) high = mid
+    else low = mid + 1
+  }
+  return low
+}
+
+/** The first VMA that ends above the page: the one that holds it, or the next one up (find_vma). */
+export function findVma(mm: Mm, vpn: number): Vma | undefined {
+  const leaf = mm.vmas.leaves[leafFor(mm.vmas, vpn)]
+  return leaf === undefined ? undefined : leaf[slotFor(leaf, vpn)]
+}
+
+/** The VMA that holds the page. */
+export function vmaAt(mm: Mm, vpn: number): Vma | undefined {
+  const last = mm.lastVma
+  if (last !== undefined && last.start <= vpn && vpn < last.end) return last
+  const vma = findVma(mm, vpn)
+  if (vma === undefined || vma.start > vpn) return undefined
+  mm.lastVma = vma
+  return vma
+}
+
+/** The last VMA that ends at or below the page. */
+export function vmaBefore(mm: Mm, vpn: number): Vma | undefined {
+  const index = leafFor(mm.vmas, vpn)
+  const leaf = mm.vmas.leaves[index]
+  const slot = leaf === undefined ? 0 : slotFor(leaf, vpn)
+  if (slot > 0) return leaf[slot - 1]
+  const before = mm.vmas.leaves[index - 1]
+  return before?.[before.length - 1]
+}
+
+export const vmaNext = (vma: Vma): Vma | undefined => findVma(vma.mm, vma.end)
+export const vmaPrev = (vma: Vma): Vma | undefined => vmaBefore(vma.mm, vma.start)
+
+/** Makes sure the area can own anonymous pages (anon_vma_prepare). */
+export function prepareAnon(k: Kernel, vma: Vma): void {
+  if (vma.anonVma === 0) anonVmaPrepare(k, vma, vmaPrev(vma), vmaNext(vma))
+}
+
+/** All VMAs in address order. */
+export function* eachVma(mm: Mm): Generator<Vma> {
+  for (const leaf of mm.vmas.leaves) yield* leaf
+}
+
+/** The VMAs that overlap [start, end), as they are now. */
+export function vmasIn(mm: Mm, start: number, end: number): Vma[] {
+  const found: Vma[] = []
+  for (let vma = findVma(mm, start); vma !== undefined && vma.start < end; vma = vmaNext(vma)) found.push(vma)
+  return found
+}
+
+function insert(tree: VmaTree, vma: Vma): void {
+  tree.count++
+  if (tree.leaves.length === 0) {
+    tree.leaves.push([vma])
+    return
+  }
+  const index = Math.min(leafFor(tree, vma.start), tree.leaves.length - 1)
+  const leaf = tree.leaves[index]
+  leaf.splice(slotFor(leaf, vma.start), 0, vma)
+  if (leaf.length > LEAF) tree.leaves.splice(index + 1, 0, leaf.splice(LEAF >> 1))
+}
+
+function remove(tree: VmaTree, vma: Vma): void {
+  const index = leafFor(tree, vma.start)
+  const leaf = tree.leaves[index]
+  const slot = leaf.indexOf(vma)
+  assert(slot >= 0, 'a VMA to remove is not in its tree')
+  leaf.splice(slot, 1)
+  if (leaf.length === 0) tree.leaves.splice(index, 1)
+  tree.count--
+}
+
+export interface VmaAttributes {
+  readonly flags: number
+  readonly mapping: Mapping | undefined
+  readonly file: OpenFile | undefined
+  readonly policy: Mempolicy | undefined
+  readonly uffd: number
+}
+
+/** Puts a new VMA into its address space and links it to what it maps. */
+export function insertVma(k: Kernel, vma: Vma): void {
+  insert(vma.mm.vmas, vma)
+  if (vma.mapping !== undefined) fileRmapLink(vma.mapping, vma)
+  spend(k, COST.vma_change, 1)
+}
+
+/** Takes a VMA out of its address space; its pages must be unmapped already. */
+export function removeVma(k: Kernel, vma: Vma): void {
+  vma.mm.lastVma = undefined
+  remove(vma.mm.vmas, vma)
+  if (vma.mapping !== undefined) fileRmapUnlink(vma.mapping, vma)
+  anonVmaUnlink(k, vma)
+  spend(k, COST.vma_change, 1)
+}
+
+/** Moves a VMA's bounds; its tree position must not change. */
+export function resizeVma(vma: Vma, start: number, end: number): void {
+  vma.pgoff += start - vma.start
+  vma.start = start
+  vma.end = end
+}
+
+/** Pages of a mapping unit: areas of huge TLB pages can only be cut between these. */
+const unitPages = (k: Kernel, vma: Vma): number => 2 ** k.hugetlb.hstates[vma.mapping?.inode.sb.hstate ?? 0].order
+
+/** Splits the huge mapping that a cut at this page would go through (vma_adjust_trans_huge). */
+function cutHuge(k: Kernel, vma: Vma, at: number): void {
+  const start = at - (at % HPAGE_PMD_NR)
+  const inside = start !== at && start >= vma.start && start + HPAGE_PMD_NR <= vma.end
+  if (inside && (vma.flags & VM_HUGETLB) === 0) splitHugePmdAt(k, vma, at)
+}
+
+/**
+ * Cuts a VMA in two at a page (split_vma).
+ * @param newBelow the new VMA is the lower part; otherwise the upper one.
+ * @returns the new VMA; -ENOMEM at max_map_count (checked only when `limit`), -EINVAL inside a huge TLB page.
+ */
+export function splitVma(k: Kernel, vma: Vma, at: number, newBelow: boolean, limit = true): Vma | number {
+  assert(at > vma.start && at < vma.end, 'a VMA is split outside its range')
+  if (limit && vma.mm.vmas.count >= k.sysctl.max_map_count) return -ENOMEM
+  if ((vma.flags & VM_HUGETLB) !== 0 && at % unitPages(k, vma) !== 0) return -EINVAL
+  cutHuge(k, vma, at)
+  const copy: Vma = newBelow ? { ...vma, end: at, chain: [], anonVma: 0 } : { ...vma, start: at, pgoff: vma.pgoff + at - vma.start, chain: [], anonVma: 0 }
+  anonVmaClone(k, copy, vma)
+  copy.anonVma = vma.anonVma
+  if (newBelow) resizeVma(vma, at, vma.end)
+  else resizeVma(vma, vma.start, at)
+  if (vma.file !== undefined) vma.file.refs++
+  insertVma(k, copy)
+  return copy
+}
+
+/** Whether a VMA with these attributes could be one with `vma`, addresses aside (is_mergeable_vma). */
+export function mergeable(vma: Vma, attributes: VmaAttributes): boolean {
+  return (
+    ((vma.flags ^ attributes.flags) & ~VM_SOFTDIRTY) === 0 &&
+    vma.mapping === attributes.mapping &&
+    vma.file === attributes.file &&
+    vma.uffd === attributes.uffd &&
+    (vma.flags & VM_HUGETLB) === 0 &&
+    vma.name === ''
+  )
+}
+
+/** Pages of one area may have only one anon_vma to start from (is_mergeable_anon_vma). */
+const mergeableAnon = (a: number, b: number, vma: Vma | undefined) => ((a === 0 || b === 0) && (vma === undefined || vma.chain.length <= 1)) || a === b
+
+export const samePolicy = (a: Mempolicy | undefined, b: Mempolicy | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.mode === b.mode && a.flags === b.flags && a.nodes === b.nodes && a.userNodes === b.userNodes && a.homeNode === b.homeNode)
+
+/** Whether [addr, ...) with these attributes can join the end of `prev`. */
+export const canMergeAfter = (prev: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
+  mergeable(prev, attributes) && mergeableAnon(anonVma, prev.anonVma, prev) && prev.pgoff + prev.end - prev.start === pgoff
+
+/** Whether [..., end) with these attributes can join the start of `next`; `pgoff` is that of `end`. */
+export const canMergeBefore = (next: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
+  mergeable(next, attributes) && mergeableAnon(anonVma, next.anonVma, next) && next.pgoff === pgoff
+
+/**
+ * Tries to make [start, end), which is or is about to be part of `inside` (or a hole), one with its neighbours under
+ * new attributes (vma_merge). Returns the VMA that then covers it, or undefined when nothing merges.
+ */
+export function mergeVma(k: Kernel, mm: Mm, start: number, end: number, attributes: VmaAttributes, anonVma: number, pgoff: number): Vma | undefined {
+  if ((attributes.flags & VM_SPECIAL) !== 0) return undefined
+  const covering = vmaAt(mm, start)
+  const prev = covering !== undefined && covering.start < start ? covering : vmaBefore(mm, start)
+  const next = findVma(mm, end)
+  const joinsPrev = prev !== undefined && prev.end === start && samePolicy(prev.policy, attributes.policy) && canMergeAfter(prev, attributes, anonVma, pgoff)
+  const joinsNext =
+    next !== undefined && next.start === end && samePolicy(next.policy, attributes.policy) && canMergeBefore(next, attributes, anonVma, pgoff + end - start)
+  if (prev !== undefined && next !== undefined && joinsPrev && joinsNext && mergeableAnon(prev.anonVma, next.anonVma, undefined))
+    return absorb(k, prev, prev.start, next.end, vmasIn(mm, start, next.end))
+  if (joinsPrev && prev !== undefined) return absorb(k, prev, prev.start, end, vmasIn(mm, start, end))
+  if (joinsNext && next !== undefined) return absorb(k, next, start, next.end, vmasIn(mm, start, end))
+  return undefined
+}
+
+/** Grows `into` to [start, end): areas wholly inside are removed, one that sticks out is cut back. */
+function absorb(k: Kernel, into: Vma, start: number, end: number, overlapped: readonly Vma[]): Vma {
+  for (const vma of overlapped) {
+    if (vma === into) continue
+    if (into.anonVma === 0 && vma.anonVma !== 0) {
+      anonVmaClone(k, into, vma)
+      into.anonVma = vma.anonVma
+    }
+    if (vma.start >= start && vma.end <= end) {
+      removeVma(k, vma)
+      if (vma.file !== undefined) vma.file.refs--
+    } else if (vma.start < start) {
+      cutHuge(k, vma, start)
+      resizeVma(vma, vma.start, start)
+    } else {
+      cutHuge(k, vma, end)
+      resizeVma(vma, end, vma.end)
+    }
+  }
+  resizeVma(into, start, end)
+  return into
+}
+
+/**
+ * Gives [start, end) of one VMA new attributes: merges with neighbours where that is possible, else splits.
+ * @returns the VMA that covers the range now, or -ENOMEM when it would take one area too many.
+ */
+export function changeVma(k: Kernel, vma: Vma, start: number, end: number, change: Partial<VmaAttributes>): Vma | number {
+  const attributes: VmaAttributes = { flags: vma.flags, mapping: vma.mapping, file: vma.file, policy: vma.policy, uffd: vma.uffd, ...change }
+  spend(k, COST.vma_change, 1)
+  const merged = mergeVma(k, vma.mm, start, end, attributes, vma.anonVma, vma.pgoff + start - vma.start)
+  const target = merged ?? cutOut(k, vma, start, end)
+  if (typeof target === 'number') return target
+  target.flags = attributes.flags
+  target.policy = attributes.policy
+  target.uffd = attributes.uffd
+  return target
+}
+
+function cutOut(k: Kernel, vma: Vma, start: number, end: number): Vma | number {
+  if (start > vma.start) {
+    const below = splitVma(k, vma, start, true)
+    if (typeof below === 'number') return below
+  }
+  if (end < vma.end) {
+    const above = splitVma(k, vma, end, false)
+    if (typeof above === 'number') return above
+  }
+  return vma
+}
+
+/** The VMA that must be there, because the caller just looked. */
+export const mustVma = (mm: Mm, vpn: number): Vma => must(vmaAt(mm, vpn), `no VMA at page ${vpn}`)
+
+/** Pages of the VMA. */
+export const vmaPages = (vma: Vma) => vma.end - vma.start
+
+/** Page offset of a virtual page in what the VMA maps (linear_page_index). */
+export const linearPageIndex = (vma: Vma, vpn: number) => vma.pgoff + vpn - vma.start

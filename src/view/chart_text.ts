@@ -1,0 +1,124 @@
+/**
+ * Charts in block characters or ASCII, for headless output and for terminals where nothing better can be drawn.
+ *
+ *     page faults/s                 max 200k      title, top of the scale
+ *      ▂▃▅▇███▆▅▃▂▁▁▂▃▅▆▇█████▇▅▃▂▁               a line chart is columns filled from below, series above one another
+ *     00:00:01          ▾            00:01:00     first and last time, a mark where a knob was turned
+ */
+import { formatClock, formatValue } from './format.ts'
+import { shareBar, sparkText } from './glyphs.ts'
+import { fitRow } from './layout.ts'
+import { type ChartSpec, type Panel, type PlacedChart, type Row, type Series, span } from './panel.ts'
+import { crop, displayWidth, fitText } from './width.ts'
+
+/** A chart in exactly `width` x `height`. */
+export function chartRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
+  const body = { line: lineRows, bar: barRows, gauge: gaugeRows }[spec.kind](spec, width, Math.max(0, height - 1), ascii)
+  const rows = [titleRow(spec, width, ascii), ...body].map(row => fitRow(row, width, ascii))
+  return Array.from({ length: height }, (_, y) => rows[y] ?? fitRow([], width))
+}
+
+function titleRow(spec: ChartSpec, width: number, ascii: boolean): Row {
+  const scale = spec.kind === 'line' ? `max ${formatValue(spec.max, spec.unit)}` : ''
+  const title = crop(spec.title, Math.max(0, width - scale.length - 1), ascii ? '~' : '…')
+  return [span(title, 'title'), span(fitText(scale, Math.max(0, width - displayWidth(title)), 'right'), 'dim')]
+}
+
+function lineRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
+  const axis = height > spec.series.length ? 1 : 0
+  const each = Math.max(1, Math.floor((height - axis) / Math.max(1, spec.series.length)))
+  const named = spec.series.length > 1
+  const rows = spec.series.flatMap(series => seriesRows(series, spec, width, each, ascii, named))
+  return axis > 0 ? [...rows, axisRow(spec, width, ascii)] : rows
+}
+
+/** One series in `height` rows of columns, its name at the left of the lowest one. */
+function seriesRows(series: Series, spec: ChartSpec, width: number, height: number, ascii: boolean, named: boolean): Row[] {
+  const label = named ? Math.min(10, Math.max(...spec.series.map(each => displayWidth(each.name)))) + 1 : 0
+  const values = resample(series.values, width - label)
+  return Array.from({ length: height }, (_, y) => {
+    const step = spec.max / height
+    const floor = (height - 1 - y) * step
+    const part = values.map(value => (value > floor || y === height - 1 ? Math.min(value - floor, step) : Number.NaN))
+    const name = named && y === height - 1 ? fitText(series.name, label - 1, 'left', ascii ? '~' : '…') + ' ' : ' '.repeat(label)
+    return [span(name, 'label'), span(sparkText(part, step, ascii), series.style)]
+  })
+}
+
+/** At most `width` values: each the mean of those it stands for; fewer are kept at the right. */
+export function resample(values: readonly number[], width: number): number[] {
+  if (width <= 0) return []
+  if (values.length <= width) return [...Array.from({ length: width - values.length }, () => Number.NaN), ...values]
+  return Array.from({ length: width }, (_, i) => {
+    const part = values
+      .slice(Math.floor((i * values.length) / width), Math.floor(((i + 1) * values.length) / width))
+      .filter(Number.isFinite)
+    return part.length === 0 ? Number.NaN : part.reduce((sum, value) => sum + value, 0) / part.length
+  })
+}
+
+function axisRow(spec: ChartSpec, width: number, ascii: boolean): Row {
+  const clock = (label: string | undefined) => (label === undefined ? '' : formatClock(Number(label)).slice(0, 8))
+  const [first, last] = [clock(spec.labels[0]), clock(spec.labels.at(-1))]
+  const line = Array.from({ length: width }, () => ' ')
+  const place = (text: string, at: number) => {
+    for (const [i, character] of [...text].entries()) if (at + i >= 0 && at + i < width) line[at + i] = character
+  }
+  place(first, 0)
+  place(last, width - last.length)
+  const count = spec.labels.length
+  for (const { index } of spec.markers)
+    place(ascii ? '^' : '▴', count <= width ? width - count + index : Math.floor((index * width) / count))
+  return [span(line.join(''), 'dim')]
+}
+
+/** A bar a category, horizontal: name, bar, value. */
+function barRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
+  const [series] = spec.series
+  const names = Math.min(Math.floor(width / 3), Math.max(0, ...spec.labels.map(displayWidth)))
+  const values = series.values.map(value => formatValue(value, spec.unit))
+  const numbers = Math.max(0, ...values.map(displayWidth))
+  return spec.labels.slice(0, height).map((label, i) => {
+    const bar = shareBar(series.values[i] / spec.max, Math.max(0, width - names - numbers - 2), ascii, series.style)
+    return [
+      span(fitText(label, names, 'left', ascii ? '~' : '…'), 'label'),
+      span(' '),
+      ...bar,
+      span(` ${fitText(values[i], numbers, 'right')}`, 'value'),
+    ]
+  })
+}
+
+function gaugeRows(spec: ChartSpec, width: number, _height: number, ascii: boolean): Row[] {
+  const value = spec.series[0]?.values[0] ?? 0
+  const text = ` ${Math.round((value / spec.max) * 100)}%`
+  return [[...shareBar(value / spec.max, Math.max(0, width - text.length), ascii), span(text, 'value')]]
+}
+
+/** The rows of a panel with its charts drawn in. */
+export function drawPanel(panel: Panel, ascii: boolean): Row[] {
+  const rows = [...panel.rows]
+  for (const chart of panel.charts) overlay(rows, chart, chartRows(chart.spec, chart.width, chart.height, ascii))
+  return rows
+}
+
+/** Puts a chart's rows into the hole that was left for it. */
+export function overlay(rows: Row[], { top, left, width }: PlacedChart, drawn: readonly Row[]): void {
+  for (const [y, chartRow] of drawn.entries()) {
+    const row = rows[top + y]
+    if (row !== undefined) rows[top + y] = [...columns(row, 0, left), ...chartRow, ...columns(row, left + width, Number.POSITIVE_INFINITY)]
+  }
+}
+
+/** The part of a row between two columns; holes are blanks, so nothing wide is ever cut. */
+function columns(row: Row, from: number, to: number): Row {
+  let at = 0
+  return row.flatMap(each => {
+    const start = at
+    const wide = displayWidth(each.text)
+    at += wide
+    if (at <= from || start >= to) return []
+    if (start >= from && at <= to) return [each]
+    return [{ ...each, text: each.text.slice(Math.max(0, from - start), Math.min(wide, to - start)) }]
+  })
+}

@@ -1,0 +1,80 @@
+/**
+ * What may be typed to narrow a list down:
+ *
+ *     thp              rows with this text in them, in any case
+ *     !thp             rows without
+ *     /^pgscan_.*t$/   rows that match a regular expression
+ *     rate > 100       rows whose column compares so: > >= < <= = !=, with K M G behind the number
+ *     thp & rate > 0   all of these
+ */
+import { nearestWord } from '../user_error.ts'
+
+/** A row as a filter sees it. */
+export interface Filterable {
+  readonly text: string
+  /** Value of a column by its key; undefined where there is none. */
+  value(key: string): number | undefined
+}
+
+export interface Filter {
+  readonly test: (row: Filterable) => boolean
+  /** What is wrong with what was typed, or ''. A broken term lets everything through. */
+  readonly problem: string
+}
+
+const COMPARISON = /^(\S+?)\s*(>=|<=|!=|==?|>|<)\s*(-?[\d.]+)\s*([kKmMgGtT]?)i?[bB]?$/
+const FILTER_LIMIT = 200
+const SCALE: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }
+
+/** @param keys columns that may be compared */
+export function parseFilter(text: string, keys: readonly string[]): Filter {
+  const terms = text
+    .slice(0, FILTER_LIMIT)
+    .split('&')
+    .map(term => term.trim())
+    .filter(term => term !== '')
+    .map(term => parseTerm(term, keys))
+  return { test: row => terms.every(term => term.test(row)), problem: terms.find(term => term.problem !== '')?.problem ?? '' }
+}
+
+function parseTerm(term: string, keys: readonly string[]): Filter {
+  const comparison = COMPARISON.exec(term)
+  if (comparison !== null)
+    return compareTerm(comparison[1], comparison[2], Number(comparison[3]) * SCALE[comparison[4].toLowerCase()], keys)
+  if (term.startsWith('/')) return regexTerm(term.replace(/^\/|\/$/g, ''))
+  const negated = term.startsWith('!')
+  const wanted = (negated ? term.slice(1).trim() : term).toLowerCase()
+  return { test: row => row.text.toLowerCase().includes(wanted) !== negated, problem: '' }
+}
+
+function compareTerm(key: string, operator: string, number: number, keys: readonly string[]): Filter {
+  if (!keys.includes(key)) {
+    const near = nearestWord(key, keys)
+    return { test: () => true, problem: `no column "${key}"${near === undefined ? `: ${keys.join(' ')}` : `, did you mean "${near}"?`}` }
+  }
+  return {
+    test: row => {
+      const value = row.value(key)
+      return value !== undefined && compare(value, operator, number)
+    },
+    problem: '',
+  }
+}
+
+/** @param operator one of > >= < <= = == != */
+export function compare(value: number, operator: string, number: number): boolean {
+  if (operator === '>') return value > number
+  if (operator === '>=') return value >= number
+  if (operator === '<') return value < number
+  if (operator === '<=') return value <= number
+  return operator === '!=' ? value !== number : value === number
+}
+
+function regexTerm(source: string): Filter {
+  try {
+    const regex = new RegExp(source, 'i')
+    return { test: row => regex.test(row.text), problem: '' }
+  } catch {
+    return { test: () => true, problem: 'not a regular expression' }
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Putting rows together into panels: blocks stand above and beside one another, in frames, and are cut or filled to
+ * the rectangle they get. Every function returns rows of exactly the width it says.
+ */
+import { type ChartSpec, type Panel, type PlacedChart, plain, type Row, type Size, type Span, type Style, span } from './panel.ts'
+import { crop, displayWidth, fitText, wrap } from './width.ts'
+
+/** A rectangle of rows, each `width` columns wide, with charts placed in it. */
+export interface Block {
+  readonly width: number
+  readonly rows: readonly Row[]
+  readonly charts: readonly PlacedChart[]
+}
+
+export function rowWidth(row: Row): number {
+  return row.reduce((sum, each) => sum + displayWidth(each.text), 0)
+}
+
+/** The row at exactly `width`: filled with blanks, or cut with a sign. */
+export function fitRow(row: Row, width: number, ascii = false): Row {
+  const fitted: Span[] = []
+  let left = width
+  for (const [i, each] of row.entries()) {
+    const wide = displayWidth(each.text)
+    const more = row.slice(i + 1).some(next => next.text.trim() !== '')
+    if (wide > left || (wide === left && more))
+      return [...fitted, { ...each, text: fitText(more ? `${each.text} ` : each.text, left, 'left', ascii ? '~' : '…') }]
+    fitted.push(each)
+    left -= wide
+  }
+  return left > 0 ? [...fitted, span(' '.repeat(left))] : fitted
+}
+
+export function block(rows: readonly Row[], width: number, ascii = false): Block {
+  return { width, rows: rows.map(row => fitRow(row, width, ascii)), charts: [] }
+}
+
+/** A hole of this size for a chart. */
+export function chartBlock(spec: ChartSpec, width: number, height: number): Block {
+  const rows = Array.from({ length: height }, () => [span(' '.repeat(width))])
+  return { width, rows, charts: height > 0 && width > 0 ? [{ spec, top: 0, left: 0, width, height }] : [] }
+}
+
+const shift = (charts: readonly PlacedChart[], down: number, right: number) =>
+  charts.map(chart => ({ ...chart, top: chart.top + down, left: chart.left + right }))
+
+/** One below the other; narrower blocks are filled. */
+export function stack(blocks: readonly Block[]): Block {
+  const width = Math.max(0, ...blocks.map(each => each.width))
+  const rows: Row[] = []
+  const charts: PlacedChart[] = []
+  for (const each of blocks) {
+    charts.push(...shift(each.charts, rows.length, 0))
+    rows.push(...each.rows.map(row => fitRow(row, width)))
+  }
+  return { width, rows, charts }
+}
+
+/** One beside the other, `gap` blanks between; lower ones are filled. */
+export function beside(blocks: readonly Block[], gap = 1): Block {
+  const height = Math.max(0, ...blocks.map(each => each.rows.length))
+  const charts: PlacedChart[] = []
+  let left = 0
+  const filled = blocks.map(each => {
+    charts.push(...shift(each.charts, 0, left))
+    left += each.width + gap
+    return fillBlock(each, height)
+  })
+  const rows = Array.from({ length: height }, (_, y) =>
+    filled.flatMap((each, x) => (x === 0 ? each.rows[y] : [span(' '.repeat(gap)), ...each.rows[y]])),
+  )
+  return { width: Math.max(0, left - gap), rows, charts }
+}
+
+/** Exactly `height` rows; charts that no longer fit are left out. */
+export function fillBlock(part: Block, height: number): Block {
+  if (height === Number.POSITIVE_INFINITY) return part
+  const blank = [span(' '.repeat(part.width))]
+  const rows = Array.from({ length: height }, (_, y) => part.rows[y] ?? blank)
+  return { width: part.width, rows, charts: part.charts.filter(chart => chart.top + chart.height <= height) }
+}
+
+/** A block under a ruled heading: "─ title ──────". */
+export function section(title: string, part: Block, ascii: boolean): Block {
+  const line = ascii ? '-' : '─'
+  const name = crop(title, Math.max(0, part.width - 4), ascii ? '~' : '…')
+  const head: Row = [
+    span(`${line} `, 'frame'),
+    span(name, 'title'),
+    span(` ${line.repeat(Math.max(0, part.width - displayWidth(name) - 3))}`, 'frame'),
+  ]
+  return { width: part.width, rows: [fitRow(head, part.width), ...part.rows], charts: shift(part.charts, 1, 0) }
+}
+
+/** A part of a panel that can be given more or less width. */
+export interface Part {
+  readonly title: string
+  /** Narrowest that it still says something in. */
+  readonly least: number
+  /** How much of the spare width it gets, against the others; 1 unless said. */
+  readonly weight?: number
+  readonly make: (width: number) => Block
+}
+
+const GAP = 2
+
+/** Parts from left to right, as many in a row as fit, each under its heading; then the next row. */
+export function arrange(parts: readonly Part[], width: number, ascii: boolean): Block[] {
+  const rows: Part[][] = []
+  let used = 0
+  for (const part of parts) {
+    const row = rows.at(-1)
+    if (row !== undefined && used + GAP + part.least <= width) {
+      row.push(part)
+      used += GAP + part.least
+    } else {
+      rows.push([part])
+      used = part.least
+    }
+  }
+  return rows.map(row => beside(spread(row, width, ascii), GAP))
+}
+
+function spread(row: readonly Part[], width: number, ascii: boolean): Block[] {
+  const least = row.reduce((sum, part) => sum + part.least, GAP * (row.length - 1))
+  const weights = row.reduce((sum, part) => sum + (part.weight ?? 1), 0)
+  let spare = Math.max(0, width - least)
+  let weightsLeft = weights
+  return row.map(part => {
+    const weight = part.weight ?? 1
+    const extra = weightsLeft > 0 ? Math.floor((spare * weight) / weightsLeft) : 0
+    spare -= extra
+    weightsLeft -= weight
+    const own = Math.min(width, part.least + extra)
+    return section(part.title, part.make(own), ascii)
+  })
+}
+
+/** Words over as many lines as they need, at most `most`. */
+export function paragraph(text: string, width: number, style: Style = 'text', most = 2, ascii = false): Block {
+  const lines = wrap(text, width)
+  const shown = lines.length <= most ? lines : [...lines.slice(0, most - 1), lines.slice(most - 1).join(' ')]
+  return block(
+    shown.map(line => [span(line, style)]),
+    width,
+    ascii,
+  )
+}
+
+/** The blocks of a panel from top to bottom, in exactly the size; what does not fit is counted in the last row. */
+export function toPanel(
+  blocks: readonly Block[],
+  { width, height }: Size,
+  rest: Partial<Pick<Panel, 'list' | 'wants'>> = {},
+  ascii = false,
+): Panel {
+  const all = stack(blocks.map(each => ({ ...each, width, rows: each.rows.map(row => fitRow(row, width, ascii)) })))
+  const filled = fillBlock(all, height)
+  const hidden = all.rows.length - height
+  const more = `${ascii ? '...' : '…'} ${hidden + 1} more rows`
+  const rows = hidden > 0 ? [...filled.rows.slice(0, -1), fitRow([span(more, 'dim')], width, ascii)] : filled.rows
+  return { width, rows, charts: filled.charts, list: rest.list, wants: rest.wants ?? [] }
+}
+
+/** Rows of a panel as plain lines, without blanks at the end. */
+export function plainLines(rows: readonly Row[]): string[] {
+  return rows.map(row => plain(row).trimEnd())
+}

@@ -1,0 +1,200 @@
+/**
+ * The first panel: vmstat's rolling rows, what is going on as charts, and who does it.
+ *
+ * Wide:   sentence                        Narrow:  sentence
+ *         rows            | charts                 rows
+ *         processes                                charts side by side
+ *                                                  processes
+ */
+import { kindOf } from '../../sample/counters.ts'
+import { summaryPaths } from '../../sample/files.ts'
+import { timesOf } from '../../sample/history.ts'
+import type { Model } from '../../sample/model.ts'
+import { lineChart, summed } from '../chart.ts'
+import { fieldOf } from '../fields.ts'
+import { formatBytes, formatClock, formatCount, formatValue, plural } from '../format.ts'
+import { arrange, type Block, beside, block, chartBlock, fillBlock, paragraph, section, toPanel } from '../layout.ts'
+import type { ChartSpec, Panel, PanelFunction, PanelUi, Row, Size } from '../panel.ts'
+import { span } from '../panel.ts'
+import { TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
+import { drawList, listRows } from '../table.ts'
+import { fitText } from '../width.ts'
+import { levelOf, sentence, sumNow } from './common.ts'
+
+/** A column of the rolling rows: one or several scalars added up, totals per second. */
+interface Rolling {
+  readonly title: string
+  readonly keys: readonly string[]
+  readonly priority: number
+}
+
+export const ROLLING: readonly Rolling[] = [
+  { title: 'free', keys: ['MemFree'], priority: 0 },
+  { title: 'anon', keys: ['AnonPages'], priority: 0 },
+  { title: 'file', keys: ['Cached'], priority: 1 },
+  { title: 'thp', keys: ['AnonHugePages'], priority: 1 },
+  { title: 'flt/s', keys: ['pgfault'], priority: 0 },
+  { title: 'maj/s', keys: ['pgmajfault'], priority: 2 },
+  { title: 'thp+', keys: ['thp_fault_alloc', 'thp_collapse_alloc', 'thp_file_alloc'], priority: 2 },
+  { title: 'thp-', keys: ['thp_fault_fallback', 'thp_file_fallback'], priority: 2 },
+  { title: 'stall', keys: ['compact_stall', 'allocstall_dma32', 'allocstall_normal', 'allocstall_movable'], priority: 3 },
+  { title: 'scan/s', keys: ['pgscan_kswapd', 'pgscan_direct'], priority: 1 },
+  { title: 'steal/s', keys: ['pgsteal_kswapd', 'pgsteal_direct'], priority: 2 },
+  { title: 'si/s', keys: ['pswpin'], priority: 3 },
+  { title: 'so/s', keys: ['pswpout'], priority: 3 },
+]
+
+const TIME_WIDTH = 8
+const COLUMN_WIDTH = 6
+const WIDE = 118
+const CHART_ROWS = 6
+
+export const overview: PanelFunction = (model, ui, size): Panel => {
+  const words = paragraph(wordsOf(model), size.width, 'text', 2, ui.ascii)
+  const room = size.height - words.rows.length
+  const taskHeight = room === Number.POSITIVE_INFINITY ? room : Math.max(0, Math.min(model.sample.tasks().length + 2, Math.floor(room / 3)))
+  const upper = room === Number.POSITIVE_INFINITY ? 16 : room - taskHeight
+  const top = size.width >= WIDE ? wideTop(model, ui, size.width, upper) : narrowTop(model, ui, size.width, upper)
+  const tasks = taskHeight > 2 ? [taskBlock(model, ui, size.width, taskHeight)] : []
+  const pids = biggestTasks(model).slice(0, 20)
+  return toPanel([words, top, ...tasks], size, { wants: summaryPaths(pids) }, ui.ascii)
+}
+
+function biggestTasks(model: Model): number[] {
+  return taskRows(model)
+    .sort((a, b) => (b.rssBytes ?? 0) - (a.rssBytes ?? 0))
+    .map(row => row.pid)
+}
+
+/** What goes on, from the figures. */
+function wordsOf(model: Model): string {
+  const faults = sumNow(model, ['pgfault'])
+  const major = sumNow(model, ['pgmajfault'])
+  const [huge, small] = [sumNow(model, ['thp_fault_alloc', 'thp_collapse_alloc']), sumNow(model, ['thp_fault_fallback'])]
+  const [kswapd, direct] = [sumNow(model, ['pgscan_kswapd']), sumNow(model, ['pgscan_direct'])]
+  const swap = sumNow(model, ['pswpin', 'pswpout'])
+  const free = levelOf(model, 'MemFree')
+  return sentence([
+    `${formatBytes(free)} of ${formatBytes(levelOf(model, 'MemTotal'))} free`,
+    model.before === undefined
+      ? 'rates follow with the next sample'
+      : faults === 0
+        ? 'no page faults'
+        : `${formatCount(faults)} faults/s${major > 0 ? `, ${formatCount(major)} of them major` : ''}`,
+    huge > 0 && `${formatCount(huge)} huge pages/s`,
+    small > 0 && `${formatCount(small)} faults/s wanted a huge page and got none`,
+    kswapd > 0 && `kswapd looks at ${formatCount(kswapd)} pages/s`,
+    direct > 0 && `processes reclaim themselves: ${formatCount(direct)} pages/s`,
+    kswapd + direct === 0 && model.before !== undefined && 'no reclaim',
+    swap > 0 && `${formatCount(swap)} pages/s to and from swap`,
+    levelOf(model, 'oom_kill') > 0 && plural(levelOf(model, 'oom_kill'), 'OOM kill'),
+  ])
+}
+
+function wideTop(model: Model, ui: PanelUi, width: number, height: number): Block {
+  const left = rollingWidth(Math.floor(width * 0.62))
+  const right = width - left - 2
+  const charts = chartsOf(model, ui)
+  const shown = charts.slice(0, Math.max(1, Math.floor(height / CHART_ROWS)))
+  const drawn = shown.flatMap((spec, i) => {
+    const from = Math.floor((i * height) / shown.length)
+    return [{ spec, rows: Math.floor(((i + 1) * height) / shown.length) - from }]
+  })
+  const column = drawn.map(({ spec, rows }) => chartBlock(spec, right, rows))
+  const stacked = column.reduce<Block>(
+    (sum, part) => ({
+      width: right,
+      rows: [...sum.rows, ...part.rows],
+      charts: [...sum.charts, ...part.charts.map(chart => ({ ...chart, top: sum.rows.length }))],
+    }),
+    { width: right, rows: [], charts: [] },
+  )
+  return beside([rollingBlock(model, ui, left, height), stacked], 2)
+}
+
+function narrowTop(model: Model, ui: PanelUi, width: number, height: number): Block {
+  const chartHeight = height >= 12 ? CHART_ROWS : 0
+  const rows = rollingBlock(model, ui, width, height - chartHeight)
+  const specs = chartsOf(model, ui).slice(0, width >= 60 ? 2 : 1)
+  const parts = specs.map(spec => ({
+    title: spec.title,
+    least: Math.floor((width - 2 * (specs.length - 1)) / specs.length),
+    make: (wide: number) => chartBlock(spec, wide, chartHeight - 1),
+  }))
+  const charts = chartHeight > 0 ? arrange(parts, width, ui.ascii) : []
+  return [rows, ...charts].reduce((above, part) => ({
+    width,
+    rows: [...above.rows, ...part.rows],
+    charts: [...above.charts, ...part.charts.map(chart => ({ ...chart, top: chart.top + above.rows.length }))],
+  }))
+}
+
+export function chartsOf(model: Model, ui: PanelUi): ChartSpec[] {
+  return [
+    lineChart(model, 'page faults/s', [{ name: 'all', keys: ['pgfault'] }], ui.zoom),
+    lineChart(
+      model,
+      'huge pages/s',
+      [
+        { name: 'fault', keys: ['thp_fault_alloc'] },
+        { name: 'fallback', keys: ['thp_fault_fallback'] },
+        { name: 'collapse', keys: ['thp_collapse_alloc'] },
+      ],
+      ui.zoom,
+    ),
+    lineChart(
+      model,
+      'reclaim, pages/s',
+      [
+        { name: 'scanned', keys: ['pgscan_kswapd', 'pgscan_direct'] },
+        { name: 'stolen', keys: ['pgsteal_kswapd', 'pgsteal_direct'] },
+      ],
+      ui.zoom,
+    ),
+    lineChart(model, 'free memory', [{ name: 'free', keys: ['MemFree'] }], ui.zoom, levelOf(model, 'MemTotal')),
+  ]
+}
+
+/** Columns that fit, by priority. */
+function rollingColumns(width: number): readonly Rolling[] {
+  const room = Math.floor((width - TIME_WIDTH) / (COLUMN_WIDTH + 1))
+  const kept = new Set([...ROLLING].sort((a, b) => a.priority - b.priority).slice(0, Math.max(1, room)))
+  return ROLLING.filter(column => kept.has(column))
+}
+
+const rollingWidth = (width: number): number => TIME_WIDTH + rollingColumns(width).length * (COLUMN_WIDTH + 1)
+
+/** The newest sample last, one row a sample, as vmstat does. */
+function rollingBlock(model: Model, ui: PanelUi, width: number, height: number): Block {
+  const columns = rollingColumns(width)
+  const count = Math.max(1, height - 2)
+  const times = timesOf(model.history, model.seq, count)
+  const values = columns.map(column => summed(model, column.keys, count))
+  const head: Row = [
+    span(fitText('time', TIME_WIDTH, 'right'), 'head'),
+    ...columns.map(column => span(` ${fitText(column.title, COLUMN_WIDTH, 'right')}`, 'head', column.keys[0])),
+  ]
+  const rows = times.map((ns, i): Row => {
+    const cells = columns.map((column, c) => {
+      // A rate has no value for the very first sample, so its list may be one shorter.
+      const value = values[c][values[c].length - times.length + i]
+      const { unit } = fieldOf(column.keys[0])
+      const text = formatValue(value, kindOf(column.keys[0]) === 'counter' ? 'count' : unit)
+      return span(` ${fitText(text, COLUMN_WIDTH, 'right')}`, value === 0 || value === undefined ? 'dim' : 'value', column.keys[0])
+    })
+    return [span(formatClock(ns).slice(0, TIME_WIDTH), 'dim'), ...cells]
+  })
+  return fillBlock(section('vmstat', block([head, ...rows], width, ui.ascii), ui.ascii), Math.max(2, height))
+}
+
+function taskBlock(model: Model, ui: PanelUi, width: number, height: number): Block {
+  const rows = taskRows(model)
+  const fallback = { key: 'rss_bytes', descending: true }
+  const plainUi = { ...ui, sort: undefined, filter: '', selected: -1 }
+  const listed = listRows(rows, TASK_COLUMNS, row => String(row.pid), { model, ui: plainUi, height: height - 2, fallback })
+  return section(
+    'processes by RSS',
+    drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 } satisfies { model: Model; ui: PanelUi } & Size),
+    ui.ascii,
+  )
+}

@@ -1,0 +1,117 @@
+/** NUMA nodes as rows. */
+import { growth } from '../../sample/counters.ts'
+import type { Model } from '../../sample/model.ts'
+import type { NodeSample } from '../../sample/sample.ts'
+import { fieldOf } from '../fields.ts'
+import { type Column, column } from '../table.ts'
+
+export interface NodeRow {
+  readonly node: NodeSample
+  readonly before: NodeSample | undefined
+  readonly seconds: number
+}
+
+export function nodeRows(model: Model): NodeRow[] {
+  const before = model.previous?.nodes() ?? []
+  return model.sample.nodes().map(node => ({ node, before: before.find(old => old.node === node.node), seconds: model.seconds }))
+}
+
+/** A total of numastat, per second. */
+export function numastatRate({ node, before, seconds }: NodeRow, key: string): number | undefined {
+  const [now, then] = [node.numastat.get(key), before?.numastat.get(key)]
+  return now === undefined || then === undefined || seconds <= 0 ? undefined : growth(now, then) / seconds
+}
+
+export function usedBytes({ node }: NodeRow): number | undefined {
+  const [total, free] = [node.meminfo.bytes.get('MemTotal'), node.meminfo.bytes.get('MemFree')]
+  return total === undefined || free === undefined ? undefined : total - free
+}
+
+const memory = (key: string, title: string, priority: number): Column<NodeRow> => {
+  const { help, kernel } = fieldOf(key)
+  return column({
+    key: `${key}_bytes`,
+    title,
+    unit: 'bytes',
+    priority,
+    help,
+    kernel,
+    source: `/sys/devices/system/node/nodeN/meminfo ${key}`,
+    value: row => row.node.meminfo.bytes.get(key),
+  })
+}
+
+const total = (key: string): Column<NodeRow> => {
+  const { help, kernel } = fieldOf(`N0.${key}`)
+  return column({
+    key: `${key}_pages`,
+    title: key,
+    unit: 'count',
+    kind: 'counter',
+    priority: 9,
+    help,
+    kernel,
+    source: `/sys/devices/system/node/nodeN/numastat ${key}`,
+    value: row => row.node.numastat.get(key),
+  })
+}
+
+const rate = (key: string, title: string, priority: number): Column<NodeRow> => {
+  const { help, kernel } = fieldOf(`N0.${key}`)
+  return column({
+    key: `${key}_per_second`,
+    title,
+    unit: 'count',
+    priority,
+    help: `${help}, per second`,
+    kernel,
+    source: `/sys/devices/system/node/nodeN/numastat ${key}`,
+    value: row => numastatRate(row, key),
+    style: row => (['numa_miss', 'numa_foreign'].includes(key) && (numastatRate(row, key) ?? 0) > 0 ? 'warn' : 'value'),
+  })
+}
+
+const ID: Column<NodeRow> = column({
+  key: 'node',
+  title: 'node',
+  unit: 'text',
+  width: 5,
+  kind: 'label',
+  priority: 0,
+  help: 'NUMA node',
+  source: '/sys/devices/system/node',
+  value: ({ node }) => `N${node.node}`,
+})
+
+const MEMORY: readonly Column<NodeRow>[] = [
+  memory('MemTotal', 'total', 0),
+  memory('MemFree', 'free', 0),
+  memory('AnonPages', 'anon', 1),
+  memory('FilePages', 'file', 1),
+  memory('AnonHugePages', 'thp', 2),
+  memory('Shmem', 'shmem', 6),
+  memory('Slab', 'slab', 4),
+  memory('KernelStack', 'stacks', 8),
+  memory('PageTables', 'tables', 7),
+  memory('Dirty', 'dirty', 7),
+]
+
+const RATES: readonly Column<NodeRow>[] = [
+  rate('numa_hit', 'hit/s', 1),
+  rate('numa_miss', 'miss/s', 1),
+  rate('numa_foreign', 'foreign/s', 3),
+  rate('interleave_hit', 'ilv/s', 5),
+  rate('local_node', 'local/s', 3),
+  rate('other_node', 'other/s', 3),
+]
+
+/** What the screen shows. */
+export const NODE_COLUMNS: readonly Column<NodeRow>[] = [ID, ...MEMORY, ...RATES]
+
+/** What the headless formats give: totals too. */
+export const NODE_TABLE: readonly Column<NodeRow>[] = [
+  ID,
+  ...MEMORY,
+  ...['numa_hit', 'numa_miss', 'numa_foreign', 'interleave_hit', 'local_node', 'other_node'].map(total),
+  ...RATES,
+]
