@@ -24,9 +24,9 @@ export function spark(values: readonly number[], width: number, ascii: boolean, 
 }
 
 /** Fill characters that tell segments apart without colour. */
-const FILLS = ['█', '▓', '▒', '░', '▞'] as const
-const ASCII_FILLS = ['#', '=', '+', '-', '%'] as const
-const SERIES: readonly Style[] = ['series1', 'series2', 'series3', 'series4', 'series5']
+const FILLS = ['█', '▓', '▒', '░', '▞', '◦'] as const
+const ASCII_FILLS = ['#', '=', '+', '-', '%', 'o'] as const
+const SERIES: readonly Style[] = ['series1', 'series2', 'series3', 'series4', 'series5', 'series6']
 
 export interface Segment {
   readonly value: number

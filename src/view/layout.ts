@@ -2,7 +2,18 @@
  * Putting rows together into panels: blocks stand above and beside one another, in frames, and are cut or filled to
  * the rectangle they get. Every function returns rows of exactly the width it says.
  */
-import { type ChartSpec, type Panel, type PlacedChart, plain, type Row, type Size, type Span, type Style, span } from './panel.ts'
+import {
+  type ChartSpec,
+  type Panel,
+  type PanelUi,
+  type PlacedChart,
+  plain,
+  type Row,
+  type Size,
+  type Span,
+  type Style,
+  span,
+} from './panel.ts'
 import { crop, displayWidth, fitText, wrap } from './width.ts'
 
 /** A rectangle of rows, each `width` columns wide, with charts placed in it. */
@@ -147,19 +158,35 @@ export function paragraph(text: string, width: number, style: Style = 'text', mo
   )
 }
 
-/** The blocks of a panel from top to bottom, in exactly the size; what does not fit is counted in the last row. */
+/**
+ * The blocks of a panel from top to bottom, in exactly the size. What is taller can be scrolled under the first block,
+ * which stays; the last row then counts what follows.
+ */
 export function toPanel(
   blocks: readonly Block[],
   { width, height }: Size,
+  ui: Pick<PanelUi, 'ascii' | 'scroll'>,
   rest: Partial<Pick<Panel, 'list' | 'wants'>> = {},
-  ascii = false,
 ): Panel {
-  const all = stack(blocks.map(each => ({ ...each, width, rows: each.rows.map(row => fitRow(row, width, ascii)) })))
-  const filled = fillBlock(all, height)
-  const hidden = all.rows.length - height
-  const more = `${ascii ? '...' : '…'} ${hidden + 1} more rows`
-  const rows = hidden > 0 ? [...filled.rows.slice(0, -1), fitRow([span(more, 'dim')], width, ascii)] : filled.rows
-  return { width, rows, charts: filled.charts, list: rest.list, wants: rest.wants ?? [] }
+  const all = stack(blocks.map(each => ({ ...each, width, rows: each.rows.map(row => fitRow(row, width, ui.ascii)) })))
+  const over = Math.max(0, all.rows.length - height)
+  const pinned = Math.min(blocks[0]?.rows.length ?? 0, Math.max(0, height - 2))
+  const offset = Math.min(Math.max(0, ui.scroll), over)
+  const shown = over === 0 ? fillBlock(all, height) : scrolled(all, pinned, offset, height)
+  const below = over - offset
+  const more = fitRow([span(`${ui.ascii ? '...' : '…'} ${below + 1} more rows`, 'dim')], width, ui.ascii)
+  const rows = below > 0 ? [...shown.rows.slice(0, -1), more] : shown.rows
+  const charts = below > 0 ? shown.charts.filter(chart => chart.top + chart.height < height) : shown.charts
+  return { width, rows, charts, below: over, list: rest.list, wants: rest.wants ?? [] }
+}
+
+/** `height` rows: the first `pinned`, then what follows `offset` rows further down. Charts that are cut are left out. */
+function scrolled({ width, rows, charts }: Block, pinned: number, offset: number, height: number): Block {
+  const moved = charts.map(chart => (chart.top < pinned ? chart : { ...chart, top: chart.top - offset }))
+  const kept = moved.filter(
+    (chart, i) => charts[i].top + charts[i].height <= pinned || (chart.top >= pinned && chart.top + chart.height <= height),
+  )
+  return { width, rows: [...rows.slice(0, pinned), ...rows.slice(pinned + offset, offset + height)], charts: kept }
 }
 
 /** Rows of a panel as plain lines, without blanks at the end. */

@@ -29,6 +29,7 @@ export type Style =
   | 'series3'
   | 'series4'
   | 'series5'
+  | 'series6'
   | 'free'
 
 /** `about` names the figure shown (a scalar's key or a knob's path), for the screen's "explain". */
@@ -57,11 +58,13 @@ export interface PanelUi {
   readonly selected: number
   /** Samples that charts and sparklines span. */
   readonly zoom: number
+  /** Rows that a panel without a list is scrolled down. */
+  readonly scroll: number
   /** What was opened with Enter: the id of a list row; '' for the list itself. */
   readonly open: string
 }
 
-export const DEFAULT_UI: PanelUi = { ascii: false, sort: undefined, filter: '', moving: false, selected: -1, zoom: 60, open: '' }
+export const DEFAULT_UI: PanelUi = { ascii: false, sort: undefined, filter: '', moving: false, selected: -1, zoom: 60, scroll: 0, open: '' }
 
 export interface Series {
   readonly name: string
@@ -110,6 +113,8 @@ export interface Panel {
   readonly width: number
   readonly rows: readonly Row[]
   readonly charts: readonly PlacedChart[]
+  /** How far it can be scrolled down. */
+  readonly below: number
   readonly list: ListState | undefined
   /** Files that this panel would show more with: to be watched. */
   readonly wants: readonly string[]

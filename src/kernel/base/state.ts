@@ -128,7 +128,7 @@ export interface Lruvec {
 export interface Node {
   readonly id: NodeId
   readonly cpus: readonly number[]
-  readonly startPfn: number
+  startPfn: number
   spannedPages: number
   readonly stat: Float64Array
   /** Zone indices in the order they are tried: by distance, and in each node from the highest zone down. */
@@ -246,6 +246,7 @@ export interface Kernel {
   readonly hugetlb: HugetlbState
   readonly thp: ThpState
   readonly khugepaged: KhugepagedState
+  readonly vmstat: Daemon
   readonly tasks: Map<number, Task>
   nextPid: number
   /** Pages that init and user space may have at most: kept for CommitLimit and the like. */

@@ -30,7 +30,8 @@ import { pageTables } from '../spaces/pagetable.ts'
 const NO_ZONE = 255
 export const NEVER = Number.POSITIVE_INFINITY
 
-export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boolean): Kernel {
+/** @param cpusOfNode CPU numbers of each node; undefined: consecutive, as many as the machine gives each. */
+export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boolean, cpusOfNode?: readonly (readonly number[])[]): Kernel {
   const blocks = (maxPfn >>> PAGEBLOCK_ORDER) + 1
   const k: Kernel = {
     machine,
@@ -74,6 +75,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
       address: 0,
       lastTargetNode: NO_NODE,
     },
+    vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     tasks: new Map(),
     nextPid: 1,
     totalramPages: 0,
@@ -96,7 +98,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     events: [],
     junkOnFree,
   }
-  addCpus(k)
+  addCpus(k, cpusOfNode ?? consecutive(machine))
   machine.nodes.forEach((_, i) => {
     k.nodes.push(emptyNode(k, i))
     for (let type = 0; type < MAX_NR_ZONES; type++) k.zones.push(emptyZone(k, i, type))
@@ -109,10 +111,14 @@ export const daemon = (name: string, node: number): Daemon => ({ name, node: asN
 
 const batch = (): FolioBatch => ({ pages: new Int32Array(BATCH_PAGES), n: 0 })
 
-function addCpus(k: Kernel): void {
-  k.machine.nodes.forEach((node, n) => {
-    for (let i = 0; i < node.cpus; i++) k.cpus.push(emptyCpu(k.cpus.length, n))
-  })
+function consecutive(machine: Machine): number[][] {
+  let next = 0
+  return machine.nodes.map(node => Array.from({ length: node.cpus }, () => next++))
+}
+
+function addCpus(k: Kernel, cpusOfNode: readonly (readonly number[])[]): void {
+  const nodeOf = new Map(cpusOfNode.flatMap((cpus, node) => cpus.map(cpu => [cpu, node] as const)))
+  for (const cpu of [...nodeOf.keys()].sort((a, b) => a - b)) k.cpus.push(emptyCpu(cpu, nodeOf.get(cpu) ?? 0))
 }
 
 const emptyCpu = (id: number, node: number): Cpu => ({

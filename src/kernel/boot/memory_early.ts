@@ -29,11 +29,13 @@ import { fits, type Memblock, memblock, nodeOf, release, reserve, take } from '.
 
 /** The kernel image and its early heap. */
 const KERNEL: Run = { start: 0x1000, end: 0x4411 }
-/** Gaps between its segments, its init sections, what was to be decrypted: free in the end. */
-export const KERNEL_PARTS_FREED: readonly Run[] = [
+/** The table of lock prefixes, of no use once it is known whether there are several CPUs: free before they start. */
+export const SMP_LOCKS: Run = { start: 0x3306, end: 0x330f }
+/** Gaps between its segments, its init sections, what was to be decrypted: free when the first process starts. */
+export const KERNEL_INIT_PARTS: readonly Run[] = [
   { start: 0x1e02, end: 0x2000 },
   { start: 0x28eb, end: 0x2a00 },
-  { start: 0x3044, end: 0x330f },
+  { start: 0x3044, end: 0x3306 },
   { start: 0x4203, end: 0x4400 },
 ]
 

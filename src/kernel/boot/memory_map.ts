@@ -13,7 +13,7 @@
  * Source: mm/page_alloc.c (free_area_init), mm/memblock.c (memblock_free_all), init/main.c; fixtures in test/fixtures/boot.json.
  */
 import { MIB, type BootMachine, firmware, linuxNodeOrder, type RamRange, type Run, totalCpus } from './memory_machine.ts'
-import { type BootHugePage, earlyMemory, KERNEL_PARTS_FREED, presentSections } from './memory_early.ts'
+import { type BootHugePage, earlyMemory, KERNEL_INIT_PARTS, presentSections, SMP_LOCKS } from './memory_early.ts'
 import { type HashTable, hashTables } from './memory_hash.ts'
 import { freePages, pagesOf } from './memory_memblock.ts'
 import { giganticWanted } from './memory_hugetlb.ts'
@@ -23,11 +23,13 @@ import { clipAll, firstDeferredPfn, kernelPages, unmovableBlocks, zoneRun, type 
 /** A populated zone as boot leaves it to the buddy allocator. */
 export interface ZoneMap extends ZoneSpan {
   readonly managedPages: number
+  /** Of these, what it manages when min_free_kbytes and the watermarks are set: all but what is freed last. */
+  readonly managedAtInit: number
   /** Page blocks that start UNMOVABLE; the others are MOVABLE. */
   readonly unmovable: readonly Run[]
   /** What the buddy allocator is given before anything is allocated, ascending. */
   readonly free: readonly Run[]
-  /** Given to it late in boot: the initial RAM disk, and parts of the kernel's image. */
+  /** Given to it when the first process starts: the initial RAM disk, and parts of the kernel's image. */
   readonly freedLate: readonly Run[]
   /** Memory of the zone that is there from the start of boot on; the rest follows once all CPUs are up. */
   readonly deferredFrom: number
@@ -69,7 +71,7 @@ export function memoryMap(machine: BootMachine): MemoryMap {
   const tables = hashTables(kernelPages(spans, pagesOf(clipAll(fw.ram, { start: 0, end: MIB / PAGE_SIZE }))), totalCpus(machine))
   const early = earlyMemory(machine, fw, tables, giganticWanted(machine))
   const free = freePages(early.memblock)
-  const late = [...KERNEL_PARTS_FREED, fw.initrd]
+  const late = [...KERNEL_INIT_PARTS, fw.initrd]
   const zones = spans.map(span => zoneMap(span, spans, fw.ram, free, late, early.gigantic))
   const order = linuxNodeOrder(machine)
   return {
@@ -97,19 +99,23 @@ function zoneMap(
   const ofNode = (runs: readonly RamRange[]): Run[] => clipAll(runs.filter(run => run.node === span.node), within)
   const own = ofNode(ram)
   const inOwn = (runs: readonly Run[]) => own.flatMap(run => clipAll(runs, run))
-  const mine = ofNode(free)
+  const mine = sortRuns([...ofNode(free), ...inOwn([SMP_LOCKS])])
   const freedLate = inOwn(late)
+  const managedAtInit = pagesOf(mine) + pagesOf(inOwn(gigantic))
   const deferredFrom = firstDeferredPfn(spans, ram, span.node)
   const ramHere = ram.filter(run => run.node === span.node)
   return {
     ...span,
-    managedPages: pagesOf(mine) + pagesOf(freedLate) + pagesOf(inOwn(gigantic)),
+    managedAtInit,
+    managedPages: managedAtInit + pagesOf(freedLate),
     unmovable: unmovableBlocks(span, ramHere, mine, deferredFrom),
     free: mine,
     freedLate,
     deferredFrom,
   }
 }
+
+const sortRuns = (runs: readonly Run[]): Run[] => [...runs].sort((a, b) => a.start - b.start)
 
 function nodeMap(id: number, machineNode: number, cpus: readonly number[], ram: readonly RamRange[], zones: readonly ZoneMap[]): NodeMap {
   const own = ram.filter(run => run.node === id)

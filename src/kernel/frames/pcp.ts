@@ -35,6 +35,8 @@ const LOW_ORDER_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
 /** Lists of one CPU in one zone: orders 0..3 by type, huge pages by movable or not. */
 const NR_PCP_LISTS = LOW_ORDER_LISTS + 2
 const FIRST_RING = 64
+/** Turns of vmstat's clock until pages of a far zone that nobody used meanwhile are given back. */
+const PCP_EXPIRE = 3
 /** The largest batch there is (zone_batchsize). */
 const MAX_BATCH = 64
 
@@ -79,6 +81,7 @@ export function pcpAllocate(k: Kernel, zone: Zone, order: number, type: number, 
   const pcp = zone.pcps[k.cpu]
   const list = pcp.lists[pindex(type, order)]
   pcp.freeFactor >>= 1
+  pcp.expire = PCP_EXPIRE
   if (list.n === 0) {
     refill(k, zone, pcp, list, order, type, allocFlags)
     if (list.n === 0) return NO_PAGE
@@ -117,6 +120,7 @@ export function pcpFree(k: Kernel, zone: Zone, pfn: Pfn, order: number, type: nu
   const index = pindex(atomic ? MIGRATE_MOVABLE : type, order)
   pushHead(pcp.lists[index], atomic ? -pfn : pfn)
   pcp.count += 1 << order
+  pcp.expire = PCP_EXPIRE
   const freeHigh = pcp.freeFactor > 0 && order > 0 && order <= PAGE_ALLOC_COSTLY_ORDER
   const high = freeHigh || pcp.high === 0 ? 0 : zone.reclaimActive ? Math.min(pcp.batch << 2, pcp.high) : pcp.high
   if (pcp.count >= high) freeBulk(k, zone, pcp, nrPcpFree(pcp, high, freeHigh), index)

@@ -5,10 +5,10 @@ import { recent } from '../chart.ts'
 import { fieldOf } from '../fields.ts'
 import { formatValue } from '../format.ts'
 import { shareBar, spark } from '../glyphs.ts'
-import { type Block, block } from '../layout.ts'
+import { type Block, block, paragraph, rowWidth } from '../layout.ts'
 import { type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
 import { knobRow, shortPath } from '../subjects/knobs.ts'
-import { fitText } from '../width.ts'
+import { fitText, wrap } from '../width.ts'
 
 const VALUE_WIDTH = 7
 
@@ -70,32 +70,64 @@ export function shareBlock(model: Model, keys: readonly string[], total: number,
   return block(rows, width, ui.ascii)
 }
 
-/** Knobs with their values; a choice shows all its words, the current one marked. */
+/** Knobs with their values, one a row; a choice shows all its words, the current one marked. */
 export function knobBlock(model: Model, paths: readonly string[], width: number, ui: PanelUi): Block {
-  const rows = paths.flatMap((path): Row[] => {
-    const tunable = model.tunables.find(each => each.path === path) ?? { path, type: 'integer', meaning: '', source: '' }
-    const { text, value, changed } = knobRow(model, tunable)
-    if (text === undefined || value === undefined) return []
-    const name = shortPath(path).replace(/^[^/]+\//, '')
-    const mark = changed === true ? span(' *', 'warn') : span('')
-    return [[span(`${name} `, 'label', path), ...choiceSpans(text, value, path, ui.ascii), mark]]
+  const rows = paths.flatMap(path => {
+    const row = knobSpans(model, path, width, ui)
+    return row === undefined ? [] : [row]
   })
   return block(rows.length > 0 ? rows : [[span('not known here', 'dim')]], width, ui.ascii)
+}
+
+/** Knobs with their values, as many in a row as fit. */
+export function knobFlow(model: Model, paths: readonly string[], width: number, ui: PanelUi): Block {
+  const rows: Span[][] = []
+  for (const path of paths) {
+    const item = knobSpans(model, path, width, ui)
+    const row = rows.at(-1)
+    if (item === undefined) continue
+    if (row !== undefined && rowWidth(row) + 3 + rowWidth(item) <= width) row.push(span('   '), ...item)
+    else rows.push([...item])
+  }
+  return block(rows.length > 0 ? rows : [[span('not known here', 'dim')]], width, ui.ascii)
+}
+
+function knobSpans(model: Model, path: string, width: number, ui: PanelUi): Row | undefined {
+  const tunable = model.tunables.find(each => each.path === path) ?? { path, type: 'integer', meaning: '', source: '' }
+  const { text, value, changed } = knobRow(model, tunable)
+  if (text === undefined || value === undefined) return undefined
+  const name = span(`${shortPath(path).replace(/^[^/]+\//, '')} `, 'label', path)
+  const mark = changed === true ? [span(' *', 'warn')] : []
+  const all = [name, ...choiceSpans(text, value, path, ui.ascii), ...mark]
+  return rowWidth(all) <= width ? all : [name, ...choiceSpans(text === value ? text : `[${value}]`, value, path, ui.ascii), ...mark]
 }
 
 function choiceSpans(text: string, value: string, path: string, ascii: boolean): Span[] {
   const [open, close] = ascii ? ['[', ']'] : ['‹', '›']
   if (text === value) return [span(value, 'knob', path)]
-  return text
-    .split(' ')
-    .map(word => (word.startsWith('[') ? span(`${open}${word.slice(1, -1)}${close} `, 'chosen', path) : span(`${word} `, 'dim', path)))
+  const words = text.split(' ')
+  return words.map((word, i) => {
+    const gap = i < words.length - 1 ? ' ' : ''
+    return word.startsWith('[') ? span(`${open}${word.slice(1, -1)}${close}${gap}`, 'chosen', path) : span(word + gap, 'dim', path)
+  })
 }
 
-/** The figures of a sentence, joined: ["a", "b", "c"] as "a; b; c." */
-export function sentence(parts: readonly (string | undefined | false)[]): string {
-  const said = parts.filter(part => typeof part === 'string' && part !== '').join('; ')
-  return said === '' ? '' : `${said[0].toUpperCase()}${said.slice(1)}.`
+/** What a panel may say, in order of weight; what does not apply is no text. */
+export type Clauses = readonly (string | undefined | false)[]
+
+/**
+ * The line in words that a panel opens with: clauses in order of weight, as many as fit two lines.
+ * ["a", undefined, "c"] is "A; c."
+ */
+export function words(clauses: Clauses, width: number, ascii: boolean): Block {
+  const said = clauses.filter(clause => typeof clause === 'string' && clause !== '')
+  const text = (count: number) => `${said.slice(0, count).join('; ')}.`.replace(/^./, first => first.toUpperCase())
+  let count = said.length
+  while (count > 1 && wrap(text(count), width).length > WORD_LINES) count--
+  return paragraph(text(count), width, 'text', WORD_LINES, ascii)
 }
+
+const WORD_LINES = 2
 
 /** Where something worth a look stands out by a sign as well as a colour. */
 export const alarm = (ascii: boolean): string => (ascii ? '!' : '▲')

@@ -9,7 +9,7 @@ import { crop, displayWidth } from '../width.ts'
 
 export const header: PanelFunction = (model, ui, { width }): Panel => {
   const rows = [machineRow(model, ui, width), memoryRow(model, ui, width), swapRow(model, ui, width)]
-  return toPanel([block(rows, width, ui.ascii)], { width, height: 3 })
+  return toPanel([block(rows, width, ui.ascii)], { width, height: 3 }, ui)
 }
 
 /** `left` and `right` with blanks between; where both do not fit, the left gives way. */

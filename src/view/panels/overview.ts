@@ -13,13 +13,13 @@ import type { Model } from '../../sample/model.ts'
 import { lineChart, summed } from '../chart.ts'
 import { fieldOf } from '../fields.ts'
 import { formatBytes, formatClock, formatCount, formatValue, plural } from '../format.ts'
-import { arrange, type Block, beside, block, chartBlock, fillBlock, paragraph, section, toPanel } from '../layout.ts'
-import type { ChartSpec, Panel, PanelFunction, PanelUi, Row, Size } from '../panel.ts'
+import { type Block, beside, block, chartBlock, fillBlock, section, stack, toPanel } from '../layout.ts'
+import type { ChartSpec, Panel, PanelFunction, PanelUi, Row } from '../panel.ts'
 import { span } from '../panel.ts'
 import { TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { levelOf, sentence, sumNow } from './common.ts'
+import { type Clauses, levelOf, sumNow, words } from './common.ts'
 
 /** A column of the rolling rows: one or several scalars added up, totals per second. */
 interface Rolling {
@@ -39,7 +39,7 @@ export const ROLLING: readonly Rolling[] = [
   { title: 'thp-', keys: ['thp_fault_fallback', 'thp_file_fallback'], priority: 2 },
   { title: 'stall', keys: ['compact_stall', 'allocstall_dma32', 'allocstall_normal', 'allocstall_movable'], priority: 3 },
   { title: 'scan/s', keys: ['pgscan_kswapd', 'pgscan_direct'], priority: 1 },
-  { title: 'steal/s', keys: ['pgsteal_kswapd', 'pgsteal_direct'], priority: 2 },
+  { title: 'steal', keys: ['pgsteal_kswapd', 'pgsteal_direct'], priority: 2 },
   { title: 'si/s', keys: ['pswpin'], priority: 3 },
   { title: 'so/s', keys: ['pswpout'], priority: 3 },
 ]
@@ -50,14 +50,14 @@ const WIDE = 118
 const CHART_ROWS = 6
 
 export const overview: PanelFunction = (model, ui, size): Panel => {
-  const words = paragraph(wordsOf(model), size.width, 'text', 2, ui.ascii)
-  const room = size.height - words.rows.length
+  const said = words(clauses(model), size.width, ui.ascii)
+  const room = size.height - said.rows.length
   const taskHeight = room === Number.POSITIVE_INFINITY ? room : Math.max(0, Math.min(model.sample.tasks().length + 2, Math.floor(room / 3)))
   const upper = room === Number.POSITIVE_INFINITY ? 16 : room - taskHeight
   const top = size.width >= WIDE ? wideTop(model, ui, size.width, upper) : narrowTop(model, ui, size.width, upper)
   const tasks = taskHeight > 2 ? [taskBlock(model, ui, size.width, taskHeight)] : []
   const pids = biggestTasks(model).slice(0, 20)
-  return toPanel([words, top, ...tasks], size, { wants: summaryPaths(pids) }, ui.ascii)
+  return toPanel([said, top, ...tasks], size, ui, { wants: summaryPaths(pids) })
 }
 
 function biggestTasks(model: Model): number[] {
@@ -67,14 +67,14 @@ function biggestTasks(model: Model): number[] {
 }
 
 /** What goes on, from the figures. */
-function wordsOf(model: Model): string {
+function clauses(model: Model): Clauses {
   const faults = sumNow(model, ['pgfault'])
   const major = sumNow(model, ['pgmajfault'])
   const [huge, small] = [sumNow(model, ['thp_fault_alloc', 'thp_collapse_alloc']), sumNow(model, ['thp_fault_fallback'])]
   const [kswapd, direct] = [sumNow(model, ['pgscan_kswapd']), sumNow(model, ['pgscan_direct'])]
   const swap = sumNow(model, ['pswpin', 'pswpout'])
   const free = levelOf(model, 'MemFree')
-  return sentence([
+  return [
     `${formatBytes(free)} of ${formatBytes(levelOf(model, 'MemTotal'))} free`,
     model.before === undefined
       ? 'rates follow with the next sample'
@@ -88,7 +88,7 @@ function wordsOf(model: Model): string {
     kswapd + direct === 0 && model.before !== undefined && 'no reclaim',
     swap > 0 && `${formatCount(swap)} pages/s to and from swap`,
     levelOf(model, 'oom_kill') > 0 && plural(levelOf(model, 'oom_kill'), 'OOM kill'),
-  ])
+  ]
 }
 
 function wideTop(model: Model, ui: PanelUi, width: number, height: number): Block {
@@ -96,37 +96,24 @@ function wideTop(model: Model, ui: PanelUi, width: number, height: number): Bloc
   const right = width - left - 2
   const charts = chartsOf(model, ui)
   const shown = charts.slice(0, Math.max(1, Math.floor(height / CHART_ROWS)))
-  const drawn = shown.flatMap((spec, i) => {
-    const from = Math.floor((i * height) / shown.length)
-    return [{ spec, rows: Math.floor(((i + 1) * height) / shown.length) - from }]
-  })
-  const column = drawn.map(({ spec, rows }) => chartBlock(spec, right, rows))
-  const stacked = column.reduce<Block>(
-    (sum, part) => ({
-      width: right,
-      rows: [...sum.rows, ...part.rows],
-      charts: [...sum.charts, ...part.charts.map(chart => ({ ...chart, top: sum.rows.length }))],
-    }),
-    { width: right, rows: [], charts: [] },
-  )
-  return beside([rollingBlock(model, ui, left, height), stacked], 2)
+  const edge = (i: number) => Math.floor((i * height) / shown.length)
+  const column = stack(shown.map((spec, i) => chartBlock(spec, right, edge(i + 1) - edge(i))))
+  return beside([rollingBlock(model, ui, left, height), column], 2)
 }
 
 function narrowTop(model: Model, ui: PanelUi, width: number, height: number): Block {
   const chartHeight = height >= 12 ? CHART_ROWS : 0
   const rows = rollingBlock(model, ui, width, height - chartHeight)
+  if (chartHeight === 0) return rows
   const specs = chartsOf(model, ui).slice(0, width >= 60 ? 2 : 1)
-  const parts = specs.map(spec => ({
-    title: spec.title,
-    least: Math.floor((width - 2 * (specs.length - 1)) / specs.length),
-    make: (wide: number) => chartBlock(spec, wide, chartHeight - 1),
-  }))
-  const charts = chartHeight > 0 ? arrange(parts, width, ui.ascii) : []
-  return [rows, ...charts].reduce((above, part) => ({
-    width,
-    rows: [...above.rows, ...part.rows],
-    charts: [...above.charts, ...part.charts.map(chart => ({ ...chart, top: chart.top + above.rows.length }))],
-  }))
+  const wide = Math.floor((width - 2 * (specs.length - 1)) / specs.length)
+  return stack([
+    rows,
+    beside(
+      specs.map(spec => chartBlock(spec, wide, chartHeight)),
+      2,
+    ),
+  ])
 }
 
 export function chartsOf(model: Model, ui: PanelUi): ChartSpec[] {
@@ -192,9 +179,5 @@ function taskBlock(model: Model, ui: PanelUi, width: number, height: number): Bl
   const fallback = { key: 'rss_bytes', descending: true }
   const plainUi = { ...ui, sort: undefined, filter: '', selected: -1 }
   const listed = listRows(rows, TASK_COLUMNS, row => String(row.pid), { model, ui: plainUi, height: height - 2, fallback })
-  return section(
-    'processes by RSS',
-    drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 } satisfies { model: Model; ui: PanelUi } & Size),
-    ui.ascii,
-  )
+  return section('processes by RSS', drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 }), ui.ascii)
 }

@@ -10,6 +10,8 @@ export function poolRows(model: Model): readonly HugePool[] {
 }
 
 export const poolSizeBytes = (pool: HugePool): number => pool.sizeKb * 1024
+/** "2M", "1G", "512K". */
+export const poolName = (pool: HugePool): string => formatBytes(poolSizeBytes(pool)).replace(/\.0+(?=[A-Z])/, '')
 export const poolPages = (pool: HugePool, key: string): number => pool.pages.get(key) ?? 0
 
 /** Pages that someone has: neither free nor (then counted twice) reserved. */
@@ -31,7 +33,7 @@ export const POOL_COLUMNS: readonly Column<HugePool>[] = [
     priority: 0,
     help: 'Size of one page',
     source: '/sys/kernel/mm/hugepages',
-    value: pool => formatBytes(poolSizeBytes(pool)),
+    value: poolName,
   }),
   column({
     key: 'node',

@@ -1,0 +1,60 @@
+/**
+ * The kernel's own threads on the machine's clock. Each is a record that says when it wants to run next; whoever moves
+ * the clock asks for the earliest and lets it run on a CPU of its node that is free first.
+ */
+import type { Kernel } from './base/state.ts'
+import type { Daemon } from './base/state_shared.ts'
+import { runVmstat } from './daemons/vmstat.ts'
+
+interface Work {
+  readonly daemon: Daemon
+  readonly run: (k: Kernel) => void
+}
+
+/** All kernel threads, in the order in which equals run. */
+function daemons(k: Kernel): Work[] {
+  return [{ daemon: k.vmstat, run: runVmstat }]
+}
+
+/** When the next kernel thread wants to run; Infinity when none does. */
+export function nextDaemonNs(k: Kernel): number {
+  let earliest = Number.POSITIVE_INFINITY
+  for (const { daemon } of daemons(k)) earliest = Math.min(earliest, daemon.wakeNs)
+  return earliest
+}
+
+/** Runs kernel threads that are due up to the given time, the earliest first; leaves k.cpu, k.current and the clock as they were. */
+export function runDaemons(k: Kernel, untilNs: number): void {
+  const { cpu, current } = k
+  const ns = k.clock[0]
+  for (let work = due(k, untilNs); work !== undefined; work = due(k, untilNs)) runOne(k, work)
+  k.cpu = cpu
+  k.current = current
+  k.clock[0] = ns
+}
+
+function due(k: Kernel, untilNs: number): Work | undefined {
+  let first: Work | undefined
+  for (const work of daemons(k)) if (work.daemon.wakeNs <= untilNs && (first === undefined || work.daemon.wakeNs < first.daemon.wakeNs)) first = work
+  return first
+}
+
+function runOne(k: Kernel, { daemon, run }: Work): void {
+  const cpu = freeCpu(k, daemon)
+  const start = Math.max(daemon.wakeNs, k.cpus[cpu].nowNs)
+  k.cpu = cpu
+  k.current = undefined
+  k.clock[0] = start
+  daemon.cpu = cpu
+  daemon.wakeNs = Number.POSITIVE_INFINITY
+  run(k)
+  daemon.ranNs += k.clock[0] - start
+  k.cpus[cpu].nowNs = k.clock[0]
+}
+
+/** The online CPU of the thread's node (of any, when it has none) whose work ends first. */
+function freeCpu(k: Kernel, daemon: Daemon): number {
+  const online = k.cpus.filter(cpu => cpu.online)
+  const local = online.filter(cpu => cpu.node === daemon.node)
+  return (local.length > 0 ? local : online).reduce((best, cpu) => (cpu.nowNs < best.nowNs ? cpu : best)).id
+}
