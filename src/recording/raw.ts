@@ -114,7 +114,8 @@ function eventOf(value: Fields): string | undefined {
   if (op === '') return undefined
   const failed = word('err') || word('signal')
   if (failed !== '') return line('error', `${op} = ${failed}`)
-  return line(writtenPath(value) === undefined ? 'op' : 'knob', value['ret'] === 0 ? op : `${op} = ${word('ret')}`)
+  if (writtenPath(value) !== undefined) return line('knob', op.replace(/^((?:\w+ )?)write /, '$1'))
+  return line('op', value['ret'] === 0 ? op : `${op} = ${word('ret')}`)
 }
 
 /** The file that a successful `write PATH VALUE` (of the controller or of a worker) changed. */

@@ -36,7 +36,8 @@ export interface Model {
   readonly seconds: number
   readonly scalars: Scalars
   readonly before: Scalars | undefined
-  readonly startNs: number
+  /** The sample that watching began with. */
+  readonly first: Sample
   readonly origin: Origin
   readonly history: History
   readonly events: readonly MachineEvent[]
@@ -54,7 +55,7 @@ export interface Tracker {
   readonly tape: Tape
   readonly origin: Origin
   events: MachineEvent[]
-  startNs: number | undefined
+  first: Sample | undefined
   model: Model | undefined
 }
 
@@ -64,7 +65,7 @@ export interface Tracker {
  */
 export function newTracker(source: Pick<Source, 'kind' | 'title' | 'tunables'>, samples = 1800, frames = 600): Tracker {
   const origin = { first: new Map<string, number>(), restarts: new Map() }
-  return { source, history: newHistory(samples), tape: newTape(frames), origin, events: [], startNs: undefined, model: undefined }
+  return { source, history: newHistory(samples), tape: newTape(frames), origin, events: [], first: undefined, model: undefined }
 }
 
 /** Takes the next frame in. */
@@ -74,7 +75,7 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   if (back) jumpBack(tracker, frame.ns)
   const sample = toSample(frame)
   const scalars = scalarsOf(sample)
-  tracker.startNs ??= frame.ns
+  tracker.first ??= sample
   const before = back ? undefined : last
   const seq = tracker.history.pushed
   noteOrigin(tracker.origin, seq, scalars, before?.scalars)
@@ -98,7 +99,7 @@ function makeModel(tracker: Tracker, pace: Pace, seq: number, sample: Sample, sc
     seconds: before === undefined ? 0 : (sample.ns - before.sample.ns) / 1e9,
     scalars,
     before: before?.scalars,
-    startNs: tracker.startNs ?? sample.ns,
+    first: tracker.first ?? sample,
     origin: tracker.origin,
     history: tracker.history,
     events: tracker.events,

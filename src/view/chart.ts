@@ -2,7 +2,7 @@
 import { kindOf } from '../sample/counters.ts'
 import { levels, perSecond, timesOf } from '../sample/history.ts'
 import type { Model } from '../sample/model.ts'
-import { fieldOf, type Unit } from './fields.ts'
+import { fieldOf, glanceUnit, type Unit } from './fields.ts'
 import type { ChartSpec, Series, Style } from './panel.ts'
 
 const STYLES: readonly Style[] = ['series1', 'series2', 'series3', 'series4', 'series5']
@@ -40,11 +40,11 @@ export function summed(model: Model, keys: readonly string[], count: number): nu
  * @param max the scale's top where it is known (all memory, 100 %); otherwise the next round number
  */
 export function lineChart(model: Model, title: string, lines: readonly LineOf[], count: number, max?: number): ChartSpec {
-  const unit = fieldOf(lines[0].keys[0]).unit
+  const unit = glanceUnit(fieldOf(lines[0].keys[0]))
   const series = lines.map(({ name, keys }, i): Series => ({ name, style: STYLES[i % STYLES.length], values: summed(model, keys, count) }))
   const length = Math.max(0, ...series.map(each => each.values.length))
   const times = timesOf(model.history, model.seq, length)
-  const top = max ?? Math.max(0, ...series.flatMap(each => each.values.filter(Number.isFinite)))
+  const top = Math.max(max ?? 0, ...series.flatMap(each => each.values.filter(Number.isFinite)))
   return { kind: 'line', title, unit, series, labels: times.map(String), max: niceMax(top, unit), markers: knobMarkers(model, times) }
 }
 

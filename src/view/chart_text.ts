@@ -64,11 +64,11 @@ function axisRow(spec: ChartSpec, width: number, ascii: boolean): Row {
   const place = (text: string, at: number) => {
     for (const [i, character] of [...text].entries()) if (at + i >= 0 && at + i < width) line[at + i] = character
   }
-  place(first, 0)
-  place(last, width - last.length)
   const count = spec.labels.length
-  for (const { index } of spec.markers)
-    place(ascii ? '^' : '▴', count <= width ? width - count + index : Math.floor((index * width) / count))
+  const marks = spec.markers.map(({ index }) => (count <= width ? width - count + index : Math.floor((index * width) / count)))
+  if (marks.every(at => at > first.length)) place(first, 0)
+  if (marks.every(at => at < width - last.length - 1)) place(last, width - last.length)
+  for (const at of marks) place(ascii ? '^' : '▴', at)
   return [span(line.join(''), 'dim')]
 }
 

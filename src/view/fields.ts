@@ -35,6 +35,11 @@ function toField(group: string, [key, unit, help, kernel]: FieldRow, source: str
 /** Every scalar that is described, in the order of its file. */
 export const SCALARS: ReadonlyMap<string, Field> = new Map(PARTS.flatMap(({ groups, source }) => fieldsOf(groups, source)))
 
+/** The unit in which a field is read at a glance: pages per second are counted, pages standing on a list are memory. */
+export function glanceUnit(field: Field): Unit {
+  return field.kind === 'counter' && field.unit === 'pages' ? 'count' : field.unit
+}
+
 /** Names that stand below a node, a zone or a pool and nowhere else. */
 const BELOW: ReadonlyMap<string, Field> = new Map([NUMASTAT, ZONE, POOL].flatMap(groups => fieldsOf(groups, key => key)))
 

@@ -1,9 +1,9 @@
 /**
  * What may be typed to narrow a list down:
  *
- *     thp              rows with this text in them, in any case
+ *     thp              rows with this text in a column, in any case
  *     !thp             rows without
- *     /^pgscan_.*t$/   rows that match a regular expression
+ *     /^pgscan_.*t$/   rows with a column that matches a regular expression
  *     rate > 100       rows whose column compares so: > >= < <= = !=, with K M G behind the number
  *     thp & rate > 0   all of these
  */
@@ -11,7 +11,8 @@ import { nearestWord } from '../user_error.ts'
 
 /** A row as a filter sees it. */
 export interface Filterable {
-  readonly text: string
+  /** Its columns of text. */
+  readonly texts: readonly string[]
   /** Value of a column by its key; undefined where there is none. */
   value(key: string): number | undefined
 }
@@ -44,7 +45,7 @@ function parseTerm(term: string, keys: readonly string[]): Filter {
   if (term.startsWith('/')) return regexTerm(term.replace(/^\/|\/$/g, ''))
   const negated = term.startsWith('!')
   const wanted = (negated ? term.slice(1).trim() : term).toLowerCase()
-  return { test: row => row.text.toLowerCase().includes(wanted) !== negated, problem: '' }
+  return { test: row => row.texts.some(text => text.toLowerCase().includes(wanted)) !== negated, problem: '' }
 }
 
 function compareTerm(key: string, operator: string, number: number, keys: readonly string[]): Filter {
@@ -73,7 +74,7 @@ export function compare(value: number, operator: string, number: number): boolea
 function regexTerm(source: string): Filter {
   try {
     const regex = new RegExp(source, 'i')
-    return { test: row => regex.test(row.text), problem: '' }
+    return { test: row => row.texts.some(text => regex.test(text)), problem: '' }
   } catch {
     return { test: () => true, problem: 'not a regular expression' }
   }

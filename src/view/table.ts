@@ -132,12 +132,12 @@ export function listRows<R>(
 }
 
 function filterable<R>(row: R, columns: readonly Column<R>[], model: Model): Filterable {
-  const text = columns.flatMap(column => (column.unit === 'text' ? [cellText(column.value(row, model), 'text')] : [])).join(' ')
+  const texts = columns.flatMap(column => (column.unit === 'text' ? [cellText(column.value(row, model), 'text')] : []))
   const value = (key: string) => {
     const cell = columns.find(column => column.key === key)?.value(row, model)
     return typeof cell === 'number' ? cell : undefined
   }
-  return { text, value }
+  return { texts, value }
 }
 
 /** Stable; rows without a value come last either way. */

@@ -29,6 +29,7 @@ export const KSM: FieldGroups = {
     ['ksm_full_scans', 'count', 'Passes over all mergeable memory', 'mm/ksm.c scan_get_next_rmap_item'],
     ['ksm_stable_node_chains', 'count', 'Contents with more doubles than max_page_sharing', 'mm/ksm.c alloc_stable_node_chain'],
     ['ksm_stable_node_dups', 'count', 'Merged pages in those chains', 'mm/ksm.c stable_node_chain_add_dup'],
+    ['ksm_general_profit', 'bytes', 'Memory saved less what merging itself takes (since 6.4)', 'mm/ksm.c general_profit_show'],
     ['ksm_run', 'count', '0 stopped, 1 merging, 2 unmerged and stopped', 'mm/ksm.c run_store'],
     ['ksm_pages_to_scan', 'pages', 'Pages looked at before each sleep', 'mm/ksm.c pages_to_scan_store'],
     ['ksm_sleep_millisecs', 'ms', 'Sleep between two batches', 'mm/ksm.c sleep_millisecs_store'],

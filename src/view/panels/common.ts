@@ -2,7 +2,7 @@
 import { kindOf } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
 import { recent } from '../chart.ts'
-import { fieldOf } from '../fields.ts'
+import { fieldOf, glanceUnit } from '../fields.ts'
 import { formatValue } from '../format.ts'
 import { shareBar, spark } from '../glyphs.ts'
 import { type Block, block, paragraph, rowWidth } from '../layout.ts'
@@ -34,8 +34,7 @@ export function counterBlock(model: Model, keys: readonly string[], width: numbe
   const rows = known.map((key): Row => {
     const field = fieldOf(key)
     const value = nowOf(model, key)
-    const unit = field.kind === 'counter' && field.unit === 'pages' ? 'count' : field.unit
-    const text = formatValue(value, unit) + (field.kind === 'counter' && value !== undefined ? '/s' : '')
+    const text = formatValue(value, glanceUnit(field)) + (field.kind === 'counter' && value !== undefined ? '/s' : '')
     const past = spark(recent(model, key, ui.zoom), sparkWidth, ui.ascii)
     const style: Style = value === undefined ? 'dim' : value === 0 ? 'dim' : 'value'
     return [

@@ -1,6 +1,6 @@
 /** The three status lines above every panel: what is watched and how fast, where memory is, what just happened. */
 import type { Model } from '../../sample/model.ts'
-import { formatBytes, formatClock, formatPercent } from '../format.ts'
+import { formatBytes, formatClock, formatCount, formatPercent } from '../format.ts'
 import { fillOf, type Segment, segmentBar, shareBar } from '../glyphs.ts'
 import { block, rowWidth, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
@@ -46,7 +46,8 @@ function paceSpans({ pace, kind }: Model, { ascii }: PanelUi): Span[] {
   if (pace.paused) return [span(ascii ? '|| paused' : '❚❚ paused', 'warn')]
   if (kind === 'host') return [span('live', 'good')]
   const asked = pace.speed === Number.POSITIVE_INFINITY ? 'max' : `x${pace.speed}`
-  const real = Math.abs(pace.ratio - pace.speed) > 0.1 * pace.speed && pace.ratio > 0 ? ` (x${pace.ratio.toPrecision(2)})` : ''
+  const off = pace.speed === Number.POSITIVE_INFINITY || Math.abs(pace.ratio - pace.speed) > 0.1 * pace.speed
+  const real = off && pace.ratio > 0 ? ` (x${formatCount(pace.ratio)})` : ''
   return [span(`${ascii ? '>' : '▶'} ${asked}`, 'good'), span(real, 'warn')]
 }
 

@@ -1,0 +1,22 @@
+/** A table as CSV (RFC 4180): machine time in the first column, one line a row, an empty field for what is not known. */
+import type { Model } from '../../sample/model.ts'
+import type { Cell } from '../table.ts'
+import type { Table } from '../tables.ts'
+
+export function csvHead(table: Table): string {
+  return line(['time_ns', ...table.columns])
+}
+
+export function csvRows(table: Table, model: Model): string {
+  return table.rows.map(row => line([model.sample.ns, ...row])).join('')
+}
+
+function line(cells: readonly Cell[]): string {
+  return `${cells.map(quoted).join(',')}\r\n`
+}
+
+function quoted(cell: Cell): string {
+  if (cell === undefined) return ''
+  const text = String(cell)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

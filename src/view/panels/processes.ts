@@ -1,0 +1,78 @@
+/** Processes: a table to sort and filter; opened, one process area by area. */
+import { detailPaths, summaryPaths } from '../../sample/files.ts'
+import type { Model } from '../../sample/model.ts'
+import { formatBytes, formatCount, formatPercent, plural } from '../format.ts'
+import { block, section, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Size, span } from '../panel.ts'
+import { AREA_COLUMNS, areaRows } from '../subjects/areas.ts'
+import { hugeBytes, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
+import { drawList, listRows } from '../table.ts'
+import { type Clauses, words } from './common.ts'
+
+/** Processes whose page tables are read every sample: what fits a tall screen. */
+const WATCHED = 100
+
+export const processes: PanelFunction = (model, ui, size): Panel => {
+  const rows = taskRows(model)
+  const opened = rows.find(row => String(row.pid) === ui.open)
+  return opened === undefined ? tablePanel(model, ui, size, rows) : detailPanel(model, ui, size, opened)
+}
+
+function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly TaskRow[]): Panel {
+  const said = words(clauses(model, rows), size.width, ui.ascii)
+  const height = size.height - said.rows.length
+  const shown = ui.moving ? rows.filter(row => (row.minfltPerSecond ?? 0) > 0 || (row.majfltPerSecond ?? 0) > 0) : rows
+  const listed = listRows(shown, TASK_COLUMNS, row => String(row.pid), {
+    model,
+    ui,
+    height: height - 1,
+    fallback: { key: 'rss_bytes', descending: true },
+  })
+  const wants = summaryPaths(listed.rows.slice(listed.state.first, listed.state.first + WATCHED).map(row => row.pid))
+  return toPanel([said, drawList(listed, TASK_COLUMNS, { model, ui, width: size.width, height })], size, ui, { list: listed.state, wants })
+}
+
+function clauses(model: Model, rows: readonly TaskRow[]): Clauses {
+  if (rows.length === 0) return ['This source has no processes']
+  const sum = rows.reduce((total, row) => total + (row.rssBytes ?? 0), 0)
+  const [biggest] = [...rows].sort((a, b) => (b.rssBytes ?? 0) - (a.rssBytes ?? 0))
+  const [busiest] = [...rows].sort((a, b) => (b.minfltPerSecond ?? 0) - (a.minfltPerSecond ?? 0))
+  const faults = rows.reduce((total, row) => total + (row.minfltPerSecond ?? 0) + (row.majfltPerSecond ?? 0), 0)
+  const swapped = rows.reduce((total, row) => total + (row.task.status?.bytes.get('VmSwap') ?? 0), 0)
+  return [
+    `${plural(rows.length, 'process')} with ${formatBytes(sum)} resident`,
+    rows.length > 1 &&
+      sum > 0 &&
+      `largest ${biggest.name} ${formatBytes(biggest.rssBytes ?? 0)} (${formatPercent(((biggest.rssBytes ?? 0) / sum) * 100)})`,
+    faults > 0 ? `${formatCount(faults)} faults/s, most by ${busiest.name}` : model.before !== undefined && 'none faults',
+    swapped > 0 && `${formatBytes(swapped)} swapped out`,
+  ]
+}
+
+function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel {
+  const { task } = row
+  const facts = [
+    `${row.name} (${row.pid}) has ${formatBytes(row.rssBytes ?? 0)} resident`,
+    task.rollup !== undefined && `${formatPercent(((hugeBytes(row) ?? 0) / Math.max(1, task.rollup.get('Rss') ?? 0)) * 100)} of it huge`,
+    policyOf(task) !== undefined && `policy ${policyOf(task)}`,
+    task.oomScore !== undefined &&
+      `OOM score ${task.oomScore}${task.oomScoreAdj === undefined || task.oomScoreAdj === 0 ? '' : ` (adj ${task.oomScoreAdj})`}`,
+    task.activity,
+  ]
+  const said = words(facts, size.width, ui.ascii)
+  const areas = areaRows(task)
+  const wants = detailPaths(row.pid)
+  if (areas.length === 0) {
+    const none = block([[span('smaps of this process is being read', 'dim')]], size.width, ui.ascii)
+    return toPanel([said, none], size, ui, { wants })
+  }
+  const height = size.height - said.rows.length - 1
+  const listed = listRows(areas, AREA_COLUMNS, area => area.start, {
+    model,
+    ui,
+    height: height - 1,
+    fallback: { key: 'rss_bytes', descending: true },
+  })
+  const list = section('areas', drawList(listed, AREA_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
+  return toPanel([said, list], size, ui, { list: listed.state, wants })
+}

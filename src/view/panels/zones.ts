@@ -1,0 +1,105 @@
+/** Zones: how far each is from its watermarks, what is on its lists, and how hard kswapd works. */
+import type { Model } from '../../sample/model.ts'
+import type { Zone } from '../../sample/parse/zoneinfo.ts'
+import { lineChart } from '../chart.ts'
+import { formatBytes, formatCount, formatPercent } from '../format.ts'
+import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Style, span } from '../panel.ts'
+import { pagesOf, ZONE_COLUMNS, zoneRows, zoneState } from '../subjects/zones.ts'
+import { drawTable } from '../table.ts'
+import { fitText } from '../width.ts'
+import { alarm, type Clauses, counterBlock, knobBlock, sumNow, words } from './common.ts'
+
+const COUNTERS = [
+  'pgscan_kswapd',
+  'pgsteal_kswapd',
+  'pgscan_direct',
+  'pgsteal_direct',
+  'pgscan_direct_throttle',
+  'pageoutrun',
+  'kswapd_low_wmark_hit_quickly',
+  'kswapd_high_wmark_hit_quickly',
+] as const
+const KNOBS = [
+  'min_free_kbytes',
+  'watermark_scale_factor',
+  'watermark_boost_factor',
+  'lowmem_reserve_ratio',
+  'percpu_pagelist_high_fraction',
+].map(name => `/proc/sys/vm/${name}`)
+
+export const zones: PanelFunction = (model, ui, size): Panel => {
+  const rows = zoneRows(model)
+  const said = words(clauses(model, rows), size.width, ui.ascii)
+  const gauges = section('free against the watermarks min, low and high', gaugeBlock(rows, size.width, ui), ui.ascii)
+  const table = section(
+    'zones',
+    drawTable({ columns: ZONE_COLUMNS, rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
+    ui.ascii,
+  )
+  const parts = [
+    { title: 'reclaim per second', least: 44, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
+    { title: 'knobs', least: 30, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
+  ]
+  const blocks = [said, gauges, table, ...arrange(parts, size.width, ui.ascii)]
+  const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  const lines = rows
+    .filter(zone => zone.zone !== 'DMA')
+    .slice(0, 5)
+    .map(zone => ({ name: `N${zone.node} ${zone.zone}`, keys: [`N${zone.node}.${zone.zone}.free`] }))
+  const chart = left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free', lines, ui.zoom), size.width, Math.min(left, 12))] : []
+  return toPanel([...blocks, ...chart], size, ui)
+}
+
+function clauses(model: Model, rows: readonly Zone[]): Clauses {
+  if (rows.length === 0) return ['This source has no zoneinfo']
+  const margin = (zone: Zone) => pagesOf(zone, 'free') / Math.max(1, pagesOf(zone, 'low'))
+  const tightest = rows.reduce((least, zone) => (margin(zone) < margin(least) ? zone : least))
+  const name = `node ${tightest.node} ${tightest.zone}`
+  const says = {
+    ok: `has ${formatCount(margin(tightest))} times its low watermark free`,
+    low: 'is below its low watermark: kswapd is wanted',
+    min: 'is below its min watermark: allocations reclaim themselves',
+  }
+  const [scanned, stolen] = [sumNow(model, ['pgscan_kswapd', 'pgscan_direct']), sumNow(model, ['pgsteal_kswapd', 'pgsteal_direct'])]
+  return [
+    `${name} ${says[zoneState(tightest)]}`,
+    scanned > 0
+      ? `${formatCount(scanned)} pages/s looked at, ${formatPercent((stolen / scanned) * 100)} of them reclaimed`
+      : 'no reclaim now',
+    rows.some(zone => pagesOf(zone, 'boost') > 0) && 'watermarks are boosted: page blocks were mixed lately',
+  ]
+}
+
+/**
+ * A scale from 0 to at least twice the high watermark, with marks where the watermarks are:
+ *
+ *     N0 DMA32  ████m██l██h████████████·········   812M free, low 3.2M
+ */
+function gaugeBlock(rows: readonly Zone[], width: number, ui: PanelUi): Block {
+  const lines = rows.map((zone): Row => {
+    const [free, min, low, high] = ['free', 'min', 'low', 'high'].map(key => pagesOf(zone, key))
+    const room = Math.max(8, width - 46)
+    const full = Math.max(1, high * 4)
+    const at = (pages: number) => Math.min(room - 1, Math.round((pages / full) * room))
+    const filled = at(free) + (free >= full ? 1 : 0)
+    const marks = new Map([
+      [at(min), 'm'],
+      [at(low), 'l'],
+      [at(high), 'h'],
+    ])
+    const bar = Array.from({ length: room }, (_, x) => marks.get(x) ?? (x < filled ? (ui.ascii ? '#' : '█') : ui.ascii ? '.' : '·')).join(
+      '',
+    )
+    const state = zoneState(zone)
+    const style: Style = state === 'ok' ? 'series1' : state === 'low' ? 'warn' : 'bad'
+    const about = `N${zone.node}.${zone.zone}.free`
+    return [
+      span(fitText(`N${zone.node} ${zone.zone}`, 12), 'label', about),
+      span(bar, style, about),
+      span(fitText(`${formatBytes(free * 4096)} free, low ${formatBytes(low * 4096)}`, 26, 'right'), 'value', about),
+      span(state === 'ok' ? '' : ` ${alarm(ui.ascii)} ${state}`, style),
+    ]
+  })
+  return block(lines, width, ui.ascii)
+}

@@ -1,0 +1,223 @@
+/**
+ * The tables of the headless formats: the same columns that the screens show, as plain values in fixed order, with the
+ * unit in every name.
+ *
+ *     vmstat      one row: a column a counter, and for totals one more with its rate
+ *     processes   a row a process: labels (pid, name) first
+ */
+
+import { kindOf } from '../sample/counters.ts'
+import { type Model, rateOf } from '../sample/model.ts'
+import type { Slab } from '../sample/parse/slabinfo.ts'
+import type { SwapArea } from '../sample/parse/swaps.ts'
+import { fieldOf, SCALARS, type Unit } from './fields.ts'
+import { nowOf } from './panels/common.ts'
+import { ROLLING } from './panels/overview.ts'
+import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
+import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
+import { POOL_COLUMNS } from './subjects/pools.ts'
+import { TASK_COLUMNS, taskRows } from './subjects/tasks.ts'
+import { buddyColumns, ZONE_COLUMNS, zoneRows } from './subjects/zones.ts'
+import { type Cell, type Column, column } from './table.ts'
+
+export interface Table {
+  readonly name: string
+  /** Names of the columns, unit included. */
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly Cell[])[]
+  /** One row for the whole machine, rather than a list. */
+  readonly single: boolean
+}
+
+type TableMaker = (model: Model) => Table
+
+const UNIT_SUFFIX: Readonly<Record<Unit, string>> = {
+  bytes: '_bytes',
+  pages: '_pages',
+  kib: '_kib',
+  count: '',
+  percent: '_percent',
+  us: '_us',
+  ms: '_ms',
+  ns: '_ns',
+  text: '',
+}
+
+/** The name of a figure with its unit: "MemFree_bytes", "nr_free_pages", "pgpgin_kib". */
+export function nameWithUnit(key: string, unit: Unit): string {
+  const suffix = UNIT_SUFFIX[unit]
+  return key.endsWith(suffix) || /(_millisecs|_pages\w*)$/.test(key) ? key : key + suffix
+}
+
+/** One row of scalars; totals are followed by their rate. */
+function scalarTable(name: string, keysOf: (model: Model) => Iterable<string>): TableMaker {
+  return model => {
+    const columns: string[] = []
+    const cells: Cell[] = []
+    for (const key of keysOf(model)) {
+      const field = fieldOf(key)
+      columns.push(nameWithUnit(key, field.unit))
+      cells.push(model.scalars.get(key))
+      if (kindOf(key) !== 'counter') continue
+      columns.push(`${nameWithUnit(key, field.unit)}_per_second`)
+      cells.push(rateOf(model, key))
+    }
+    return { name, columns, rows: [cells], single: true }
+  }
+}
+
+/** Scalars of these groups or with this prefix that the machine has, in the order of the field table, then the unknown ones. */
+const scalarsWhere = (test: (key: string) => boolean) => (model: Model) => {
+  const known = [...SCALARS.keys()].filter(key => test(key) && model.scalars.has(key))
+  return [...known, ...[...model.scalars.keys()].filter(key => test(key) && !SCALARS.has(key))]
+}
+
+function listTable<R>(name: string, columnsOf: (model: Model) => readonly Column<R>[], rowsOf: (model: Model) => readonly R[]): TableMaker {
+  return model => {
+    const columns = columnsOf(model)
+    const rows = rowsOf(model).map(row => columns.map(each => each.value(row, model)))
+    return { name, columns: columns.map(each => each.key), rows, single: false }
+  }
+}
+
+const SLAB_COLUMNS: readonly Column<Slab>[] = [
+  column({
+    key: 'name',
+    title: 'cache',
+    unit: 'text',
+    width: 24,
+    kind: 'label',
+    priority: 0,
+    help: 'Name of the cache',
+    source: '/proc/slabinfo',
+    value: slab => slab.name,
+  }),
+  column({
+    key: 'active_objects',
+    title: 'active',
+    unit: 'count',
+    help: 'Objects in use',
+    source: '/proc/slabinfo',
+    value: slab => slab.activeObjects,
+  }),
+  column({
+    key: 'objects',
+    title: 'objects',
+    unit: 'count',
+    help: 'Objects allocated',
+    source: '/proc/slabinfo',
+    value: slab => slab.objects,
+  }),
+  column({
+    key: 'object_size_bytes',
+    title: 'size',
+    unit: 'bytes',
+    help: 'Size of an object',
+    source: '/proc/slabinfo',
+    value: slab => slab.objectSizeBytes,
+  }),
+  column({
+    key: 'objects_per_slab',
+    title: 'per slab',
+    unit: 'count',
+    help: 'Objects in a slab',
+    source: '/proc/slabinfo',
+    value: slab => slab.objectsPerSlab,
+  }),
+  column({
+    key: 'pages_per_slab',
+    title: 'pages',
+    unit: 'count',
+    help: 'Pages in a slab',
+    source: '/proc/slabinfo',
+    value: slab => slab.pagesPerSlab,
+  }),
+  column({ key: 'slabs', title: 'slabs', unit: 'count', help: 'Slabs', source: '/proc/slabinfo', value: slab => slab.slabs }),
+]
+
+const SWAP_COLUMNS: readonly Column<SwapArea>[] = [
+  column({
+    key: 'name',
+    title: 'area',
+    unit: 'text',
+    kind: 'label',
+    help: 'Device or file',
+    source: '/proc/swaps',
+    value: area => area.name,
+  }),
+  column({
+    key: 'type',
+    title: 'type',
+    unit: 'text',
+    kind: 'label',
+    help: 'partition or file',
+    source: '/proc/swaps',
+    value: area => area.type,
+  }),
+  column({
+    key: 'size_bytes',
+    title: 'size',
+    unit: 'bytes',
+    help: 'Size of the area',
+    source: '/proc/swaps',
+    value: area => area.sizeBytes,
+  }),
+  column({ key: 'used_bytes', title: 'used', unit: 'bytes', help: 'Used of it', source: '/proc/swaps', value: area => area.usedBytes }),
+  column({
+    key: 'priority',
+    title: 'priority',
+    unit: 'count',
+    help: 'Higher is used first',
+    source: '/proc/swaps',
+    value: area => area.priority,
+  }),
+]
+
+/** The rolling row of the overview. */
+const overview: TableMaker = model => {
+  const cells = ROLLING.map(({ keys }) => {
+    const values = keys.map(key => nowOf(model, key)).filter(value => value !== undefined)
+    return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0)
+  })
+  const names = ROLLING.map(({ keys, title }) => {
+    const name = keys.length === 1 ? keys[0] : title.replace('+', '_alloc').replace('-', '_fallback').replace('/s', '')
+    return kindOf(keys[0]) === 'counter' ? `${name}_per_second` : nameWithUnit(name, fieldOf(keys[0]).unit)
+  })
+  return { name: 'overview', columns: names, rows: [cells], single: true }
+}
+
+const startsWith = (...prefixes: readonly string[]) => scalarsWhere(key => prefixes.some(prefix => key.startsWith(prefix)))
+
+/** In the order in which they are written. */
+export const TABLES: Readonly<Record<string, TableMaker>> = {
+  overview,
+  vmstat: scalarTable('vmstat', model => model.sample.vmstat().keys()),
+  meminfo: scalarTable('meminfo', model => [...model.sample.meminfo().bytes.keys(), ...model.sample.meminfo().counts.keys()]),
+  pressure: scalarTable('pressure', startsWith('psi_')),
+  thp: scalarTable(
+    'thp',
+    startsWith('thp_', 'khugepaged_', 'mthp_', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'),
+  ),
+  ksm: scalarTable('ksm', startsWith('ksm_')),
+  zswap: scalarTable('zswap', startsWith('zswap_')),
+  hugetlb: listTable(
+    'hugetlb',
+    () => POOL_COLUMNS,
+    model => model.sample.pools(),
+  ),
+  nodes: listTable('nodes', () => NODE_TABLE, nodeRows),
+  zones: listTable('zones', () => ZONE_COLUMNS, zoneRows),
+  buddyinfo: listTable('buddyinfo', buddyColumns, model => model.sample.buddy()),
+  swaps: listTable(
+    'swaps',
+    () => SWAP_COLUMNS,
+    model => model.sample.swaps(),
+  ),
+  slabs: listTable(
+    'slabs',
+    () => SLAB_COLUMNS,
+    model => model.sample.slabs(),
+  ),
+  processes: listTable('processes', () => TASK_COLUMNS, taskRows),
+  tunables: listTable('tunables', () => KNOB_COLUMNS.filter(each => each.key !== 'meaning'), knobRows),
+}

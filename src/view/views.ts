@@ -1,0 +1,34 @@
+/** The panels by name, in the order of the tabs. */
+import type { PanelFunction } from './panel.ts'
+import { fragmentation } from './panels/fragmentation.ts'
+import { hugetlb } from './panels/hugetlb.ts'
+import { memory } from './panels/memory.ts'
+import { nodes } from './panels/nodes.ts'
+import { overview } from './panels/overview.ts'
+import { processes } from './panels/processes.ts'
+import { thp } from './panels/thp.ts'
+import { tunables } from './panels/tunables.ts'
+import { vmstat } from './panels/vmstat.ts'
+import { zones } from './panels/zones.ts'
+
+export interface View {
+  readonly name: string
+  /** The question it answers. */
+  readonly answers: string
+  readonly panel: PanelFunction
+  /** Names of the tables that the headless formats give for it (see tables.ts); the first one is its CSV. */
+  readonly tables: readonly string[]
+}
+
+export const VIEWS: readonly View[] = [
+  { name: 'overview', answers: 'What is going on?', panel: overview, tables: ['overview', 'processes'] },
+  { name: 'vmstat', answers: 'Which counter moves?', panel: vmstat, tables: ['vmstat'] },
+  { name: 'memory', answers: 'Where is memory?', panel: memory, tables: ['meminfo'] },
+  { name: 'thp', answers: 'How much is huge, and why not more?', panel: thp, tables: ['thp'] },
+  { name: 'hugetlb', answers: 'Who has the huge page pools?', panel: hugetlb, tables: ['hugetlb'] },
+  { name: 'nodes', answers: 'Is memory where it is used?', panel: nodes, tables: ['nodes'] },
+  { name: 'zones', answers: 'How far is reclaim?', panel: zones, tables: ['zones'] },
+  { name: 'fragmentation', answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
+  { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },
+  { name: 'tunables', answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
+]
