@@ -21,11 +21,11 @@
  * log that memblock=debug writes on machines of many shapes.
  */
 import { alignDown, alignUp, PAGE_SIZE, pagesFor } from '../base/units.ts'
-import { ATOM_BYTES, FIRST_CHUNK_BYTES, percpuLayout } from './memory_percpu.ts'
 import type { HashTable } from './memory_hash.ts'
 import type { BootPool } from './memory_hugetlb.ts'
 import { type BootMachine, type Firmware, GIB, HIGH_START, KIB, MIB, parameter, parseSize, type Run, totalCpus } from './memory_machine.ts'
 import { fits, type Memblock, memblock, nodeOf, release, reserve, take } from './memory_memblock.ts'
+import { ATOM_BYTES, FIRST_CHUNK_BYTES, percpuLayout } from './memory_percpu.ts'
 
 /** The kernel image and its early heap. */
 const KERNEL: Run = { start: 0x1000, end: 0x4411 }
@@ -63,7 +63,12 @@ export interface EarlyMemory {
 }
 
 /** @param tables hash tables of this machine; @param gigantic how many pages of 1 GiB to set aside, by node or anywhere. */
-export function earlyMemory(machine: BootMachine, fw: Firmware, tables: readonly HashTable[], gigantic: Omit<BootPool, 'sizeKb'>): EarlyMemory {
+export function earlyMemory(
+  machine: BootMachine,
+  fw: Firmware,
+  tables: readonly HashTable[],
+  gigantic: Omit<BootPool, 'sizeKb'>,
+): EarlyMemory {
   const mb = memblock(fw.ram)
   reserve(mb, KERNEL.start * PAGE_SIZE, KERNEL.end * PAGE_SIZE)
   reserve(mb, 0, MIB)
@@ -95,7 +100,7 @@ const ramEnd = (fw: Firmware) => Math.max(...fw.ram.map(run => run.end * PAGE_SI
 
 function takeNodesAndSections(mb: Memblock, fw: Firmware): void {
   if (fw.hasSlit) take(mb, { bytes: fw.cpusOfNode.length ** 2, align: PAGE_SIZE })
-  fw.cpusOfNode.forEach((_, node) => take(mb, { bytes: PGDAT_PAGES * PAGE_SIZE, align: CACHE_LINE, node }))
+  for (let node = 0; node < fw.cpusOfNode.length; node++) take(mb, { bytes: PGDAT_PAGES * PAGE_SIZE, align: CACHE_LINE, node })
   take(mb, { bytes: SECTION_ROOTS_BYTES, align: CACHE_LINE })
   const sections = presentSections(fw)
   const roots = new Set<number>()
@@ -105,7 +110,13 @@ function takeNodesAndSections(mb: Memblock, fw: Firmware): void {
     roots.add(root)
   }
   const mapped = { levels: new Set<string>() }
-  for (const node of new Set(sections.map(each => each.node))) takeMemmap(mb, sections.filter(each => each.node === node).map(each => each.section), node, mapped)
+  for (const node of new Set(sections.map(each => each.node)))
+    takeMemmap(
+      mb,
+      sections.filter(each => each.node === node).map(each => each.section),
+      node,
+      mapped,
+    )
 }
 
 interface Section {

@@ -72,7 +72,11 @@ function buckets(rule: HashRule, kernelPages: number): number {
 }
 
 export function hashTables(kernelPages: number, cpus: number): HashTable[] {
-  const byMemory = BY_MEMORY.map(rule => ({ name: rule.name, bytes: buckets(rule, kernelPages) * rule.bucketBytes, early: rule.early ?? false }))
+  const byMemory = BY_MEMORY.map(rule => ({
+    name: rule.name,
+    bytes: buckets(rule, kernelPages) * rule.bucketBytes,
+    early: rule.early ?? false,
+  }))
   const established = buckets(TCP_ESTABLISHED, kernelPages)
   return [
     ...byMemory,

@@ -102,9 +102,7 @@ const DIMM_BYTES = 16 * GIB
 function smbiosBytes(machine: BootMachine): number {
   const total = totalBytes(machine)
   const ranges = total > lowBytes(machine) ? 2 : 1
-  return (
-    SMBIOS_FIXED + SMBIOS_PER_CPU * totalCpus(machine) + SMBIOS_PER_DIMM * Math.ceil(total / DIMM_BYTES) + SMBIOS_PER_RANGE * ranges
-  )
+  return SMBIOS_FIXED + SMBIOS_PER_CPU * totalCpus(machine) + SMBIOS_PER_DIMM * Math.ceil(total / DIMM_BYTES) + SMBIOS_PER_RANGE * ranges
 }
 
 function firmwarePages(machine: BootMachine): number {

@@ -12,13 +12,14 @@
  *
  * Source: mm/page_alloc.c (free_area_init), mm/memblock.c (memblock_free_all), init/main.c; fixtures in test/fixtures/boot.json.
  */
-import { MIB, type BootMachine, firmware, linuxNodeOrder, type RamRange, type Run, totalCpus } from './memory_machine.ts'
+
+import { PAGE_SIZE, ZONE_MOVABLE } from '../base/units.ts'
 import { type BootHugePage, earlyMemory, KERNEL_INIT_PARTS, presentSections, SMP_LOCKS } from './memory_early.ts'
 import { type HashTable, hashTables } from './memory_hash.ts'
-import { freePages, pagesOf } from './memory_memblock.ts'
 import { giganticWanted } from './memory_hugetlb.ts'
-import { PAGE_SIZE } from '../base/units.ts'
-import { clipAll, firstDeferredPfn, kernelPages, unmovableBlocks, zoneRun, type ZoneSpan, zoneSpans } from './memory_zones.ts'
+import { type BootMachine, firmware, linuxNodeOrder, MIB, type RamRange, type Run, totalCpus } from './memory_machine.ts'
+import { freePages, pagesOf } from './memory_memblock.ts'
+import { clipAll, firstDeferredPfn, kernelPages, unmovableBlocks, type ZoneSpan, zoneRun, zoneSpans } from './memory_zones.ts'
 
 /** A populated zone as boot leaves it to the buddy allocator. */
 export interface ZoneMap extends ZoneSpan {
@@ -96,7 +97,11 @@ function zoneMap(
   gigantic: readonly BootHugePage[],
 ): ZoneMap {
   const within = zoneRun(span)
-  const ofNode = (runs: readonly RamRange[]): Run[] => clipAll(runs.filter(run => run.node === span.node), within)
+  const ofNode = (runs: readonly RamRange[]): Run[] =>
+    clipAll(
+      runs.filter(run => run.node === span.node),
+      within,
+    )
   const own = ofNode(ram)
   const inOwn = (runs: readonly Run[]) => own.flatMap(run => clipAll(runs, run))
   const mine = sortRuns([...ofNode(free), ...inOwn([SMP_LOCKS])])
@@ -115,11 +120,23 @@ function zoneMap(
   }
 }
 
+/** The zone that kernel memory of a node comes from first. */
+export const topKernelZone = (node: NodeMap): ZoneMap => node.zones.reduce((a, b) => (kernelRank(b) > kernelRank(a) ? b : a))
+const kernelRank = (zone: ZoneMap) => (zone.type === ZONE_MOVABLE ? -1 : zone.type)
+
 const sortRuns = (runs: readonly Run[]): Run[] => [...runs].sort((a, b) => a.start - b.start)
 
 function nodeMap(id: number, machineNode: number, cpus: readonly number[], ram: readonly RamRange[], zones: readonly ZoneMap[]): NodeMap {
   const own = ram.filter(run => run.node === id)
   const startPfn = Math.min(...own.map(run => run.start))
   const end = Math.max(...own.map(run => run.end))
-  return { id, machineNode, cpus, startPfn, spannedPages: end - startPfn, presentPages: pagesOf(own), zones: zones.filter(zone => zone.node === id) }
+  return {
+    id,
+    machineNode,
+    cpus,
+    startPfn,
+    spannedPages: end - startPfn,
+    presentPages: pagesOf(own),
+    zones: zones.filter(zone => zone.node === id),
+  }
 }

@@ -61,7 +61,10 @@ export function clip<R extends Run>(run: R, within: Run): R | undefined {
 
 export const clipAll = <R extends Run>(runs: readonly R[], within: Run): R[] => runs.flatMap(run => clip(run, within) ?? [])
 
-const spanOf = (runs: readonly Run[]): Run => ({ start: Math.min(...runs.map(run => run.start)), end: Math.max(...runs.map(run => run.end)) })
+const spanOf = (runs: readonly Run[]): Run => ({
+  start: Math.min(...runs.map(run => run.start)),
+  end: Math.max(...runs.map(run => run.end)),
+})
 
 /** Every populated zone, by node and type. */
 export function zoneSpans(machine: BootMachine, ram: readonly RamRange[]): ZoneSpan[] {
@@ -118,7 +121,14 @@ function movableStarts(machine: BootMachine, ram: readonly RamRange[], nodes: re
 }
 
 /** Moves a node's border up past `share` more pages. @returns how many it found. */
-function spreadKernelcore(node: number, own: readonly Run[], share: number, required: number, lowest: number, border: Map<number, number>): number {
+function spreadKernelcore(
+  node: number,
+  own: readonly Run[],
+  share: number,
+  required: number,
+  lowest: number,
+  border: Map<number, number>,
+): number {
   let left = share
   let found = 0
   for (const run of own) {
@@ -168,7 +178,10 @@ export function firstDeferredPfn(zones: readonly ZoneSpan[], ram: readonly RamRa
   const own = zones.filter(zone => zone.node === node)
   const last = own.reduce((a, b) => (b.startPfn > a.startPfn ? b : a))
   let before = 0
-  for (const run of clipAll(ram.filter(each => each.node === node), zoneRun(last))) {
+  for (const run of clipAll(
+    ram.filter(each => each.node === node),
+    zoneRun(last),
+  )) {
     const enough = alignUp(Math.max(run.start, run.start + SECTION_PAGES - before), SECTION_PAGES)
     if (enough < run.end) return enough
     before += run.end - run.start
@@ -184,7 +197,10 @@ export function firstDeferredPfn(zones: readonly ZoneSpan[], ram: readonly RamRa
 export function unmovableBlocks(zone: ZoneSpan, ram: readonly RamRange[], free: readonly Run[], deferredFrom: number): Run[] {
   const whole = zoneRun(zone)
   const zoneBlocks = { start: alignDown(whole.start, PAGEBLOCK_PAGES), end: whole.end }
-  const movable = [...clipAll(ram, { start: whole.start, end: Math.min(whole.end, deferredFrom) }), ...clipAll(free, { start: deferredFrom, end: whole.end })]
+  const movable = [
+    ...clipAll(ram, { start: whole.start, end: Math.min(whole.end, deferredFrom) }),
+    ...clipAll(free, { start: deferredFrom, end: whole.end }),
+  ]
   const blocks: Run[] = []
   for (const part of clipAll(sectionsOf(clipAll(ram, whole)), zoneBlocks))
     for (let pfn = part.start; pfn < part.end; pfn += PAGEBLOCK_PAGES)
