@@ -22,7 +22,7 @@ const MAX_CLASSES = 1 << 20
 
 export function contentTable(): ContentTable {
   const zero: ContentClass = { kind: 'zero', key: 'zero', incompressible: 0, sameFilled: true }
-  return { classes: [zero], byKey: new Map([['zero', 0]]), patches: new Map() }
+  return { classes: [zero], byKey: new Map([['zero', 0]]), patches: new Map(), lastPatch: -1, lastPatched: 0 }
 }
 
 /** The number of a class, made on first use. */
@@ -43,10 +43,12 @@ export function internContent(table: ContentTable, content: ContentClass): numbe
  */
 export function patchContent(table: ContentTable, before: number, offset: number): number {
   const memo = before * 4096 + offset
+  if (memo === table.lastPatch) return table.lastPatched
   const known = table.patches.get(memo)
-  if (known !== undefined) return known
-  const after = patched(table, before, offset)
-  table.patches.set(memo, after)
+  const after = known ?? patched(table, before, offset)
+  if (known === undefined) table.patches.set(memo, after)
+  table.lastPatch = memo
+  table.lastPatched = after
   return after
 }
 

@@ -198,6 +198,9 @@ export interface ContentTable {
   readonly byKey: Map<string, number>
   /** The last write of single bytes: class before, offset in the page -> class after. */
   readonly patches: Map<number, number>
+  /** The memo used last, and what it gave. */
+  lastPatch: number
+  lastPatched: number
 }
 
 /** Something worth a line on the screen: "NS KIND TEXT" in /mmtop/events. */

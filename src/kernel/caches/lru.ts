@@ -39,7 +39,7 @@ import {
 } from '../base/flags.ts'
 import { listAdd, listAddTail, listDelete, PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
-import { asPfn, HPAGE_PMD_ORDER, type Pfn } from '../base/units.ts'
+import { asPfn, HPAGE_PMD_ORDER, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
 import { compoundOrder, compoundPages, pageCount, pageMapped, pageMemcg, pageNode, pageOwner, pageZone, W_MAPCOUNT } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
@@ -68,18 +68,21 @@ export function lruOf(flags: number): number {
 
 export const lruvecOf = (k: Kernel, pfn: Pfn): Lruvec => k.nodes[pageNode(k, pfn)].lruvecs[pageMemcg(k, pfn)]
 
-function updateSize(k: Kernel, lruvec: Lruvec, pfn: Pfn, lru: number, pages: number): void {
-  const zone = pageZone(k, pfn)
+/** Counts pages of a list for the group, the zone and the node; returns the group's lists. */
+function updateSize(k: Kernel, pfn: Pfn, lru: number, pages: number): Lruvec {
+  const zone = k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
+  const node = k.nodes[zone.node]
+  const lruvec = node.lruvecs[pageMemcg(k, pfn)]
   lruvec.size[lru] += pages
   zone.stat[NR_ZONE_LRU_BASE + lru] += pages
-  k.nodes[zone.node].stat[NR_LRU_BASE + lru] += pages
+  node.stat[NR_LRU_BASE + lru] += pages
+  return lruvec
 }
 
 /** Puts a page on the list its flags name: at the head, or at the tail where reclaim looks first. */
 function lruvecAdd(k: Kernel, pfn: Pfn, tail: boolean): void {
   const lru = lruOf(k.page[pfn * PAGE_WORDS])
-  const lruvec = lruvecOf(k, pfn)
-  updateSize(k, lruvec, pfn, lru, compoundPages(k, pfn))
+  const lruvec = updateSize(k, pfn, lru, compoundPages(k, pfn))
   if (lru === LRU_UNEVICTABLE) return
   if (tail) listAddTail(k.heads, k.page, lruvec.lists + lru, pfn)
   else listAdd(k.heads, k.page, lruvec.lists + lru, pfn)
@@ -87,8 +90,7 @@ function lruvecAdd(k: Kernel, pfn: Pfn, tail: boolean): void {
 
 function lruvecDelete(k: Kernel, pfn: Pfn): void {
   const lru = lruOf(k.page[pfn * PAGE_WORDS])
-  const lruvec = lruvecOf(k, pfn)
-  updateSize(k, lruvec, pfn, lru, -compoundPages(k, pfn))
+  const lruvec = updateSize(k, pfn, lru, -compoundPages(k, pfn))
   if (lru === LRU_UNEVICTABLE) k.page[pfn * PAGE_WORDS + W_NEXT] = 0
   else listDelete(k.heads, k.page, lruvec.lists + lru, pfn)
 }

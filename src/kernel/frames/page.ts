@@ -37,7 +37,7 @@ import {
 } from '../base/flags.ts'
 import { PAGE_WORDS, W_NEXT, W_PREV } from '../base/list.ts'
 import type { Kernel, Zone } from '../base/state.ts'
-import { asNode, asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, HPAGE_PUD_NR, MAX_NR_ZONES, type NodeId, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
+import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, HPAGE_PUD_NR, type NodeId, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 
 export const W_FLAGS = 0
 export const W_MAPCOUNT = 3
@@ -105,7 +105,7 @@ export function pageSetMemcg(k: Kernel, pfn: Pfn, memcg: number): void {
 }
 
 export const pageZone = (k: Kernel, pfn: Pfn): Zone => k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
-export const pageNode = (k: Kernel, pfn: Pfn): NodeId => asNode(Math.floor(k.blockZone[pfn >>> PAGEBLOCK_ORDER] / MAX_NR_ZONES))
+export const pageNode = (k: Kernel, pfn: Pfn): NodeId => k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]].node
 /** Whether there is memory at this frame's block at all. */
 export const pfnValid = (k: Kernel, pfn: number): boolean => pfn > 0 && pfn < k.maxPfn && k.blockZone[pfn >>> PAGEBLOCK_ORDER] !== 255
 
