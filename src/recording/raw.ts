@@ -60,6 +60,7 @@ export async function readRawRecording(file: string, gzipped: boolean, known: re
     title: cleanLine(title),
     tunables: draft.knobs,
     notes,
+    ended: draft.ended,
     count: draft.frames.length,
     startNs: first.ns,
     endNs: last.ns,

@@ -69,6 +69,7 @@ function openMembers(file: OpenFile): Recording {
     recorded: header.kind,
     title: header.title === '' ? basename(file.name) : header.title,
     tunables: header.tunables,
+    ended: last.ended,
     notes: last.ended ? [] : ['the recording was not ended in order; it plays up to its last complete sample'],
     count: last.at.firstIndex + last.lines.length,
     startNs: first.startNs,

@@ -12,6 +12,8 @@ export interface Recording {
   readonly tunables: readonly Tunable[]
   /** What a reader should know: that it ends early, that texts are cut. */
   readonly notes: readonly string[]
+  /** Whether the recorder stopped in order; otherwise the end is missing. */
+  readonly ended: boolean
   /** Number of frames, at least 1. */
   readonly count: number
   readonly startNs: number

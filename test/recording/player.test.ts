@@ -40,6 +40,7 @@ const recording: Recording = {
   title: 't',
   tunables: [],
   notes: [],
+  ended: true,
   count: frames.length,
   startNs: 0,
   endNs: 9e9,

@@ -3,12 +3,10 @@ import type { Model } from '../../sample/model.ts'
 import type { Cell } from '../table.ts'
 import type { Table } from '../tables.ts'
 
-export function csvHead(table: Table): string {
-  return line(['time_ns', ...table.columns])
-}
-
-export function csvRows(table: Table, model: Model): string {
-  return table.rows.map(row => line([model.sample.ns, ...row])).join('')
+/** @param head whether the heading comes first */
+export function asCsv(table: Table, model: Model, head: boolean): string {
+  const heading = head ? line(['time_ns', ...table.columns]) : ''
+  return heading + table.rows.map(row => line([model.sample.ns, ...row])).join('')
 }
 
 function line(cells: readonly Cell[]): string {

@@ -30,105 +30,62 @@ const rowsOf = (model: Model): CounterRow[] =>
 
 const SPARK_WIDTH = 20
 
+const SOURCE = '/proc/vmstat'
+
+/** A column of numbers, dim where nothing is. */
+function figure(
+  spec: { key: string; title: string; width: number; priority: number; help: string },
+  value: (row: CounterRow) => number | undefined,
+  text: (value: number) => string,
+): Column<CounterRow> {
+  const draw = (row: CounterRow) => {
+    const known = value(row)
+    return [
+      span(
+        fitText(known === undefined ? '' : text(known), spec.width, 'right'),
+        known === undefined || known === 0 ? 'dim' : 'value',
+        row.field.key,
+      ),
+    ]
+  }
+  return column({ ...spec, unit: 'count', source: SOURCE, value, draw })
+}
+
+function label(
+  spec: { key: string; title: string; width: number; priority: number; help: string; grows?: boolean },
+  value: (row: CounterRow) => string,
+): Column<CounterRow> {
+  return column({ ...spec, unit: 'text', kind: 'label', source: SOURCE, value })
+}
+
 function columnsOf(model: Model, ui: PanelUi): readonly Column<CounterRow>[] {
-  const source = '/proc/vmstat'
+  const past = (row: CounterRow) => [spark(recent(model, row.field.key, Math.min(ui.zoom, SPARK_WIDTH)), SPARK_WIDTH, ui.ascii)]
   return [
-    column({
-      key: 'group',
-      title: 'group',
-      unit: 'text',
-      width: 11,
-      kind: 'label',
-      priority: 5,
-      help: 'What the counter is about',
-      source,
-      value: row => row.field.group,
-    }),
-    column({
-      key: 'name',
-      title: 'counter',
-      unit: 'text',
-      width: 30,
-      kind: 'label',
-      priority: 0,
-      help: 'The name the kernel gives it',
-      source,
-      value: row => row.field.key,
-    }),
-    column({
-      key: 'value',
-      title: 'value',
-      unit: 'count',
-      width: 14,
-      priority: 0,
-      help: 'As the file says it',
-      source,
-      value: row => row.value,
-      draw: row => [span(fitText(formatExact(row.value), 14, 'right'), row.value === 0 ? 'dim' : 'value', row.field.key)],
-    }),
-    column({
-      key: 'rate',
-      title: 'per second',
-      unit: 'count',
-      width: 10,
-      priority: 1,
-      help: 'Growth per second since the sample before; of levels nothing',
-      source,
-      value: row => row.rate,
-      draw: row => [
-        span(
-          fitText(row.rate === undefined ? '' : formatCount(row.rate), 10, 'right'),
-          (row.rate ?? 0) > 0 ? 'value' : 'dim',
-          row.field.key,
-        ),
-      ],
-    }),
-    column({
-      key: 'change',
-      title: 'change',
-      unit: 'count',
-      width: 8,
-      priority: 4,
-      help: 'Difference to the sample before',
-      source,
-      value: row => row.change,
-      draw: row => [span(fitText(signed(row.change), 8, 'right'), (row.change ?? 0) === 0 ? 'dim' : 'value', row.field.key)],
-    }),
-    column({
-      key: 'since',
-      title: 'since start',
-      unit: 'count',
-      width: 12,
-      priority: 2,
-      help: 'Growth (of levels: difference) since watching began',
-      source,
-      value: row => row.since,
-      draw: row => [span(fitText(signed(row.since), 12, 'right'), (row.since ?? 0) === 0 ? 'dim' : 'value', row.field.key)],
-    }),
-    column({
-      key: 'past',
-      title: 'past',
-      unit: 'text',
-      width: SPARK_WIDTH,
-      kind: 'label',
-      priority: 3,
-      help: 'The last samples: levels as they stood, totals per second',
-      source,
-      value: () => '',
-      draw: row => [spark(recent(model, row.field.key, Math.min(ui.zoom, SPARK_WIDTH)), SPARK_WIDTH, ui.ascii)],
-    }),
-    column({
-      key: 'help',
-      title: 'what it counts',
-      unit: 'text',
-      width: 20,
-      kind: 'label',
-      priority: 6,
-      grows: true,
-      help: 'From the field table',
-      source,
-      value: row => row.field.help,
-    }),
+    label({ key: 'group', title: 'group', width: 11, priority: 5, help: 'What the counter is about' }, row => row.field.group),
+    label({ key: 'name', title: 'counter', width: 30, priority: 0, help: 'The name the kernel gives it' }, row => row.field.key),
+    figure({ key: 'value', title: 'value', width: 14, priority: 0, help: 'As the file says it' }, row => row.value, formatExact),
+    figure(
+      { key: 'rate', title: 'per second', width: 10, priority: 1, help: 'Growth per second since the sample before; of levels nothing' },
+      row => row.rate,
+      formatCount,
+    ),
+    figure({ key: 'change', title: 'change', width: 8, priority: 4, help: 'Difference to the sample before' }, row => row.change, signed),
+    figure(
+      { key: 'since', title: 'since start', width: 12, priority: 2, help: 'Growth (of levels: difference) since watching began' },
+      row => row.since,
+      signed,
+    ),
+    {
+      ...label(
+        { key: 'past', title: 'past', width: SPARK_WIDTH, priority: 3, help: 'The last samples: levels as they stood, totals per second' },
+        () => '',
+      ),
+      draw: past,
+    },
+    label(
+      { key: 'help', title: 'what it counts', width: 20, priority: 6, grows: true, help: 'From the field table' },
+      row => row.field.help,
+    ),
   ]
 }
 

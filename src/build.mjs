@@ -1,0 +1,82 @@
+/**
+ * Builds dist/: `node src/build.mjs [--quiet] [--out DIR]`.
+ *
+ *     dist/mmtop.js        the command; the screens are chunks of their own, loaded when they are opened
+ *     dist/sim_worker.js   the simulator's thread
+ *     dist/bench.js, dist/fidelity.js
+ *
+ * Everything is bundled, so that an installed mmtop needs no packages. Three things of the screens' packages would not
+ * survive that and are set right here: blessed requires its widgets by computed names; blessed-contrib pulls in maps,
+ * Markdown and pictures (3 MB) that nothing here draws; Ink pulls in React's developer tools.
+ */
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { build } from 'esbuild'
+
+const root = new URL('..', import.meta.url)
+const path = name => new URL(name, root).pathname
+const { version } = JSON.parse(readFileSync(path('package.json'), 'utf8'))
+
+/** dist/NAME.js from each entry that exists. */
+const ENTRIES = {
+  mmtop: 'src/cli/main.ts',
+  sim_worker: 'src/sim/worker.ts',
+  bench: 'src/cli/bench.ts',
+  fidelity: 'src/cli/fidelity.ts',
+}
+
+/** Modules that are replaced by an empty one. */
+const STUBS = [/^react-devtools-core$/, /widget\/(map|markdown|picture)(\.js)?$/, /layout\/(grid|carousel)(\.js)?$/, /server-utils$/]
+
+const stubs = {
+  name: 'stubs',
+  setup({ onResolve, onLoad }) {
+    for (const filter of STUBS) onResolve({ filter }, ({ path: name }) => ({ path: name, namespace: 'stub' }))
+    onLoad({ filter: /.*/, namespace: 'stub' }, () => ({ contents: 'export default {}' }))
+  },
+}
+
+/** blessed as a bundler can read it, without deprecated buffers and without the terminals it would start. */
+const blessed = {
+  name: 'blessed',
+  setup({ onLoad }) {
+    onLoad({ filter: /node_modules\/blessed\/lib\/widget\.js$/ }, ({ path: file }) => ({
+      contents: readFileSync(file, 'utf8').replace("require('./widgets/' + file)", "require('./widgets/' + file + '.js')"),
+    }))
+    onLoad({ filter: /node_modules\/(blessed|drawille\w*|ansi-term|term-canvas|x256)\/.*\.js$/ }, ({ path: file }) => ({
+      contents: readFileSync(file, 'utf8')
+        .replace(/new Buffer\((\w+)\.length\)/g, 'Buffer.alloc($1.length)')
+        .replace(/new Buffer\(/g, 'Buffer.from('),
+    }))
+  },
+}
+
+const outAt = process.argv.indexOf('--out')
+const out = outAt < 0 ? path('dist') : process.argv[outAt + 1]
+rmSync(out, { recursive: true, force: true })
+const entries = Object.entries(ENTRIES).filter(([, file]) => existsSync(path(file)))
+const result = await build({
+  absWorkingDir: root.pathname,
+  entryPoints: Object.fromEntries(entries),
+  outdir: out,
+  bundle: true,
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  define: { 'process.env.NODE_ENV': '"production"', 'process.env.MMTOP_VERSION': JSON.stringify(version) },
+  // CommonJS packages call require for Node's own modules.
+  banner: {
+    js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
+  },
+  external: ['term.js', 'pty.js', 'yoga-wasm-web'],
+  plugins: [stubs, blessed],
+  legalComments: 'eof',
+  logLevel: 'warning',
+  metafile: true,
+})
+chmodSync(`${out}/mmtop.js`, 0o755)
+
+if (!process.argv.includes('--quiet'))
+  for (const [file, { bytes }] of Object.entries(result.metafile.outputs))
+    console.log(`${String(Math.ceil(bytes / 1024)).padStart(6)} KiB  ${file}`)

@@ -1,0 +1,149 @@
+/** The commands, their arguments and options: what --help prints is made of this. */
+import { Command, Option } from 'commander'
+import { UserError } from '../user_error.ts'
+import { parseExpectation } from '../view/expectations.ts'
+import { VIEWS } from '../view/views.ts'
+import type { Words } from './run.ts'
+import { toCount, toInterval, toNs, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
+
+/** Takes the exit status of the command that ran. */
+type Done = (status: number) => void
+
+const VERSION = process.env.MMTOP_VERSION ?? 'development'
+
+const EXAMPLES = `
+Examples:
+  mmtop                                            the screens over the bundled tour
+  mmtop play run.mmtop                             a recording on the screens: pause, seek, speed
+  mmtop snapshot run.mmtop --at 10s --view thp     one screen in text
+  mmtop snapshot run.mmtop --expect 'thp_fault_alloc >= 32'
+  mmtop -b -d 5 -n 3 run.mmtop                     batch mode, like that of top
+
+Exit status: 0 all is well, 1 an expectation did not hold, 2 wrong input or arguments, 130 interrupted.`
+
+const TARGET = 'workload or recording'
+
+export function addCommands(program: Command, done: Done): void {
+  program
+    .description('top and vmstat for Linux memory management: simulated machines and recordings on the same screens')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .addHelpText('after', EXAMPLES)
+    .argument('[target]', `${TARGET}; the bundled tour without one`)
+    .option('-b, --batch', 'print screens as text, one after the other')
+    .option('--no-color', 'no colours on the screens')
+    .option('--ascii', 'nothing but ASCII')
+    .addOption(width())
+  sourceOptions(program).action(async (target: string | undefined, words: Words) =>
+    done(await (await run()).screensOrText(target, words, commandNames(program))),
+  )
+  for (const command of [play(done), record(done), snapshot(done), cat(done), check(done), tunables(done)])
+    program.addCommand(command.copyInheritedSettings(program))
+}
+
+const commandNames = (program: Command): string[] => program.commands.map(command => command.name())
+
+/** What the commands do is loaded when one is called. */
+const run = () => import('./run.ts')
+
+/** An option whose value is checked as it is read; a mistake says which option it was. */
+function option<T>(flags: string, help: string, parse: (text: string, before: T) => T): Option {
+  return new Option(flags, help).argParser((text: string, before: T) => {
+    try {
+      return parse(text, before)
+    } catch (error) {
+      throw error instanceof UserError ? new UserError(`${flags.replace(/^-\w, | .*/g, '')}: ${error.message}`) : error
+    }
+  })
+}
+
+/** An option that may be given several times. */
+function repeated<T>(flags: string, help: string, parse: (text: string) => T): Option {
+  return option<T[]>(flags, help, (text, before) => [...before, parse(text)]).default([], 'none')
+}
+
+const at = () => option('--at <time>', 'the last sample at or before this machine time: 10s, 500ms, 2m', toNs)
+const width = () => option('--width <columns>', 'columns of text output', toWidth).default(120)
+
+function sourceOptions(command: Command): Command {
+  return command
+    .addOption(repeated('--set <path=value>', 'write a knob before the start; may be repeated', toSetting))
+    .option('--machine <line>', "a machine instead of the workload's own: 'nodes=2 mem=4G,4G'")
+    .option('--like <recording>', 'boot a machine of that shape')
+    .addOption(option('--seed <n>', 'seed of everything random', toSeed))
+    .addOption(option('--speed <x>', 'machine seconds per second, or max', toSpeed))
+    .addOption(option('-d, --delay <secs>', 'machine time between samples', toInterval))
+    .addOption(option('-n, --count <n>', 'stop after this many samples', toCount))
+}
+
+function play(done: Done): Command {
+  return new Command('play')
+    .description('the screens over a recording: pause, seek, speed')
+    .argument('<recording>', 'of either format')
+    .addOption(option('--speed <x>', 'machine seconds per second, or max', toSpeed))
+    .option('--no-color', 'no colours')
+    .option('--ascii', 'nothing but ASCII')
+    .action(async (file: string, words: Words) => done(await (await run()).playFile(file, words)))
+}
+
+function record(done: Done): Command {
+  const command = new Command('record')
+    .description('run without screens, as fast as it goes, and record')
+    .argument('<target>', TARGET)
+    .requiredOption('-o, --output <file>', 'file to write')
+    .option('--raw', 'keep the full text of every file, as the oracle does')
+  return sourceOptions(command).action(async (target: string, words: Words) => done(await (await run()).recordTarget(target, words)))
+}
+
+function snapshot(done: Done): Command {
+  const command = new Command('snapshot')
+    .description('samples without screens, and expectations for tests')
+    .argument('[target]', `${TARGET}; the bundled tour without one`)
+    .addOption(at())
+    .addOption(option('--every <time>', 'a sample each time this much machine time has passed', toInterval))
+    .option('--view <name>', `${VIEWS.map(view => view.name).join(' ')}, or a table of --format json`)
+    .addOption(new Option('--format <format>', 'how to print').choices(['text', 'csv', 'json', 'openmetrics']))
+    .addOption(
+      repeated(
+        '--expect <expectation>',
+        "exit 1 unless it holds at the end: 'pgfault >= 1M', '/proc/vmstat:pgfault >= +32'",
+        parseExpectation,
+      ),
+    )
+    .option('--filter <text>', 'rows of a list: text, /regex/, column > value', '')
+    .addOption(width())
+    .option('--ascii', 'nothing but ASCII')
+  return sourceOptions(command).action(async (target: string | undefined, words: Words) =>
+    done(await (await run()).snapshotTarget(target, words)),
+  )
+}
+
+function cat(done: Done): Command {
+  const command = new Command('cat')
+    .description('one file of the machine, as its kernel prints it')
+    .argument('<target>', TARGET)
+    .argument('<path>', 'as in /proc/zoneinfo')
+    .addOption(at())
+  return sourceOptions(command).action(async (target: string, path: string, words: Words) =>
+    done(await (await run()).catFile(target, path, words)),
+  )
+}
+
+function check(done: Done): Command {
+  return new Command('check')
+    .description('read a workload or recording and say what is wrong with it')
+    .argument('<file>', TARGET)
+    .action(async (file: string) => done(await (await run()).checkFile(file)))
+}
+
+function tunables(done: Done): Command {
+  const command = new Command('tunables')
+    .description('every knob: path, value, default, range, meaning')
+    .argument('[pattern]', 'text or /regex/ in any column', '')
+    .option('--of <target>', `${TARGET}; the bundled tour without it`)
+    .addOption(width())
+    .option('--ascii', 'nothing but ASCII')
+  return sourceOptions(command).action(async (pattern: string, words: Words) => done(await (await run()).listTunables(pattern, words)))
+}

@@ -1,0 +1,141 @@
+/** What each command does with its words: opens the source, walks it, prints. */
+import type { Source } from '../sample/source.ts'
+import { nearestWord, UserError } from '../user_error.ts'
+import type { Expectation } from '../view/expectations.ts'
+import { cat } from './cat.ts'
+import { check } from './check.ts'
+import { complain, EXIT } from './exit.ts'
+import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
+import { record } from './record.ts'
+import { showScreens } from './screens.ts'
+import { type Format, printTunables, snapshot } from './snapshot.ts'
+import type { Setting } from './values.ts'
+
+/** The options of all commands, as commander hands them over; each command has its own part. */
+export interface Words {
+  readonly set?: readonly Setting[]
+  readonly machine?: string
+  readonly like?: string
+  readonly seed?: number
+  readonly speed?: number
+  /** Nanoseconds. */
+  readonly delay?: number
+  readonly count?: number
+  readonly color?: boolean
+  readonly ascii?: boolean
+  readonly batch?: boolean
+  readonly at?: number
+  readonly every?: number
+  readonly view?: string
+  readonly format?: Format
+  readonly expect?: readonly Expectation[]
+  readonly filter?: string
+  readonly width?: number
+  readonly output?: string
+  readonly raw?: boolean
+  readonly of?: string
+}
+
+const SECOND_NS = 1e9
+/** Without --at, a machine that runs is looked at after this much of its time. */
+const LOOK_AT_NS = 10 * SECOND_NS
+
+function sourceOptions(words: Words, speed: number): SourceOptions {
+  return {
+    speed: words.speed ?? speed,
+    intervalNs: words.delay ?? words.every ?? SECOND_NS,
+    atNs: words.at,
+    settings: words.set ?? [],
+    machine: words.machine,
+    like: words.like,
+    seed: words.seed,
+  }
+}
+
+/** Opens a source for a command without screens: as fast as it goes. */
+const openFast = (target: string | undefined, words: Words): Promise<Source> =>
+  openSource(target, sourceOptions(words, Number.POSITIVE_INFINITY))
+
+/** `mmtop [target]`: the screens, or text where there is no terminal or -b is given. */
+export async function screensOrText(target: string | undefined, words: Words, commands: readonly string[]): Promise<number> {
+  if (target !== undefined) notACommand(target, commands)
+  if (words.batch === true) return batch(target, words)
+  if (process.stdout.isTTY && process.stdin.isTTY)
+    return showScreens(await openSource(target, sourceOptions(words, 1)), screenOptions(words))
+  return snapshotTarget(target, words)
+}
+
+/** A word without a dot or slash that nearly is a command was meant as one. */
+function notACommand(target: string, commands: readonly string[]): void {
+  const near = /^\w+$/.test(target) ? nearestWord(target, commands) : undefined
+  if (near !== undefined) throw new UserError(`no command "${target}", did you mean "${near}"?`)
+}
+
+const screenOptions = (words: Words) => ({ color: words.color !== false, ascii: words.ascii === true })
+
+async function batch(target: string | undefined, words: Words): Promise<number> {
+  const source = await openFast(target, words)
+  const course = { atNs: undefined, everyNs: words.delay, count: words.count ?? Number.POSITIVE_INFINITY }
+  return snapshot(source, { ...course, format: 'text', ...looks(words), view: undefined, expectations: [], filter: '' })
+}
+
+const looks = (words: Words) => ({ width: words.width ?? 120, ascii: words.ascii === true })
+
+/** `mmtop play`. */
+export async function playFile(file: string, words: Words): Promise<number> {
+  if (!isRecording(file)) throw new UserError('not a recording', { file })
+  const source = await openSource(file, sourceOptions(words, 1))
+  return showScreens(source, screenOptions(words))
+}
+
+/** `mmtop record`. */
+export async function recordTarget(target: string, words: Words): Promise<number> {
+  const output = words.output ?? ''
+  const count = words.count ?? Number.POSITIVE_INFINITY
+  const options = sourceOptions(words, Number.POSITIVE_INFINITY)
+  if (words.raw === true) return recordRaw(target, options, output)
+  return record(await openSource(target, options), output, count)
+}
+
+/** `mmtop snapshot`. */
+export async function snapshotTarget(target: string | undefined, words: Words): Promise<number> {
+  const expectations = words.expect ?? []
+  const source = await openFast(target, words)
+  const several = words.every !== undefined || words.count !== undefined
+  const atNs = words.at ?? (several ? undefined : defaultAt(source))
+  const count = several ? (words.count ?? Number.POSITIVE_INFINITY) : 1
+  const silent = expectations.length > 0 && words.view === undefined && words.format === undefined
+  const format = silent ? 'none' : (words.format ?? 'text')
+  return snapshot(source, {
+    atNs,
+    everyNs: words.every ?? words.delay,
+    count,
+    format,
+    ...looks(words),
+    view: words.view,
+    expectations,
+    filter: words.filter ?? '',
+  })
+}
+
+/** A recording is looked at where it ends, a machine some time after its start. */
+function defaultAt({ kind, transport }: Source): number {
+  return transport?.span?.endNs ?? (kind === 'host' ? SECOND_NS : LOOK_AT_NS)
+}
+
+/** `mmtop cat`. */
+export async function catFile(target: string, path: string, words: Words): Promise<number> {
+  const source = await openFast(target, words)
+  return cat(source, path, words.at ?? defaultAt(source))
+}
+
+/** `mmtop check`. */
+export const checkFile = (file: string): Promise<number> => check(file)
+
+/** `mmtop tunables`. */
+export async function listTunables(pattern: string, words: Words): Promise<number> {
+  const source = await openFast(words.of, words)
+  if (source.tunables.length === 0) complain(`${source.title} has no knobs`)
+  await printTunables(source, { ...looks(words), filter: pattern })
+  return EXIT.asked
+}

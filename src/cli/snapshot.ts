@@ -1,0 +1,131 @@
+/** `mmtop snapshot` and batch mode: samples as text, CSV, JSON or OpenMetrics, and expectations judged on the last one. */
+import { summaryPaths } from '../sample/files.ts'
+import type { Model } from '../sample/model.ts'
+import type { Source } from '../sample/source.ts'
+import { nearestWord, UserError } from '../user_error.ts'
+import { type Expectation, judge } from '../view/expectations.ts'
+import { formatClock } from '../view/format.ts'
+import { asCsv } from '../view/headless/csv.ts'
+import { asJson } from '../view/headless/json.ts'
+import { asOpenMetrics } from '../view/headless/openmetrics.ts'
+import { asText } from '../view/headless/text.ts'
+import { plainLines } from '../view/layout.ts'
+import { DEFAULT_UI } from '../view/panel.ts'
+import { TABLES } from '../view/tables.ts'
+import { VIEWS, type View } from '../view/views.ts'
+import { complain, EXIT, print } from './exit.ts'
+import { type Course, walk } from './watch.ts'
+
+export type Format = 'text' | 'csv' | 'json' | 'openmetrics'
+
+export interface SnapshotOptions extends Course {
+  /** 'none' prints nothing: expectations alone. */
+  readonly format: Format | 'none'
+  /** A view's or a table's name; undefined: the overview as text and CSV, everything otherwise. */
+  readonly view: string | undefined
+  readonly expectations: readonly Expectation[]
+  readonly width: number
+  readonly ascii: boolean
+  readonly filter: string
+}
+
+/** Prints the samples; the exit status. */
+export async function snapshot(source: Source, options: SnapshotOptions): Promise<number> {
+  const printer = printerOf(options)
+  const files = options.expectations.flatMap(({ name }) => (name.startsWith('/') ? [name.split(':')[0]] : []))
+  let last: Model | undefined
+  let ended = false
+  try {
+    for await (const model of walk(source, options, each => [...printer.wants(each), ...files])) {
+      await print(printer.text(model, last === undefined))
+      last = model
+    }
+    ended = source.pace().ended
+  } finally {
+    await source.close()
+  }
+  if (last === undefined) return EXIT.asked
+  if (options.atNs !== undefined && ended && last.sample.ns < options.atNs) complain(`the source ended at ${formatClock(last.sample.ns)}`)
+  return judgeAll(options.expectations, last)
+}
+
+function judgeAll(expectations: readonly Expectation[], model: Model): number {
+  let status: number = EXIT.asked
+  for (const expectation of expectations) {
+    const { holds, found } = judge(expectation, model)
+    if (holds) continue
+    complain(`expected ${expectation.text}: ${found}`)
+    status = EXIT.unmet
+  }
+  return status
+}
+
+/** Every knob whose row matches. */
+export async function printTunables(
+  source: Source,
+  { width, ascii, filter }: Pick<SnapshotOptions, 'width' | 'ascii' | 'filter'>,
+): Promise<void> {
+  const ui = { ...DEFAULT_UI, ascii, filter }
+  const size = { width, height: Number.POSITIVE_INFINITY }
+  const { panel } = viewNamed('tunables')
+  try {
+    for await (const model of walk(source, { atNs: undefined, everyNs: undefined, count: 1 }, each => panel(each, ui, size).wants))
+      await print(
+        plainLines(panel(model, ui, size).rows.slice(1))
+          .map(line => `${line}\n`)
+          .join(''),
+      )
+  } finally {
+    await source.close()
+  }
+}
+
+interface Printer {
+  text(model: Model, first: boolean): string
+  wants(model: Model): readonly string[]
+}
+
+function printerOf(options: SnapshotOptions): Printer {
+  const everyTask = (model: Model) => summaryPaths(model.sample.tasks().map(task => task.pid))
+  if (options.format === 'none') return { wants: () => [], text: () => '' }
+  if (options.format === 'text') return textPrinter(viewNamed(options.view ?? 'overview'), options)
+  if (options.format === 'openmetrics') {
+    if (options.count > 1) throw new UserError('OpenMetrics holds one sample: leave out --count and --every, or take csv or json')
+    if (options.view !== undefined) throw new UserError('OpenMetrics holds everything: leave out --view')
+    return { wants: everyTask, text: asOpenMetrics }
+  }
+  const names = tableNames(options.view, options.format === 'json' ? Object.keys(TABLES) : ['overview'])
+  if (options.format === 'csv') return { wants: everyTask, text: (model, first) => asCsv(TABLES[names[0]](model), model, first) }
+  const tables = (model: Model) => names.map(name => TABLES[name](model))
+  return { wants: everyTask, text: model => asJson(tables(model), model) }
+}
+
+function textPrinter(view: View, { width, ascii, filter }: SnapshotOptions): Printer {
+  const ui = { ...DEFAULT_UI, ascii, filter }
+  return {
+    wants: model => view.panel(model, ui, { width, height: Number.POSITIVE_INFINITY }).wants,
+    text: (model, first) => (first ? '' : '\n') + asText(view.panel, model, ui, width),
+  }
+}
+
+const VIEW_NAMES = VIEWS.map(view => view.name)
+
+function viewNamed(name: string): View {
+  const view = VIEWS.find(each => each.name === name)
+  if (view === undefined) throw unknownView(name, VIEW_NAMES)
+  return view
+}
+
+/** Tables of a view, or one by its own name. */
+function tableNames(name: string | undefined, otherwise: readonly string[]): readonly string[] {
+  if (name === undefined) return otherwise
+  const view = VIEWS.find(each => each.name === name)
+  if (view !== undefined) return view.tables
+  if (TABLES[name] !== undefined) return [name]
+  throw unknownView(name, [...new Set([...VIEW_NAMES, ...Object.keys(TABLES)])])
+}
+
+function unknownView(name: string, names: readonly string[]): UserError {
+  const near = nearestWord(name, names)
+  return new UserError(`no view "${name}"${near === undefined ? `: ${names.join(' ')}` : `, did you mean "${near}"?`}`)
+}
