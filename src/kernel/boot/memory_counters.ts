@@ -7,14 +7,16 @@
  *
  * The direct map is in pages of 1 GiB where RAM fills one, else of 2 MiB, else of 4 KiB. Code and tables of the kernel that must not
  * be written split some: eleven of 2 MiB, two more for each further node's code space, some for modules; and the GiB where a node's allocations
- * begin and the one where its early tables stand. The topmost GiB is mapped in three steps and counted three times.
+ * begin and the one where its early tables stand.
  *
  * Source: mm/vmstat.c, arch/x86/mm/init_64.c (phys_pud_init), arch/x86/mm/pat/set_memory.c (split_page_count); run-oracle.
  */
-import { PAGE_SIZE, ZONE_DMA32, ZONE_NAMES } from '../base/units.ts'
+import { PAGE_SIZE, ZONE_NAMES } from '../base/units.ts'
+import { mapDirectly } from './memory_directmap.ts'
+import { EARLY_HEAP, inBytes } from './memory_early.ts'
 import type { BootFootprint, PageUse } from './memory_footprint.ts'
 import { hashPages } from './memory_hash.ts'
-import { type BootMachine, GIB, HIGH_START, KIB, MIB, totalCpus } from './memory_machine.ts'
+import { type BootMachine, GIB, KIB, MIB, totalCpus } from './memory_machine.ts'
 import { type MemoryMap, type NodeMap, topKernelZone } from './memory_map.ts'
 import { FIRST_PROCESS_PAGES } from './memory_process.ts'
 
@@ -129,37 +131,23 @@ const SPLITS_OF_EXT4 = 3
 const HUGE_KB = 2048
 const GIB_KB = GIB / KIB
 const GIB_PAGES = GIB / PAGE_SIZE
-const TIMES_TOP_IS_COUNTED = 3
 
 function directMap(machine: BootMachine, map: MemoryMap) {
-  const lowEnd = Math.max(...map.ram.filter(run => run.end <= HIGH_START / PAGE_SIZE).map(run => run.end))
-  const high = Math.max(0, map.maxPfn - HIGH_START / PAGE_SIZE)
-  const whole = wholeGibs(map)
-  const topIsWhole = high > 0 && whole.includes(Math.ceil(map.maxPfn / GIB_PAGES) - 1)
-  const again = topIsWhole ? TIMES_TOP_IS_COUNTED - 1 : 0
-  const split = new Set(map.nodes.flatMap(node => splitGibs(node)).filter(gib => whole.includes(gib)))
-  const directMap1gKb = (whole.length + again - split.size) * GIB_KB
+  const { gibsCounted, gibs, mappedKb } = mapDirectly(inBytes(map.ram), EARLY_HEAP)
+  const split = new Set(map.nodes.flatMap(node => edgeGibs(node)).filter(gib => gibs.has(gib)))
+  const directMap1gKb = (gibsCounted - split.size) * GIB_KB
   const virtio = machine.swapBytes > 0 || machine.diskBytes > 0
   const splits =
     SPLITS_OF_KERNEL +
     SPLITS_OF_NODE * (map.nodes.length - 1) +
     (virtio ? SPLITS_OF_VIRTIO : 0) +
     (machine.diskBytes > 0 ? SPLITS_OF_EXT4 : 0)
-  const mappedKb = ((lowEnd + high) * PAGE_SIZE) / KIB + again * GIB_KB
-  const directMap4kKb = (((lowEnd * PAGE_SIZE) / KIB) % HUGE_KB) + splits * HUGE_KB
+  const directMap4kKb = (mappedKb % HUGE_KB) + splits * HUGE_KB
   return { directMap4kKb, directMap2mKb: mappedKb - directMap4kKb - directMap1gKb, directMap1gKb }
 }
 
-/** GiBs that RAM fills, whichever nodes it belongs to; the first never is, for the BIOS' sake. */
-function wholeGibs(map: MemoryMap): number[] {
-  const gibs: number[] = []
-  for (const run of map.ram) for (let gib = Math.ceil(run.start / GIB_PAGES); (gib + 1) * GIB_PAGES <= run.end; gib++) gibs.push(gib)
-  return gibs
-}
-
-/** Where a node's kernel memory begins and where its early tables stand, above the first GiB's zones. */
-function splitGibs(node: NodeMap): number[] {
+/** Where a node's kernel memory begins and where its early tables stand. */
+function edgeGibs(node: NodeMap): number[] {
   const zone = topKernelZone(node)
-  if (zone.type <= ZONE_DMA32) return []
   return [Math.floor(zone.startPfn / GIB_PAGES), Math.ceil((zone.startPfn + zone.spannedPages) / GIB_PAGES) - 1]
 }

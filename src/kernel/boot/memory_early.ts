@@ -21,14 +21,17 @@
  * log that memblock=debug writes on machines of many shapes.
  */
 import { alignDown, alignUp, PAGE_SIZE, pagesFor } from '../base/units.ts'
-import type { HashTable } from './memory_hash.ts'
+import { mapDirectly } from './memory_directmap.ts'
+import { type HashTable, roundUpToPowerOfTwo } from './memory_hash.ts'
 import type { BootPool } from './memory_hugetlb.ts'
-import { type BootMachine, type Firmware, GIB, HIGH_START, KIB, MIB, parameter, parseSize, type Run, totalCpus } from './memory_machine.ts'
+import { type BootMachine, type Firmware, GIB, HIGH_START, KIB, MIB, parameter, parseSize, totalCpus } from './memory_machine.ts'
 import { fits, type Memblock, memblock, nodeOf, release, reserve, take } from './memory_memblock.ts'
 import { ATOM_BYTES, FIRST_CHUNK_BYTES, percpuLayout } from './memory_percpu.ts'
+import type { Run } from './memory_runs.ts'
 
 /** The kernel image and its early heap. */
 const KERNEL: Run = { start: 0x1000, end: 0x4411 }
+export const EARLY_HEAP: Run = { start: 0x4400 * PAGE_SIZE, end: 0x4411 * PAGE_SIZE }
 /** The table of lock prefixes, of no use once it is known whether there are several CPUs: free before they start. */
 export const SMP_LOCKS: Run = { start: 0x3306, end: 0x330f }
 /** Gaps between its segments, its init sections, what was to be decrypted: free when the first process starts. */
@@ -40,6 +43,8 @@ export const KERNEL_INIT_PARTS: readonly Run[] = [
 ]
 
 const CACHE_LINE = 64
+/** Per-CPU units and tables keep clear of the DMA zone, on another node if need be. */
+const ABOVE_DMA = 16 * MIB
 const PGDAT_PAGES = 43
 const SECTION_ROOTS_BYTES = 2 * MIB
 export const SECTION_BYTES = 128 * MIB
@@ -84,19 +89,13 @@ export function earlyMemory(
   return { memblock: mb, gigantic: huge, swiotlbBytes: takeSwiotlb(mb, machine, fw) }
 }
 
-/**
- * Page tables of the direct map. The kernel's own early heap has room for most; those of the last, largest step, which maps
- * the heap itself, come from the top of memory: the PTEs of the ragged end of low RAM, and the PMDs of its last GiB.
- */
+/** Page tables of the direct map that the early heap cannot give: while the heap itself is mapped, they come from the top of memory. */
 function takeDirectMap(mb: Memblock, fw: Firmware): void {
-  const low = lowEnd(fw)
-  if (low === ramEnd(fw)) return
-  const tables = low > GIB && low % GIB !== 0 ? 2 : 1
-  for (let i = 0; i < tables; i++) take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE })
+  const { tablesFromMemory } = mapDirectly(inBytes(fw.ram), EARLY_HEAP)
+  for (let i = 0; i < tablesFromMemory; i++) take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE })
 }
 
-const lowEnd = (fw: Firmware) => Math.max(...fw.ram.map(run => run.end * PAGE_SIZE).filter(end => end <= HIGH_START))
-const ramEnd = (fw: Firmware) => Math.max(...fw.ram.map(run => run.end * PAGE_SIZE))
+export const inBytes = (ram: readonly Run[]): Run[] => ram.map(run => ({ start: run.start * PAGE_SIZE, end: run.end * PAGE_SIZE }))
 
 function takeNodesAndSections(mb: Memblock, fw: Firmware): void {
   if (fw.hasSlit) take(mb, { bytes: fw.cpusOfNode.length ** 2, align: PAGE_SIZE })
@@ -144,7 +143,7 @@ function takeMemmap(mb: Memblock, sections: readonly number[], node: number, map
     for (const key of ['p4d', `pud ${Math.floor(record / (512 * GIB))}`, `pmd ${Math.floor(record / GIB)}`])
       if (!mapped.levels.has(key)) {
         mapped.levels.add(key)
-        take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE, node })
+        take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE, node, from: ABOVE_DMA })
       }
   }
 }
@@ -176,7 +175,9 @@ const CPU_MASKS = 4
 function takePercpu(mb: Memblock, fw: Firmware): void {
   const layout = percpuLayout(fw.cpusOfNode.map(cpus => cpus.length))
   const scratch = [take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE }), take(mb, { bytes: PAGE_SIZE, align: CACHE_LINE })]
-  const starts = layout.groups.map(group => take(mb, { bytes: group.units * layout.unitBytes, align: ATOM_BYTES, node: group.node }))
+  const starts = layout.groups.map(group =>
+    take(mb, { bytes: group.units * layout.unitBytes, align: ATOM_BYTES, node: group.node, from: ABOVE_DMA }),
+  )
   layout.groups.forEach((group, g) => {
     const node = nodeOf(fw.ram, starts[g])
     for (let unit = 0; unit < group.units; unit++) {
@@ -213,17 +214,23 @@ const entryAreaTables = (cpus: number) => 2 + Math.ceil((1 + ENTRY_AREA_PAGES * 
 const SWIOTLB_BYTES = 64 * MIB
 const SWIOTLB_SLOT_BYTES = 2 * KIB
 const SWIOTLB_SEGMENT_SLOTS = 128
+const SWIOTLB_MIN_SLOTS = 512
 const SWIOTLB_SLOT_RECORD_BYTES = 24
 const SWIOTLB_AREA_BYTES = 16
 
-/** The bounce buffer for devices that reach only 4 GiB: there when RAM is above, unless `swiotlb=noforce`. */
+/** The bounce buffer for devices that reach only 4 GiB: there when RAM is above, unless `swiotlb=noforce`; smaller when low memory is short. */
 function takeSwiotlb(mb: Memblock, machine: BootMachine, fw: Firmware): number {
   const words = parameter(machine, 'swiotlb')?.split(',') ?? []
-  if (ramEnd(fw) <= HIGH_START || words.includes('noforce')) return 0
-  const slots = alignUp(parseSize(words[0] ?? '') ?? SWIOTLB_BYTES / SWIOTLB_SLOT_BYTES, SWIOTLB_SEGMENT_SLOTS)
-  const bytes = slots * SWIOTLB_SLOT_BYTES
-  take(mb, { bytes, align: PAGE_SIZE, limit: HIGH_START })
+  const highest = fw.ram[fw.ram.length - 1].end * PAGE_SIZE
+  if (highest <= HIGH_START || words.includes('noforce')) return 0
+  const buffer = (slots: number) => ({ bytes: slots * SWIOTLB_SLOT_BYTES, align: PAGE_SIZE, limit: HIGH_START })
+  let slots = alignUp(parseSize(words[0] ?? '') ?? SWIOTLB_BYTES / SWIOTLB_SLOT_BYTES, SWIOTLB_SEGMENT_SLOTS)
+  while (!fits(mb, buffer(slots))) {
+    if (slots <= SWIOTLB_MIN_SLOTS) return 0
+    slots = alignUp(slots / 2, SWIOTLB_SEGMENT_SLOTS)
+  }
+  take(mb, buffer(slots))
   take(mb, { bytes: pagesFor(slots * SWIOTLB_SLOT_RECORD_BYTES) * PAGE_SIZE, align: PAGE_SIZE })
-  take(mb, { bytes: SWIOTLB_AREA_BYTES * 2 ** Math.ceil(Math.log2(totalCpus(machine))), align: CACHE_LINE })
-  return bytes
+  take(mb, { bytes: SWIOTLB_AREA_BYTES * roundUpToPowerOfTwo(totalCpus(machine)), align: CACHE_LINE })
+  return slots * SWIOTLB_SLOT_BYTES
 }

@@ -21,8 +21,8 @@ import { SECTION_BYTES } from './memory_early.ts'
 import { hashPages, roundUpToPowerOfTwo } from './memory_hash.ts'
 import { type BootMachine, GIB, KIB, MIB, parameter, totalCpus } from './memory_machine.ts'
 import type { MemoryMap, NodeMap } from './memory_map.ts'
-import { pagesOf } from './memory_memblock.ts'
 import { chunkTablePages, percpuLayout } from './memory_percpu.ts'
+import { lengthOf } from './memory_runs.ts'
 
 /** Pages by purpose. */
 export interface PageUse {
@@ -67,7 +67,7 @@ const MAX_ADMIN_RESERVE_KB = 8192
 
 export function bootFootprint(machine: BootMachine, map: MemoryMap): BootFootprint {
   const atInit = map.nodes.flatMap(node => node.zones).reduce((sum, zone) => sum + zone.managedAtInit, 0)
-  const gigantic = pagesOf(map.gigantic)
+  const gigantic = lengthOf(map.gigantic)
   const smallMachine = atInit < SMALL_MACHINE_PAGES
   const thpAtBoot = !smallMachine && parameter(machine, 'transparent_hugepage') !== 'never'
   const counted = countCauses(machine, map, thpAtBoot)
@@ -141,7 +141,7 @@ const MAX_POOL_PAGES = 1 << (MAX_ORDER - 1)
 
 /** 128 KiB for each GiB of memory, as a power of two, for each of the three pools. */
 function poolPages(map: MemoryMap): number {
-  const pages = Math.floor((map.totalPages - pagesOf(map.gigantic)) / POOL_SHARE)
+  const pages = Math.floor((map.totalPages - lengthOf(map.gigantic)) / POOL_SHARE)
   return roundUpToPowerOfTwo(Math.min(Math.max(pages, MIN_POOL_PAGES), MAX_POOL_PAGES))
 }
 

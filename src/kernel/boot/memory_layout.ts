@@ -21,10 +21,8 @@
 import { alignUp, MAX_ORDER, MIGRATE_MOVABLE, MIGRATE_RECLAIMABLE, MIGRATE_UNMOVABLE, ZONE_MOVABLE } from '../base/units.ts'
 import { KERNEL_INIT_PARTS, SMP_LOCKS } from './memory_early.ts'
 import type { BootFootprint, PageUse } from './memory_footprint.ts'
-import type { Run } from './memory_machine.ts'
 import { type MemoryMap, topKernelZone, type ZoneMap } from './memory_map.ts'
-import { pagesOf } from './memory_memblock.ts'
-import { clip, clipAll, push } from './memory_zones.ts'
+import { byStart, clip, clipAll, lengthOf, push, type Run, without } from './memory_runs.ts'
 
 export interface TypedRun extends Run {
   readonly migratetype: number
@@ -106,17 +104,6 @@ function startFilling(zone: ZoneMap): Filling {
   }
 }
 
-/** The parts of a run outside all of `holes`, which are ascending. */
-function without(run: Run, holes: readonly Run[]): Run[] {
-  const out: Run[] = []
-  let at = run.start
-  for (const hole of clipAll(holes, run)) {
-    if (hole.start > at) out.push({ start: at, end: hole.start })
-    at = hole.end
-  }
-  return at < run.end ? [...out, { start: at, end: run.end }] : out
-}
-
 function fillWithKernel(zones: readonly Filled[], use: PageUse): void {
   for (const name of USES) putUse(zones, name, use[name], MIGRATE_UNMOVABLE)
   putUse(zones, 'slabReclaimable', use.slabReclaimable, MIGRATE_RECLAIMABLE)
@@ -127,7 +114,7 @@ function putUse(zones: readonly Filled[], use: keyof PageUse, pages: number, mig
   let left = pages
   for (const { filling } of zones) {
     const runs = put(filling, left, migratetype)
-    left -= pagesOf(runs)
+    left -= lengthOf(runs)
     for (const run of runs) filling.used.push({ ...run, use })
   }
 }
@@ -140,7 +127,7 @@ function put(filling: Filling, pages: number, migratetype: number): Run[] {
   while (left > 0) {
     if (own.length === 0 && !claim(filling, own, migratetype)) return [...runs, ...takeFrom(filling.movable, left)]
     const taken = takeFrom(own, left)
-    left -= pagesOf(taken)
+    left -= lengthOf(taken)
     runs.push(...taken)
   }
   return runs
@@ -211,8 +198,8 @@ function cutOut(runs: Run[], hole: Run): Run[] {
 
 /** Frees runs by way of a CPU's list: all of them stay on it, or the last ones when it is too short. */
 function freeLate(filling: Filling, runs: readonly Run[], cpu: number, high: number): void {
-  const listed = pagesOf(filling.pcp.filter(run => run.cpu === cpu))
-  const total = pagesOf(runs)
+  const listed = lengthOf(filling.pcp.filter(run => run.cpu === cpu))
+  const total = lengthOf(runs)
   let toBuddy = listed + total <= high ? 0 : total - Math.min(total, Math.max(0, Math.floor(KEPT_OF_HIGH * high) - listed))
   for (const run of runs) {
     const border = Math.min(run.end, run.start + toBuddy)
@@ -224,7 +211,6 @@ function freeLate(filling: Filling, runs: readonly Run[], cpu: number, high: num
 
 function layoutOf(zone: ZoneMap, filling: Filling): ZoneLayout {
   const typed = (runs: readonly Run[], migratetype: number): TypedRun[] => joined(runs).map(run => ({ ...run, migratetype }))
-  const byStart = (a: Run, b: Run) => a.start - b.start
   return {
     node: zone.node,
     type: zone.type,
@@ -241,7 +227,7 @@ function layoutOf(zone: ZoneMap, filling: Filling): ZoneLayout {
 
 function joined(runs: readonly Run[]): Run[] {
   const out: Run[] = []
-  for (const run of [...runs].sort((a, b) => a.start - b.start)) push(out, run)
+  for (const run of [...runs].sort(byStart)) push(out, run)
   return out
 }
 

@@ -17,6 +17,7 @@
  * (copy_smbios_21: 600 bytes), drivers/acpi/numa/srat.c (acpi_map_pxm_to_node); checked with run-oracle.
  */
 import { PAGE_SIZE } from '../base/units.ts'
+import type { Run } from './memory_runs.ts'
 
 export const KIB = 1024
 export const MIB = 1024 * KIB
@@ -34,12 +35,6 @@ export interface BootMachine {
   readonly modules: readonly string[]
   /** Kernel parameters in order. */
   readonly cmdline: readonly (readonly [key: string, value: string | undefined])[]
-}
-
-/** Page frames from `start` up to, not including, `end`. */
-export interface Run {
-  readonly start: number
-  readonly end: number
 }
 
 /** A run of RAM and the node it belongs to. */
@@ -61,6 +56,9 @@ export interface Firmware {
   readonly e820Entries: number
   readonly hasSlit: boolean
 }
+
+/** With less the kernel of the recordings does not boot: it stops for lack of memory. */
+export const MIN_LOW_BYTES = 96 * MIB
 
 const LOW_LIMIT = 2816 * MIB
 const LOW_WHEN_MORE = 2 * GIB

@@ -14,7 +14,8 @@
  */
 import { assert } from '../base/assert.ts'
 import { alignDown, PAGE_SIZE } from '../base/units.ts'
-import type { RamRange, Run } from './memory_machine.ts'
+import type { RamRange } from './memory_machine.ts'
+import { without } from './memory_runs.ts'
 
 export interface Memblock {
   readonly free: RamRange[]
@@ -31,6 +32,8 @@ export interface Wanted {
   readonly bytes: number
   readonly align: number
   readonly node?: number
+  /** First byte that may be used, if there is such a place. */
+  readonly from?: number
   /** First byte that may not be used. */
   readonly limit?: number
 }
@@ -38,7 +41,9 @@ export interface Wanted {
 /** Takes the highest place that fits. @returns its address. */
 export function take(mb: Memblock, wanted: Wanted): number {
   const node = wanted.node ?? NO_NODE_WANTED
-  const address = find(mb, wanted, node) ?? find(mb, wanted, NO_NODE_WANTED)
+  const anywhere = { ...wanted, from: 0 }
+  const address =
+    find(mb, wanted, node) ?? find(mb, wanted, NO_NODE_WANTED) ?? find(mb, anywhere, node) ?? find(mb, anywhere, NO_NODE_WANTED)
   assert(address !== undefined, `boot runs out of memory for ${wanted.bytes} bytes`)
   reserve(mb, address, address + wanted.bytes)
   return address
@@ -53,7 +58,7 @@ function find(mb: Memblock, wanted: Wanted, node: number): number | undefined {
     const run = mb.free[i]
     if (node !== NO_NODE_WANTED && run.node !== node) continue
     const address = alignDown(Math.min(run.end, limit) - wanted.bytes, wanted.align)
-    if (address >= run.start) return address
+    if (address >= Math.max(run.start, wanted.from ?? 0)) return address
   }
   return undefined
 }
@@ -61,13 +66,9 @@ function find(mb: Memblock, wanted: Wanted, node: number): number | undefined {
 /** Takes what is free of [start, end). */
 export function reserve(mb: Memblock, start: number, end: number): void {
   for (let i = mb.free.length - 1; i >= 0; i--) {
-    const { start: from, end: to, node } = mb.free[i]
-    if (to <= start || from >= end) continue
-    const rest = [
-      { start: from, end: start, node },
-      { start: end, end: to, node },
-    ].filter(part => part.end > part.start)
-    mb.free.splice(i, 1, ...rest)
+    const run = mb.free[i]
+    if (run.start < end && run.end > start)
+      mb.free.splice(i, 1, ...without(run, [{ start, end }]).map(part => ({ ...part, node: run.node })))
   }
 }
 
@@ -98,5 +99,3 @@ export function freePages(mb: Memblock): RamRange[] {
     .map(run => ({ start: Math.ceil(run.start / PAGE_SIZE), end: Math.floor(run.end / PAGE_SIZE), node: run.node }))
     .filter(run => run.end > run.start)
 }
-
-export const pagesOf = (runs: readonly Run[]): number => runs.reduce((sum, run) => sum + run.end - run.start, 0)

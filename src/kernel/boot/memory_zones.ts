@@ -20,8 +20,6 @@ import {
   alignDown,
   alignUp,
   MAX_ORDER,
-  MIGRATE_MOVABLE,
-  MIGRATE_UNMOVABLE,
   PAGE_SIZE,
   PAGEBLOCK_PAGES,
   ZONE_DMA,
@@ -30,8 +28,8 @@ import {
   ZONE_NORMAL,
 } from '../base/units.ts'
 import { SECTION_PAGES } from './memory_early.ts'
-import { type BootMachine, parameter, parseSize, type RamRange, type Run } from './memory_machine.ts'
-import { pagesOf } from './memory_memblock.ts'
+import { type BootMachine, parameter, parseSize, type RamRange } from './memory_machine.ts'
+import { clip, clipAll, lengthOf, push, type Run } from './memory_runs.ts'
 
 /** A populated zone; managedPages is what the buddy allocator gets of it. */
 export interface ZoneSpan {
@@ -52,15 +50,6 @@ const ARCH_ZONES: readonly (Run & { readonly type: number })[] = [
 ]
 const TOP_BLOCK_PAGES = 1 << (MAX_ORDER - 1)
 
-/** The part of `run` inside `within`; undefined when there is none. */
-export function clip<R extends Run>(run: R, within: Run): R | undefined {
-  const start = Math.max(run.start, within.start)
-  const end = Math.min(run.end, within.end)
-  return start < end ? { ...run, start, end } : undefined
-}
-
-export const clipAll = <R extends Run>(runs: readonly R[], within: Run): R[] => runs.flatMap(run => clip(run, within) ?? [])
-
 const spanOf = (runs: readonly Run[]): Run => ({
   start: Math.min(...runs.map(run => run.start)),
   end: Math.max(...runs.map(run => run.end)),
@@ -78,7 +67,7 @@ export function zoneSpans(machine: BootMachine, ram: readonly RamRange[]): ZoneS
     const movable = { type: ZONE_MOVABLE, start: border, end: Number.POSITIVE_INFINITY }
     return [...kernel, movable].flatMap(zone => {
       const part = clip(span, zone)
-      const present = part === undefined ? 0 : pagesOf(clipAll(own, part))
+      const present = part === undefined ? 0 : lengthOf(clipAll(own, part))
       if (part === undefined || present === 0) return []
       return [{ node, type: zone.type, startPfn: part.start, spannedPages: part.end - part.start, presentPages: present }]
     })
@@ -104,7 +93,7 @@ function pagesWanted(text: string | undefined, totalPages: number): number {
 
 /** First page of each node's Movable zone. */
 function movableStarts(machine: BootMachine, ram: readonly RamRange[], nodes: readonly number[]): Map<number, number> {
-  const total = pagesOf(ram)
+  const total = lengthOf(ram)
   let required = requiredKernelcore(machine, total)
   const border = new Map<number, number>()
   if (required === 0 || required >= total) return border
@@ -214,13 +203,3 @@ function sectionsOf(ram: readonly Run[]): Run[] {
   for (const run of ram) push(out, { start: alignDown(run.start, SECTION_PAGES), end: alignUp(run.end, SECTION_PAGES) })
   return out
 }
-
-/** Appends a run, joining it with the last one when they touch or overlap. */
-export function push(runs: Run[], next: Run): void {
-  const last = runs.at(-1)
-  if (last !== undefined && last.end >= next.start) runs[runs.length - 1] = { start: last.start, end: Math.max(last.end, next.end) }
-  else runs.push(next)
-}
-
-export const blockTypeOf = (unmovable: readonly Run[], pfn: number) =>
-  unmovable.some(run => run.start <= pfn && pfn < run.end) ? MIGRATE_UNMOVABLE : MIGRATE_MOVABLE
