@@ -39,7 +39,7 @@ export function addCommands(program: Command, done: Done): void {
   sourceOptions(program).action(async (target: string | undefined, words: Words) =>
     done(await (await run()).screensOrText(target, words, commandNames(program))),
   )
-  for (const command of [play(done), record(done), snapshot(done), cat(done), check(done), tunables(done)])
+  for (const command of [play(done), record(done), snapshot(done), cat(done), check(done), tunables(done), explain(done)])
     program.addCommand(command.copyInheritedSettings(program))
 }
 
@@ -146,4 +146,11 @@ function tunables(done: Done): Command {
     .addOption(width())
     .option('--ascii', 'nothing but ASCII')
   return sourceOptions(command).action(async (pattern: string, words: Words) => done(await (await run()).listTunables(pattern, words)))
+}
+
+function explain(done: Done): Command {
+  return new Command('explain')
+    .description('what a figure means, its unit, the file it is read from and where the kernel makes it')
+    .argument('<name>', 'as on the screens: thp_split_pmd, MemAvailable, pss_bytes')
+    .action(async (name: string) => done(await (await run()).explainName(name)))
 }

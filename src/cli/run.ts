@@ -132,6 +132,8 @@ export async function catFile(target: string, path: string, words: Words): Promi
 /** `mmtop check`. */
 export const checkFile = (file: string): Promise<number> => check(file)
 
+export { explainName } from './explain.ts'
+
 /** `mmtop tunables`. */
 export async function listTunables(pattern: string, words: Words): Promise<number> {
   const source = await openFast(words.of, words)

@@ -132,7 +132,7 @@ export function listRows<R>(
 }
 
 function filterable<R>(row: R, columns: readonly Column<R>[], model: Model): Filterable {
-  const texts = columns.flatMap(column => (column.unit === 'text' ? [cellText(column.value(row, model), 'text')] : []))
+  const texts = columns.filter(column => column.kind === 'label').map(column => String(column.value(row, model) ?? ''))
   const value = (key: string) => {
     const cell = columns.find(column => column.key === key)?.value(row, model)
     return typeof cell === 'number' ? cell : undefined

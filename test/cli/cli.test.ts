@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRecording } from '../../src/recording/writer.ts'
 import { fixturePath } from '../fixtures/load.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'mmtop-'))
@@ -22,7 +23,8 @@ describe('the command', () => {
   it('explains itself', () => {
     const { status, out, err } = run('--help')
     expect({ status, err }).toEqual({ status: 0, err: '' })
-    for (const name of ['play', 'record', 'snapshot', 'cat', 'check', 'tunables']) expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'))
+    for (const name of ['play', 'record', 'snapshot', 'cat', 'check', 'tunables', 'explain'])
+      expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'))
     expect(run('snapshot', '--help').out).toMatch(/--expect <expectation>/)
     expect(run('--version').out).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
@@ -103,6 +105,36 @@ describe('the command', () => {
     )
     const { out } = run('tunables', 'swappiness', '--of', recording)
     expect(out).toMatch(/^knob .*\nvm\/swappiness +60 /)
+  })
+
+  it('explains a figure by name', () => {
+    expect(run('explain', 'thp_split_pmd').out).toBe(
+      'thp_split_pmd: Huge entries split into a table of small ones; the page stays whole\n  unit    count, growing since boot\n' +
+        '  source  /proc/vmstat thp_split_pmd\n  kernel  mm/huge_memory.c __split_huge_pmd_locked\n',
+    )
+    expect(run('explain', 'pss_bytes').out).toMatch(/each shared page divided by its users/)
+    expect(run('explain', 'thp_split_pmds')).toEqual({
+      status: 2,
+      out: '',
+      err: 'mmtop: no figure "thp_split_pmds", did you mean "thp_split_pmd"?\n',
+    })
+  })
+
+  it('finds a moment in a long recording with its rates and totals', () => {
+    const file = join(dir, 'long.mmtop')
+    const recorder = createRecording(file, { kind: 'simulation', title: 'long', tunables: [] })
+    for (let i = 0; i < 500; i++)
+      recorder.append({ ns: i * 1e9, files: new Map([['/proc/vmstat', `pgfault ${i * i}\nnr_free_pages ${500 - i}\n`]]) })
+    recorder.close()
+    const [head, row] = run('snapshot', file, '--at', '300.5s', '--view', 'vmstat', '--format', 'csv').out.split('\r\n')
+    expect(`${head}\n${row}`).toBe(`time_ns,pgfault,pgfault_per_second,nr_free_pages\n300000000000,90000,${300 ** 2 - 299 ** 2},200`)
+    expect(run('snapshot', file, '--at', '300.5s', '--expect', 'pgfault >= +90000', '--expect', 'nr_free_pages <= +-300').status).toBe(0)
+    expect(run('snapshot', file, '--at', '1h', '--expect', 'nr_free_pages == 1').err).toBe('mmtop: the source ended at 00:08:19.000\n')
+    const every = run('snapshot', file, '--at', '10s', '--every', '100s', '--count', '3', '--format', 'csv', '--view', 'vmstat')
+      .out.trimEnd()
+      .split('\r\n')
+      .slice(1)
+    expect(every.map(line => line.split(',')[0])).toEqual(['10000000000', '110000000000', '210000000000'])
   })
 
   it('turns a raw recording into its own format, which tells the same', () => {

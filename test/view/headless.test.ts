@@ -42,7 +42,7 @@ describe('headless formats', () => {
     expect(document.tables.vmstat.pswpout_pages_per_second).toBeTypeOf('number')
     expect(document.tables.meminfo.MemTotal_bytes).toBe(466136 * 1024)
     expect(document.tables.swaps[0]).toMatchObject({ name: '/dev/vda', size_bytes: 524284 * 1024 })
-    expect(document.tables.processes[0]).toMatchObject({ pid: '87', name: 'A', activity: '' })
+    expect(document.tables.processes[0]).toMatchObject({ pid: 87, name: 'A', activity: '' })
     expect(document.tables.zswap.zswap_pool_total_size_bytes).toBeGreaterThan(0)
     expect(document.tables.zones[0].managed_pages).toBe(3840)
     expect(

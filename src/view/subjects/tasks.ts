@@ -80,13 +80,14 @@ export const TASK_COLUMNS: readonly Column<TaskRow>[] = [
   column({
     key: 'pid',
     title: 'PID',
-    unit: 'text',
+    unit: 'count',
     width: 7,
     kind: 'label',
     priority: 0,
     help: 'Process id',
     source: '/proc/PID',
-    value: row => row.pid.toString(),
+    value: row => row.pid,
+    draw: row => [span(fitText(String(row.pid), 7, 'right'), 'label', 'pid')],
   }),
   column({
     key: 'name',

@@ -1,0 +1,37 @@
+/** What a figure on a screen is: by the name that its span carries (`Span.about`). */
+import type { Model } from '../sample/model.ts'
+import { type Field, fieldOf, SCALARS } from './fields.ts'
+import { AREA_COLUMNS } from './subjects/areas.ts'
+import { rangeOf } from './subjects/knobs.ts'
+import { NODE_COLUMNS } from './subjects/nodes.ts'
+import { POOL_COLUMNS } from './subjects/pools.ts'
+import { TASK_COLUMNS } from './subjects/tasks.ts'
+import { ZONE_COLUMNS } from './subjects/zones.ts'
+
+export interface Explanation {
+  readonly name: string
+  /** One sentence, without a full stop. */
+  readonly meaning: string
+  readonly unit: string
+  /** File and line it is read from. */
+  readonly source: string
+  /** Where the kernel makes it, or ''. */
+  readonly kernel: string
+}
+
+const COLUMNS: ReadonlyMap<string, Field> = new Map(
+  [...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...AREA_COLUMNS].map(column => [column.key, column]),
+)
+
+/** Names that can be explained without a machine. */
+export const explainable = (): string[] => [...SCALARS.keys(), ...COLUMNS.keys()]
+
+/** @param model the machine, for figures and knobs that not every one has */
+export function explain(about: string, model?: Pick<Model, 'scalars' | 'tunables'>): Explanation | undefined {
+  const knob = model?.tunables.find(tunable => tunable.path === about)
+  if (knob !== undefined) return { name: about, meaning: knob.meaning, unit: rangeOf(knob), source: about, kernel: knob.source }
+  const field = SCALARS.has(about) || model?.scalars.has(about) === true ? fieldOf(about) : COLUMNS.get(about)
+  if (field === undefined) return undefined
+  const per = field.kind === 'counter' ? ', growing since boot' : ''
+  return { name: about, meaning: field.help, unit: field.unit + per, source: field.source, kernel: field.kernel }
+}
