@@ -35,6 +35,9 @@ const stubs = {
   },
 }
 
+/** What the deprecated constructor did, for numbers and for data. */
+const NEW_BUFFER = "const newBuffer = (from, coding) => (typeof from === 'number' ? Buffer.alloc(from) : Buffer.from(from, coding));\n"
+
 /** blessed as a bundler can read it, without deprecated buffers and without the terminals it would start. */
 const blessed = {
   name: 'blessed',
@@ -42,10 +45,8 @@ const blessed = {
     onLoad({ filter: /node_modules\/blessed\/lib\/widget\.js$/ }, ({ path: file }) => ({
       contents: readFileSync(file, 'utf8').replace("require('./widgets/' + file)", "require('./widgets/' + file + '.js')"),
     }))
-    onLoad({ filter: /node_modules\/(blessed|drawille\w*|ansi-term|term-canvas|x256)\/.*\.js$/ }, ({ path: file }) => ({
-      contents: readFileSync(file, 'utf8')
-        .replace(/new Buffer\((\w+)\.length\)/g, 'Buffer.alloc($1.length)')
-        .replace(/new Buffer\(/g, 'Buffer.from('),
+    onLoad({ filter: /node_modules\/(blessed|drawille[\w-]*|ansi-term|term-canvas)\/.*\.js$/ }, ({ path: file }) => ({
+      contents: NEW_BUFFER + readFileSync(file, 'utf8').replace(/new Buffer\(/g, 'newBuffer('),
     }))
   },
 }
@@ -69,7 +70,10 @@ const result = await build({
   banner: {
     js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
   },
-  external: ['term.js', 'pty.js', 'yoga-wasm-web'],
+  // Names stay, so that a stack of a bug can be read.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  external: ['term.js', 'pty.js'],
   plugins: [stubs, blessed],
   legalComments: 'eof',
   logLevel: 'warning',
