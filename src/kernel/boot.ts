@@ -1,18 +1,27 @@
 /**
  * Boot: from a machine's description to a kernel at the moment its first process is about to run, as a list of steps in
- * Linux' order. What the memory looks like by then is worked out in boot/memory_*.ts.
+ * Linux' order. What the memory looks like by then (who has taken what, what is free in which blocks, where the counters stand) is
+ * worked out in boot/memory_*.ts; here it becomes state.
  *
- * Source: init/main.c start_kernel, mm/page_alloc.c (page_alloc_init_late, init_per_zone_wmark_min), mm/khugepaged.c.
+ * Watermarks are settled twice, as in Linux: from the pages that the zones have when init calls run, and, for what one zone keeps from
+ * another, once more when the initial RAM disk and the kernel's own start-up code have been given back.
+ *
+ * Source: init/main.c start_kernel, mm/page_alloc.c (page_alloc_init_late, init_per_zone_wmark_min), mm/huge_memory.c hugepage_init.
  */
 import { must } from './base/assert.ts'
-import { __GFP_ZERO, GFP_KERNEL } from './base/flags.ts'
+import { EV, NS, NUMA } from './base/counters.ts'
+import { PG_reserved } from './base/flags.ts'
 import type { Kernel, Machine, Zone } from './base/state.ts'
-import { MAX_NR_ZONES, MIGRATE_UNMOVABLE, PAGEBLOCK_ORDER } from './base/units.ts'
-import { allocPages } from './alloc/page_alloc.ts'
+import { asPfn, MAX_NR_ZONES, PAGE_KB, PAGEBLOCK_ORDER } from './base/units.ts'
 import { addPcps, createKernel } from './boot/create.ts'
+import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
+import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
+import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
 import { type MemoryMap, memoryMap, type ZoneMap } from './boot/memory_map.ts'
 import { taskCreate } from './calls/task.ts'
-import { freeBootRange } from './frames/buddy.ts'
+import { freeBootBlock } from './frames/buddy.ts'
+import { pageSet } from './frames/page.ts'
+import { pcpBootFree } from './frames/pcp.ts'
 import { buildZonelists, calculateMinFreeKbytes, setRecommendedMinFreeKbytes, setupPerZoneLowmemReserve, setupPerZoneWmarks } from './frames/zone.ts'
 
 export interface BootOptions {
@@ -20,25 +29,31 @@ export interface BootOptions {
   readonly junkOnFree?: boolean
 }
 
-/** Below this much managed memory Linux leaves transparent huge pages off unless the command line says otherwise. */
-const THP_MIN_PAGES = 512 * 256
+/** The page of zeros lies in the kernel's image (empty_zero_page, at the start of its bss). */
+const EMPTY_ZERO_PAGE = asPfn(0x3310)
 
-/** A machine booted to its first process (pid 1, which has an empty address space). */
+/** A machine booted to its first process (pid 1). */
 export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel {
   const map = memoryMap(machine)
+  const footprint = bootFootprint(machine, map)
   const k = createKernel(inLinuxOrder(machine, map), map.maxPfn, options.junkOnFree ?? false, map.nodes.map(node => node.cpus))
   initZones(k, map)
-  buildZonelists(k)
-  freeMemory(k, map)
   k.totalramPages = map.totalPages
-  initWatermarks(k)
-  initThp(k)
-  k.zeroPage = allocPages(k, GFP_KERNEL | __GFP_ZERO, 0)
+  initThp(k, footprint)
+  initWatermarks(k, map, footprint)
+  buildZonelists(k)
+  const layout = bootLayout(map, footprint, (node, type) => k.zones[node * MAX_NR_ZONES + type].pcpHigh)
+  for (const zone of layout) freeZone(k, zone)
+  initCounters(k, footprint, bootCounters(machine, map, footprint))
+  k.zeroPage = EMPTY_ZERO_PAGE
+  pageSet(k, EMPTY_ZERO_PAGE, PG_reserved)
+  k.cpu = k.nodes[footprint.initNode].cpus[0] ?? 0
   must(taskCreate(k, 'init', 0), 'no memory for the first process')
+  k.cpu = 0
   return k
 }
 
-/** Nodes as Linux numbers them. */
+/** Nodes as Linux numbers them: those without CPUs last. */
 function inLinuxOrder(machine: Machine, map: MemoryMap): Machine {
   return { ...machine, nodes: map.nodes.map(node => machine.nodes[node.machineNode]), distance: map.distance }
 }
@@ -56,34 +71,66 @@ function initZone(k: Kernel, zone: Zone, map: ZoneMap): void {
   zone.startPfn = map.startPfn
   zone.spannedPages = map.spannedPages
   zone.presentPages = map.presentPages
-  zone.managedPages = map.managedPages
+  zone.managedPages = map.managedAtInit
   const end = map.startPfn + map.spannedPages
   k.blockZone.fill(zone.index, map.startPfn >>> PAGEBLOCK_ORDER, ((end - 1) >>> PAGEBLOCK_ORDER) + 1)
-  for (const run of map.unmovable) k.blockType.fill(MIGRATE_UNMOVABLE, run.start >>> PAGEBLOCK_ORDER, ((run.end - 1) >>> PAGEBLOCK_ORDER) + 1)
   addPcps(k, zone)
 }
 
-/** Hands all memory to the buddy allocator: what is there from the start, then the rest of each node, then what boot gave back. */
-function freeMemory(k: Kernel, map: MemoryMap): void {
-  const zones = map.nodes.flatMap(node => node.zones)
-  for (const zone of zones) for (const run of zone.free) freeBootRange(k, k.zones[zone.node * MAX_NR_ZONES + zone.type], run.start, run.end)
-  for (const zone of zones) for (const run of zone.freedLate) freeBootRange(k, k.zones[zone.node * MAX_NR_ZONES + zone.type], run.start, run.end)
+/** transparent_hugepage= of the command line; a small machine goes without, whatever it says. */
+function initThp(k: Kernel, footprint: BootFootprint): void {
+  const asked = k.machine.cmdline.findLast(([key]) => key === 'transparent_hugepage')?.[1]
+  if (asked === 'always' || asked === 'madvise' || asked === 'never') k.thp.enabled = asked
+  if (!footprint.smallMachine) return
+  k.thp.enabled = 'never'
+  k.thp.defrag = 'never'
+  k.thp.useZeroPage = false
+  k.khugepaged.defrag = false
 }
 
-function initWatermarks(k: Kernel): void {
+function initWatermarks(k: Kernel, map: MemoryMap, footprint: BootFootprint): void {
   calculateMinFreeKbytes(k)
   setupPerZoneWmarks(k)
   setupPerZoneLowmemReserve(k)
+  if (!footprint.smallMachine) setRecommendedMinFreeKbytes(k)
+  for (const node of map.nodes) for (const zone of node.zones) k.zones[node.id * MAX_NR_ZONES + zone.type].managedPages = zone.managedPages
+  setupPerZoneLowmemReserve(k)
 }
 
-/** transparent_hugepage= of the command line, and khugepaged's wish for more free memory. */
-function initThp(k: Kernel): void {
-  const asked = k.machine.cmdline.findLast(([key]) => key === 'transparent_hugepage')?.[1]
-  if (asked === 'always' || asked === 'madvise' || asked === 'never') k.thp.enabled = asked
-  else if (k.totalramPages < THP_MIN_PAGES) {
-    k.thp.enabled = 'never'
-    k.thp.defrag = 'never'
-    k.thp.useZeroPage = false
-  }
-  if (k.thp.enabled !== 'never') setRecommendedMinFreeKbytes(k)
+/** Puts a zone's free memory on its lists and marks the types of its page blocks. */
+function freeZone(k: Kernel, layout: ZoneLayout): void {
+  const zone = k.zones[layout.node * MAX_NR_ZONES + layout.type]
+  for (const run of layout.blocks) k.blockType.fill(run.migratetype, run.start >>> PAGEBLOCK_ORDER, ((run.end - 1) >>> PAGEBLOCK_ORDER) + 1)
+  for (const run of layout.free)
+    forEachBlock(run, (pfn, order) => {
+      freeBootBlock(k, zone, asPfn(pfn), order, run.migratetype)
+    })
+  for (const run of layout.pcp) for (let pfn = run.start; pfn < run.end; pfn++) pcpBootFree(zone, run.cpu, asPfn(pfn), run.migratetype)
+}
+
+function initCounters(k: Kernel, footprint: BootFootprint, counters: BootCounters): void {
+  for (const [name, index] of Object.entries(EV)) k.event[index] = counters.events[name] ?? 0
+  for (const zone of counters.numa)
+    for (const [name, index] of Object.entries(NUMA)) k.zones[zone.node * MAX_NR_ZONES + zone.type].numa[index] = zoneNuma(zone, name)
+  footprint.nodes.forEach((use, node) => {
+    const { stat } = k.nodes[node]
+    stat[NS.nr_slab_reclaimable] = use.slabReclaimable
+    stat[NS.nr_slab_unreclaimable] = use.slabUnreclaimable
+    stat[NS.nr_kernel_stack] = use.kernelStack * PAGE_KB
+  })
+  k.sysctl.user_reserve_kbytes = footprint.userReserveKbytes
+  k.sysctl.admin_reserve_kbytes = footprint.adminReserveKbytes
+  k.boot.percpuPages = footprint.percpuPages
+  k.boot.maxThreads = footprint.maxThreads
+  k.boot.vmallocUsedPages = footprint.nodes.reduce((sum, use) => sum + use.vmalloc + use.kernelStack, 0)
+  k.boot.directMap4kKb = counters.directMap4kKb
+  k.boot.directMap2mKb = counters.directMap2mKb
+  k.boot.directMap1gKb = counters.directMap1gKb
+}
+
+function zoneNuma(zone: BootCounters['numa'][number], name: string): number {
+  if (name === 'numa_hit') return zone.numa_hit
+  if (name === 'numa_interleave') return zone.numa_interleave
+  if (name === 'numa_local') return zone.numa_local
+  return name === 'numa_other' ? zone.numa_other : 0
 }

@@ -64,7 +64,7 @@ export interface PcpList {
 /** A run of top-order blocks that have been free since boot and are not linked yet. */
 export interface Virgin {
   next: number
-  readonly end: number
+  end: number
 }
 
 export interface Zone {

@@ -374,26 +374,13 @@ export function isolateFreeBlock(k: Kernel, zone: Zone, pfn: Pfn): number {
   return order
 }
 
-/** Frees boot memory [start, end) in the largest aligned blocks, to the tail of the lists (memblock_free_all). */
-export function freeBootRange(k: Kernel, zone: Zone, start: number, end: number): void {
-  for (let pfn = start; pfn < end; ) {
-    let order = Math.min(TOP_ORDER, pfn === 0 ? TOP_ORDER : 31 - Math.clz32(pfn & -pfn))
-    while (pfn + (1 << order) > end) order--
-    const whole = 1 << order
-    if (order === TOP_ORDER && blockType(k, pfn) === MIGRATE_MOVABLE) pfn = freeVirgin(zone, pfn, end)
-    else {
-      freeOnePage(k, zone, asPfn(pfn), order, blockType(k, pfn), true)
-      pfn += whole
-    }
-  }
-}
-
-/** Adds all whole top-order blocks of [start, end) to the zone as never used; returns where they end. */
-function freeVirgin(zone: Zone, start: number, end: number): number {
-  const blocks = Math.floor((end - start) / (1 << TOP_ORDER))
-  const stop = start + blocks * (1 << TOP_ORDER)
-  zone.virgin.push({ next: start, end: stop })
-  zone.nrFree[TOP_ORDER] += blocks
-  zone.stat[NR_FREE_PAGES] += stop - start
-  return stop
+/** Lists one free block of boot; those of the top order become part of a virgin range (memblock_free_all). */
+export function freeBootBlock(k: Kernel, zone: Zone, pfn: Pfn, order: number, type: number): void {
+  if (order < TOP_ORDER || type !== MIGRATE_MOVABLE) return freeOnePage(k, zone, pfn, order, type, true)
+  const last = zone.virgin[zone.virgin.length - 1]
+  const end = pfn + (1 << order)
+  if (last !== undefined && last.end === pfn) last.end = end
+  else zone.virgin.push({ next: pfn, end })
+  zone.nrFree[TOP_ORDER]++
+  zone.stat[NR_FREE_PAGES] += 1 << order
 }

@@ -126,6 +126,16 @@ export function pcpFree(k: Kernel, zone: Zone, pfn: Pfn, order: number, type: nu
   if (pcp.count >= high) freeBulk(k, zone, pcp, nrPcpFree(pcp, high, freeHigh), index)
 }
 
+/** Puts a page that boot left free behind the others of a CPU's list, however long it is. */
+export function pcpBootFree(zone: Zone, cpu: number, pfn: Pfn, type: number): void {
+  const pcp = zone.pcps[cpu]
+  const list = pcp.lists[pindex(type, 0)]
+  makeRoom(list, 1)
+  list.ring[(list.head + list.n) & (list.ring.length - 1)] = pfn
+  list.n++
+  pcp.count++
+}
+
 /** How many pages to give back at once. */
 function nrPcpFree(pcp: Pcp, high: number, freeHigh: boolean): number {
   if (freeHigh) return pcp.count
