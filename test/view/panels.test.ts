@@ -173,7 +173,7 @@ describe('subject panels say in words what the figures mean', () => {
 
   it('hugetlb', async () => {
     const text = show('hugetlb', await modelOf('hugetlb-mempolicy', 4), {}, 120).join('\n')
-    expect(text).toMatch(/2M pages \(\S+\): \d+ in use, \d+ reserved, \d+ surplus/)
+    expect(text).toMatch(/\d+ pages of 2M \(\S+\): \d+ in use, \d+ reserved, \d+ surplus/)
     expect(text).toMatch(/2M +N1/)
   })
 

@@ -4,6 +4,7 @@ import { formatBytes, formatClock, formatCount, formatPercent } from '../format.
 import { fillOf, type Segment, segmentBar, shareBar } from '../glyphs.ts'
 import { block, rowWidth, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
+import { shortPath } from '../subjects/knobs.ts'
 import { memoryParts } from '../subjects/memory.ts'
 import { crop, displayWidth } from '../width.ts'
 
@@ -151,7 +152,10 @@ function eventSpans(model: Model, ui: PanelUi, room: number): Span[] {
         : event.kind === 'knob'
           ? 'knob'
           : 'text'
-      return [span(i > 0 ? dot : ''), span(`${formatClock(event.ns).slice(0, 8)} ${event.kind} ${event.text}`, style)]
+      return [
+        span(i > 0 ? dot : ''),
+        span(`${formatClock(event.ns).slice(0, 8)} ${event.kind} ${event.text.replace(/\/(?:proc|sys)\/\S+/g, shortPath)}`, style),
+      ]
     }),
   ]
 }

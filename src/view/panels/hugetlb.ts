@@ -58,7 +58,7 @@ function clauses(pools: readonly HugePool[]): Clauses {
     const available = free - reserved
     const state =
       available > 0 ? `${formatCount(available)} can still be had` : 'none left: the next mapping fails unless surplus is allowed'
-    return `${plural(total, `${poolName(pool)} page`)} (${formatBytes(total * poolSizeBytes(pool))}): ${formatCount(usedPages(pool))} in use, ${formatCount(reserved)} reserved, ${formatCount(surplus)} surplus, ${state}`
+    return `${plural(total, 'page')} of ${poolName(pool)} (${formatBytes(total * poolSizeBytes(pool))}): ${formatCount(usedPages(pool))} in use, ${formatCount(reserved)} reserved, ${formatCount(surplus)} surplus, ${state}`
   })
 }
 
