@@ -1,0 +1,191 @@
+/**
+ * Sizes of the hugetlb pools: /proc/sys/vm for the default size, /sys/kernel/mm/hugepages for each size, and each node's
+ * own files. nr_hugepages_mempolicy spreads pages over the nodes of the writer's memory policy, a node's file acts on that node.
+ *
+ * Source: mm/hugetlb.c (__nr_hugepages_store_common, hugetlb_sysctl_handler_common, nr_overcommit_hugepages_store, demote_store).
+ */
+
+import { must } from './base/assert.ts'
+import { EINVAL, ENOSYS } from './base/errno.ts'
+import type { Kernel } from './base/state.ts'
+import type { Hstate } from './base/state_huge.ts'
+import type { Task } from './base/state_mm.ts'
+import { type At, awaits, type Knob, type KnobDoc, sysctlInt } from './tunables_knob.ts'
+import { kstrtoul, memparse, ulongText, ulongVector } from './tunables_parse.ts'
+
+const POOLS = awaits('hugetlb pools')
+export const hstateOf = (k: Kernel, sizeKb: number): Hstate =>
+  must(
+    k.hugetlb.hstates.find(h => h.sizeKb === sizeKb),
+    `no huge pages of ${sizeKb} kB`,
+  )
+const defaultHstate = (k: Kernel): Hstate => k.hugetlb.hstates[k.hugetlb.defaultHstate]
+
+/** Whose nodes a resize may use: all, those of the writer's policy, or one node. */
+interface Nodes {
+  readonly node: number | undefined
+  readonly policyOf: Task | undefined
+}
+
+const ALL: Nodes = { node: undefined, policyOf: undefined }
+
+/** Brings the pool to `count` persistent pages (set_max_huge_pages). */
+function setMaxHugePages(h: Hstate, count: number, nodes: Nodes): number {
+  const persistent = nodes.node === undefined ? h.nrHugePages - h.surplusHugePages : h.nrByNode[nodes.node]
+  return count === persistent ? 0 : -ENOSYS
+}
+
+const COUNT: Pick<KnobDoc, 'type' | 'min' | 'unit'> = { type: 'integer', min: 0, unit: 'pages' }
+
+const sysctlCount = (
+  name: string,
+  meaning: string,
+  read: (h: Hstate) => number,
+  write: (h: Hstate, count: number, writer: Task | undefined) => number,
+): Knob => ({
+  ...COUNT,
+  path: `/proc/sys/vm/${name}`,
+  meaning,
+  source: 'mm/hugetlb.c hugetlb_sysctl_handler_common',
+  ...POOLS,
+  read: k => `${ulongText(read(defaultHstate(k)))}\n`,
+  write: (k, text, at) => {
+    const { error, values, consumed } = ulongVector(text, 1)
+    const done = error < 0 ? error : write(defaultHstate(k), values[0], at.writer)
+    return done < 0 ? done : consumed
+  },
+})
+
+const sysfsCount = (
+  path: string,
+  meaning: string,
+  read: (h: Hstate, at: At) => number,
+  write: (h: Hstate, count: number, at: At) => number,
+): Knob => ({
+  ...COUNT,
+  path,
+  meaning,
+  source: 'mm/hugetlb.c __nr_hugepages_store_common',
+  ...POOLS,
+  read: (k, at) => `${ulongText(read(hstateOf(k, at.size), at))}\n`,
+  write: (k, text, at) => {
+    const { error, value } = kstrtoul(text, 10)
+    const done = error < 0 ? error : write(hstateOf(k, at.size), value, at)
+    return done < 0 ? done : text.length
+  },
+})
+
+function setOvercommit(h: Hstate, count: number): number {
+  if (h.gigantic) return -EINVAL
+  return count === h.nrOvercommitHugePages ? 0 : -ENOSYS
+}
+
+/** Cuts free pages of this size into smaller ones. */
+const demote = (_h: Hstate, count: number): number => (count === 0 ? 0 : -ENOSYS)
+
+const SIZE = '/sys/kernel/mm/hugepages/hugepages-{size}kB'
+const NODE_SIZE = '/sys/devices/system/node/node{node}/hugepages/hugepages-{size}kB'
+const PERSISTENT = 'Persistent huge pages of this size: grows as far as free memory allows, shrinks as far as pages are free'
+const BY_POLICY = `${PERSISTENT}, on the nodes of the writer's memory policy`
+const OVERCOMMIT = 'Huge pages that may be made beyond the persistent ones while they are used'
+
+/** Only sizes that are made of smaller ones can be cut. */
+const demotable = (k: Kernel, at: At) => hstateOf(k, at.size).demoteOrder > 0
+const demoteKb = (k: Kernel, at: At) => 4 * 2 ** hstateOf(k, at.size).demoteOrder
+
+const demoteKnobs = (directory: string): Knob[] => [
+  {
+    ...COUNT,
+    type: 'trigger',
+    path: `${directory}/demote`,
+    exists: demotable,
+    meaning: 'Cuts this many free huge pages into pages of demote_size',
+    source: 'mm/hugetlb.c demote_store',
+    ...POOLS,
+    write: (k, text, at) => {
+      const { error, value } = kstrtoul(text, 10)
+      const done = error < 0 ? error : demote(hstateOf(k, at.size), value)
+      return done < 0 ? done : text.length
+    },
+  },
+  {
+    path: `${directory}/demote_size`,
+    exists: demotable,
+    type: 'integer',
+    meaning: 'Size that demote cuts pages into',
+    source: 'mm/hugetlb.c demote_size_store',
+    effect: 'idle',
+    because: 'there is only one smaller size',
+    read: (k, at) => `${demoteKb(k, at)}kB\n`,
+    write: (k, text, at) => (memparse(text) === demoteKb(k, at) * 1024 ? text.length : -EINVAL),
+  },
+]
+
+export const HUGETLB_KNOBS: readonly Knob[] = [
+  sysctlCount(
+    'nr_hugepages',
+    `${PERSISTENT} (default size)`,
+    h => h.maxHugePages,
+    (h, count) => setMaxHugePages(h, count, ALL),
+  ),
+  sysctlCount(
+    'nr_hugepages_mempolicy',
+    `${BY_POLICY} (default size)`,
+    h => h.maxHugePages,
+    (h, count, writer) => setMaxHugePages(h, count, { node: undefined, policyOf: writer }),
+  ),
+  sysctlCount('nr_overcommit_hugepages', `${OVERCOMMIT} (default size)`, h => h.nrOvercommitHugePages, setOvercommit),
+  sysctlInt(
+    'hugetlb_shm_group',
+    { reach: POOLS },
+    {
+      default: '0',
+      meaning: 'Group whose members may use SHM_HUGETLB without being root',
+      source: 'mm/hugetlb.c, fs/hugetlbfs/inode.c can_do_hugetlb_shm',
+    },
+  ),
+  {
+    path: '/proc/sys/vm/hugetlb_optimize_vmemmap',
+    type: 'integer',
+    default: '0',
+    meaning: "Whether the page records of new huge pages' tails are given back",
+    source: 'mm/hugetlb_vmemmap.c',
+    ...awaits('page records that can be given back'),
+    read: () => '0\n',
+    write: (_, text) => {
+      const { error, values, consumed } = ulongVector(text.replace('-', ''), 1)
+      if (error < 0) return error
+      return values[0] === 0 ? consumed : -ENOSYS
+    },
+  },
+  sysfsCount(
+    `${SIZE}/nr_hugepages`,
+    PERSISTENT,
+    h => h.nrHugePages,
+    (h, count) => setMaxHugePages(h, count, ALL),
+  ),
+  sysfsCount(
+    `${SIZE}/nr_hugepages_mempolicy`,
+    BY_POLICY,
+    h => h.nrHugePages,
+    (h, count, at) => setMaxHugePages(h, count, { node: undefined, policyOf: at.writer }),
+  ),
+  {
+    ...sysfsCount(`${SIZE}/nr_overcommit_hugepages`, OVERCOMMIT, h => h.nrOvercommitHugePages, setOvercommit),
+    write: (k, text, at) => {
+      const h = hstateOf(k, at.size)
+      if (h.gigantic) return -EINVAL
+      const { error, value } = kstrtoul(text, 10)
+      const done = error < 0 ? error : setOvercommit(h, value)
+      return done < 0 ? done : text.length
+    },
+  },
+  ...demoteKnobs(SIZE),
+  sysfsCount(
+    `${NODE_SIZE}/nr_hugepages`,
+    `${PERSISTENT}, on this node`,
+    (h, at) => h.nrByNode[at.node],
+    (h, count, at) => setMaxHugePages(h, count, { node: at.node, policyOf: undefined }),
+  ),
+  ...demoteKnobs(NODE_SIZE),
+]

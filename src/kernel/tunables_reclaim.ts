@@ -1,0 +1,349 @@
+/**
+ * /proc/sys/vm and /proc/sys/kernel: reclaim, compaction, out of memory, writeback, and what else asks for memory back.
+ *
+ * The two dirty limits are each a ratio or a number of bytes: writing one switches the other off. What these knobs steer is
+ * partly not built; those knobs check what is written to them and refuse to change (tunables_knob.ts).
+ *
+ * Source: kernel/sysctl.c vm_table, mm/page-writeback.c (dirty_*_handler), mm/oom_kill.c vm_oom_kill_table, mm/compaction.c,
+ * fs/drop_caches.c, kernel/sched/core.c sysctl_numa_balancing.
+ */
+import { EINVAL, ENOSYS, ERANGE } from './base/errno.ts'
+import type { Kernel } from './base/state.ts'
+import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
+import { intVector, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
+
+const SWAP = awaits('swap')
+const COMPACTION = awaits('compaction')
+const NODE_RECLAIM = awaits('reclaim within a node')
+const OOM = awaits('the out-of-memory killer')
+const HWPOISON = awaits('memory failure')
+const FLUSHER = awaits('the flusher threads')
+
+const RECLAIM: readonly Knob[] = [
+  sysctlInt(
+    'swappiness',
+    { reach: SWAP, min: 0, max: 200 },
+    {
+      default: '60',
+      meaning:
+        'How readily anonymous pages are swapped out compared with dropping file pages: 100 weighs them alike, 0 swaps only when it must',
+      source: 'mm/vmscan.c get_scan_count',
+    },
+  ),
+  sysctlInt(
+    'page_cluster',
+    { reach: SWAP, min: 0, path: '/proc/sys/vm/page-cluster' },
+    {
+      default: '3',
+      meaning: 'Binary logarithm of the pages that are read from swap together',
+      source: 'mm/swap_state.c swap_cluster_readahead',
+    },
+  ),
+  sysctlInt(
+    'vfs_cache_pressure',
+    { reach: awaits('slab shrinkers'), min: 0 },
+    {
+      default: '100',
+      unit: '%',
+      meaning: 'How readily names and inodes are given up compared with page cache',
+      source: 'fs/dcache.c vfs_pressure_ratio',
+    },
+  ),
+  sysctlInt(
+    'zone_reclaim_mode',
+    { reach: NODE_RECLAIM, min: 0 },
+    {
+      default: '0',
+      meaning: 'Whether a node reclaims before it asks others: bits 1 reclaim, 2 write pages out, 4 swap and unmap',
+      source: 'mm/vmscan.c node_reclaim',
+    },
+  ),
+  sysctlInt(
+    'min_unmapped_ratio',
+    { reach: NODE_RECLAIM, min: 0, max: 100 },
+    {
+      default: '1',
+      unit: '%',
+      meaning: "Reclaim within a node needs more unmapped file pages than this share of the node's memory",
+      source: 'mm/vmscan.c node_reclaim',
+    },
+  ),
+  sysctlInt(
+    'min_slab_ratio',
+    { reach: NODE_RECLAIM, min: 0, max: 100 },
+    {
+      default: '5',
+      unit: '%',
+      meaning: "Reclaim within a node shrinks slab above this share of the node's memory",
+      source: 'mm/vmscan.c node_reclaim',
+    },
+  ),
+  {
+    path: '/proc/sys/vm/drop_caches',
+    type: 'trigger',
+    min: 1,
+    max: 4,
+    meaning: 'Drops what can be read again: 1 clean page cache, 2 names and inodes, 3 both, 4 says nothing in the log from now on',
+    source: 'fs/drop_caches.c drop_caches_sysctl_handler',
+    ...awaits('drop_caches'),
+    write: (k, text) => {
+      const { error, values, consumed } = intVector(text, 1, 1, 4)
+      if (error < 0) return error
+      return values[0] === 4 ? consumed : dropCaches(k, values[0])
+    },
+  },
+]
+
+/** Drops page cache (bit 0) and slab (bit 1). */
+const dropCaches = (_k: Kernel, _what: number): number => -ENOSYS
+
+/** Compacts all nodes, whatever was written. */
+const compactNodes = (_k: Kernel): number => -ENOSYS
+
+const COMPACT: readonly Knob[] = [
+  {
+    path: '/proc/sys/vm/compact_memory',
+    type: 'trigger',
+    meaning: 'Compacts all zones of all nodes',
+    source: 'mm/compaction.c sysctl_compaction_handler',
+    ...COMPACTION,
+    write: (k, text) => {
+      const done = compactNodes(k)
+      return done < 0 ? done : text.length
+    },
+  },
+  sysctlInt(
+    'compaction_proactiveness',
+    { reach: COMPACTION, min: 0, max: 100 },
+    {
+      default: '20',
+      meaning: 'How hard kcompactd works in the background before anyone needs huge pages; 0 not at all',
+      source: 'mm/compaction.c proactive_compact_node',
+    },
+  ),
+  sysctlInt(
+    'extfrag_threshold',
+    { reach: COMPACTION, min: 0, max: 1000 },
+    {
+      default: '500',
+      unit: '1/1000',
+      meaning: 'Compaction runs only when a request fails for fragmentation rather than lack of memory: above this index',
+      source: 'mm/compaction.c compaction_suitable',
+    },
+  ),
+  sysctlInt(
+    'compact_unevictable_allowed',
+    { reach: COMPACTION, min: 0, max: 1 },
+    {
+      default: '1',
+      meaning: 'Whether compaction may move locked pages',
+      source: 'mm/compaction.c isolate_migratepages_block',
+    },
+  ),
+]
+
+const OUT_OF_MEMORY: readonly Knob[] = [
+  sysctlInt(
+    'panic_on_oom',
+    { reach: OOM, min: 0, max: 2 },
+    {
+      default: '0',
+      meaning: 'Whether running out of memory stops the machine instead of a process: 1 unless limited to some nodes, 2 always',
+      source: 'mm/oom_kill.c check_panic_on_oom',
+    },
+  ),
+  sysctlInt(
+    'oom_kill_allocating_task',
+    { reach: OOM },
+    {
+      default: '0',
+      meaning: 'Whether the process that asked is killed instead of the one with the highest score',
+      source: 'mm/oom_kill.c out_of_memory',
+    },
+  ),
+  sysctlInt(
+    'oom_dump_tasks',
+    { reach: idle('it decides only what the log says') },
+    {
+      default: '1',
+      meaning: 'Whether the log lists all processes when one is killed',
+      source: 'mm/oom_kill.c dump_header',
+    },
+  ),
+  sysctlInt(
+    'memory_failure_early_kill',
+    { reach: HWPOISON, min: 0, max: 1 },
+    {
+      default: '0',
+      meaning: 'Whether all that map a broken page are told at once, or when they touch it',
+      source: 'mm/memory-failure.c',
+    },
+  ),
+  sysctlInt(
+    'memory_failure_recovery',
+    { reach: HWPOISON, min: 0, max: 1 },
+    {
+      default: '1',
+      meaning: 'Whether the machine goes on after memory broke',
+      source: 'mm/memory-failure.c memory_failure',
+    },
+  ),
+]
+
+const ratio = (
+  field: 'dirty_ratio' | 'dirty_background_ratio',
+  other: 'dirty_bytes' | 'dirty_background_bytes',
+  byDefault: string,
+  meaning: string,
+): Knob =>
+  sysctlInt(
+    field,
+    {
+      reach: WORKS,
+      min: 0,
+      max: 100,
+      // dirty_ratio's handler does nothing when the ratio stays the same.
+      act: (k, old) => {
+        if (field === 'dirty_background_ratio' || k.sysctl[field] !== old) k.sysctl[other] = 0
+      },
+    },
+    { default: byDefault, unit: '%', meaning, source: `mm/page-writeback.c ${field}_handler` },
+  )
+
+const bytes = (
+  field: 'dirty_bytes' | 'dirty_background_bytes',
+  other: 'dirty_ratio' | 'dirty_background_ratio',
+  min: number,
+  meaning: string,
+): Knob => ({
+  path: `/proc/sys/vm/${field}`,
+  type: 'bytes',
+  min,
+  default: '0',
+  unit: 'bytes',
+  meaning,
+  source: `mm/page-writeback.c ${field}_handler`,
+  effect: 'works',
+  state: `sysctl.${field}`,
+  read: k => `${numberText(k.sysctl[field])}\n`,
+  write: (k, text) => {
+    const { error, values, consumed } = ulongVector(text, 1, min)
+    if (error < 0) return error
+    if (field === 'dirty_bytes' && values[0] === k.sysctl[field]) return consumed
+    if (pagesOf(values[0]) > UINT_MAX) return -ERANGE
+    k.sysctl[field] = values[0]
+    k.sysctl[other] = 0
+    return consumed
+  },
+})
+
+/** Bytes in pages, rounded up; the largest number wraps around, as it does in C. */
+const pagesOf = (n: number) => (n >= ULONG_MAX ? 0 : Math.ceil(n / 4096))
+
+const WRITEBACK: readonly Knob[] = [
+  ratio(
+    'dirty_background_ratio',
+    'dirty_background_bytes',
+    '10',
+    'Dirty share of free and file pages at which the flusher starts to write; switches the bytes off',
+  ),
+  bytes('dirty_background_bytes', 'dirty_background_ratio', 1, 'Dirty memory at which the flusher starts to write; switches the ratio off'),
+  ratio('dirty_ratio', 'dirty_bytes', '20', 'Dirty share of free and file pages at which writers must wait; switches the bytes off'),
+  bytes('dirty_bytes', 'dirty_ratio', 8192, 'Dirty memory at which writers must wait; switches the ratio off'),
+  sysctlInt(
+    'dirty_writeback_centisecs',
+    { reach: FLUSHER },
+    {
+      default: '500',
+      unit: '1/100 s',
+      meaning: 'How often the flusher wakes up to write old data; 0 never',
+      source: 'mm/page-writeback.c dirty_writeback_centisecs_handler',
+    },
+  ),
+  sysctlInt(
+    'dirty_expire_centisecs',
+    { reach: FLUSHER, min: 0 },
+    {
+      default: '3000',
+      unit: '1/100 s',
+      meaning: 'Age at which dirty data is old enough to be written',
+      source: 'fs/fs-writeback.c wb_writeback',
+    },
+  ),
+  sysctlInt(
+    'dirtytime_expire_seconds',
+    { reach: idle('no file system here keeps lazy time stamps'), min: 0 },
+    {
+      default: '43200',
+      unit: 's',
+      meaning: 'Age at which a changed time stamp alone is written',
+      source: 'fs/fs-writeback.c dirtytime_interval_handler',
+    },
+  ),
+  sysctlSeconds(
+    'laptop_mode',
+    { reach: idle('disks here never spin down') },
+    {
+      default: '0',
+      meaning: 'Seconds after a read in which all dirty data is written too, so that the disk can rest longer',
+      source: 'mm/page-writeback.c laptop_io_completion',
+    },
+  ),
+]
+
+const KERNEL: readonly Knob[] = [
+  {
+    path: '/proc/sys/kernel/numa_balancing',
+    type: 'integer',
+    min: 0,
+    max: 4,
+    meaning: 'Whether pages follow the CPUs that use them: bits 1 between equal nodes, 2 between memory tiers',
+    source: 'kernel/sched/core.c sysctl_numa_balancing',
+    ...awaits('NUMA balancing'),
+    state: 'sysctl.numa_balancing',
+    read: k => `${k.sysctl.numa_balancing}\n`,
+    write: (k, text) => {
+      const { error, values, consumed } = intVector(text, 1, 0, 4)
+      if (error < 0) return error
+      if (values[0] !== 0 && values[0] !== k.sysctl.numa_balancing) return -ENOSYS
+      k.sysctl.numa_balancing = values[0]
+      return consumed
+    },
+  },
+  {
+    path: '/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps',
+    type: 'integer',
+    min: 0,
+    default: '65536',
+    unit: 'MB/s',
+    meaning: 'Most memory that is moved to a faster tier',
+    source: 'kernel/sched/fair.c numa_promotion_rate_limit',
+    ...awaits('memory tiers'),
+    read: () => '65536\n',
+    write: (_, text) => {
+      const { error, values, consumed } = intVector(text, 1)
+      if (error < 0 || values[0] < 0) return -EINVAL
+      return values[0] === 65536 ? consumed : -ENOSYS
+    },
+  },
+  sysctlInt(
+    'sched_child_runs_first',
+    { reach: idle('the order in which parent and child go on leaves no trace in memory'), path: '/proc/sys/kernel/sched_child_runs_first' },
+    {
+      default: '0',
+      meaning: 'Whether the child goes first after fork',
+      source: 'kernel/sched/fair.c task_fork_fair',
+    },
+  ),
+  sysctlInt(
+    'unprivileged_userfaultfd',
+    { reach: awaits('userfaultfd'), min: 0, max: 1 },
+    {
+      default: '0',
+      meaning: 'Whether processes without CAP_SYS_PTRACE may handle faults of the kernel itself',
+      source: 'fs/userfaultfd.c userfaultfd_syscall_allowed',
+    },
+  ),
+]
+
+export const RECLAIM_KNOBS: readonly Knob[] = [...RECLAIM, ...COMPACT, ...OUT_OF_MEMORY, ...WRITEBACK, ...KERNEL]

@@ -1,0 +1,200 @@
+/**
+ * Knobs of subsystems that are not built: KSM, zswap, the multi-generation LRU, swap's read-ahead, memory tiers and the pace of NUMA balancing.
+ *
+ * Their files are there with the values of an idle machine. A write is checked as Linux checks it; one that says what
+ * stands anyway is taken, one that would change something fails with ENOSYS.
+ *
+ * Source: mm/ksm.c, mm/zswap.c, mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
+ */
+import { EINVAL, ENOENT, ENOSYS } from './base/errno.ts'
+import { type Knob, type Standing, standing, standsAt, standsBool } from './tunables_knob.ts'
+import { kstrtoint, kstrtouint, kstrtoul, sysfsStreq } from './tunables_parse.ts'
+
+const uint = (text: string) => kstrtouint(text, 10)
+const ulong = (text: string) => kstrtoul(text, 10)
+const anyBase = (text: string) => kstrtouint(text, 0)
+
+type Doc = Omit<Standing, 'path' | 'because' | 'type' | 'source'> & Partial<Pick<Standing, 'type' | 'source'>>
+
+const ksm = (file: string, doc: Doc): Knob =>
+  standing({ type: 'integer', source: `mm/ksm.c ${file}_store`, ...doc, path: `/sys/kernel/mm/ksm/${file}`, because: 'KSM' })
+
+const KSM: readonly Knob[] = [
+  ksm('max_page_sharing', {
+    default: '256',
+    min: 2,
+    meaning: 'Most mappings of one merged page; more get a copy of their own',
+    check: standsAt(256, text => kstrtoint(text, 10), 2, undefined, true),
+  }),
+  ksm('merge_across_nodes', {
+    default: '1',
+    min: 0,
+    max: 1,
+    meaning: 'Whether pages of different nodes are merged; changes only while nothing is merged',
+    check: standsAt(1, ulong, 0, 1, true),
+  }),
+  ksm('pages_to_scan', {
+    default: '100',
+    min: 0,
+    unit: 'pages',
+    meaning: 'Pages ksmd looks at before it sleeps',
+    check: standsAt(100, uint),
+  }),
+  ksm('run', {
+    default: '0',
+    min: 0,
+    max: 2,
+    meaning: '0 stops ksmd, 1 lets it merge, 2 stops it and gives everyone their own pages back',
+    check: standsAt(0, uint, 0, 2),
+  }),
+  ksm('sleep_millisecs', { default: '20', min: 0, unit: 'ms', meaning: 'How long ksmd sleeps between scans', check: standsAt(20, uint) }),
+  ksm('stable_node_chains_prune_millisecs', {
+    default: '2000',
+    min: 0,
+    unit: 'ms',
+    meaning: 'How often chains of merged pages are cleaned of stale ones',
+    check: standsAt(2000, uint),
+  }),
+  ksm('use_zero_pages', {
+    default: '0',
+    min: 0,
+    max: 1,
+    meaning: 'Whether pages of zeros are merged with the shared zero page',
+    check: standsBool(false),
+  }),
+]
+
+const zswap = (file: string, doc: Doc): Knob =>
+  standing({ type: 'integer', source: 'mm/zswap.c', ...doc, path: `/sys/module/zswap/parameters/${file}`, because: 'zswap' })
+
+/** A name of something that must exist: `stands` is there, the others are not built. */
+const named =
+  (stands: string, others: readonly string[]) =>
+  (text: string): number => {
+    const name = text.trim()
+    return name === stands ? 0 : others.includes(name) ? -ENOSYS : -ENOENT
+  }
+
+const ZSWAP: readonly Knob[] = [
+  zswap('accept_threshold_percent', {
+    default: '90',
+    min: 0,
+    unit: '%',
+    meaning: 'A full pool takes pages again below this share of its limit',
+    check: standsAt(90, anyBase, 0, undefined, true),
+  }),
+  zswap('compressor', {
+    type: 'choice',
+    default: 'lzo',
+    meaning: 'How pages are compressed',
+    check: named('lzo', ['lzo-rle', 'lz4', 'lz4hc', 'zstd', 'deflate', '842']),
+  }),
+  zswap('enabled', {
+    type: 'choice',
+    choices: ['Y', 'N'],
+    default: 'N',
+    meaning: 'Whether pages on their way to swap are kept compressed in memory',
+    check: standsBool(false),
+  }),
+  zswap('max_pool_percent', {
+    default: '20',
+    min: 0,
+    unit: '%',
+    meaning: 'Most memory the compressed pages may take',
+    check: standsAt(20, anyBase, 0, undefined, true),
+  }),
+  zswap('non_same_filled_pages_enabled', {
+    type: 'choice',
+    choices: ['Y', 'N'],
+    default: 'Y',
+    meaning: 'Whether pages are kept that are not one word repeated',
+    check: standsBool(true),
+  }),
+  zswap('same_filled_pages_enabled', {
+    type: 'choice',
+    choices: ['Y', 'N'],
+    default: 'Y',
+    meaning: 'Whether pages of one word repeated are kept as that word',
+    check: standsBool(true),
+  }),
+  zswap('zpool', {
+    type: 'choice',
+    default: 'zbud',
+    meaning: 'How compressed pages are packed',
+    check: named('zbud', ['zsmalloc', 'z3fold']),
+  }),
+]
+
+/** "n" and "y" stand for no and all parts of it; otherwise a number whose first three bits count. */
+function lruGen(text: string): number {
+  if (/^[nN]/.test(text)) return 0
+  if (/^[yY]/.test(text)) return -ENOSYS
+  const { error, value } = anyBase(text)
+  return error < 0 ? -EINVAL : value % 8 === 0 ? 0 : -ENOSYS
+}
+
+const OTHER: readonly Knob[] = [
+  standing({
+    path: '/sys/kernel/mm/lru_gen/enabled',
+    type: 'integer',
+    default: '0x0000',
+    meaning: 'Whether reclaim ages pages by generations: bits 1 at all, 2 by walking page tables, 4 by upper tables too',
+    source: 'mm/vmscan.c store_enabled',
+    because: 'the multi-generation LRU',
+    check: lruGen,
+  }),
+  standing({
+    path: '/sys/kernel/mm/lru_gen/min_ttl_ms',
+    type: 'integer',
+    default: '0',
+    min: 0,
+    unit: 'ms',
+    meaning: 'Pages used within this time are never reclaimed; the OOM killer comes instead',
+    source: 'mm/vmscan.c store_min_ttl',
+    because: 'the multi-generation LRU',
+    check: standsAt(0, anyBase),
+  }),
+  standing({
+    path: '/sys/kernel/mm/numa/demotion_enabled',
+    type: 'choice',
+    choices: ['true', 'false'],
+    default: 'false',
+    meaning: 'Whether reclaim moves pages to a slower node instead of dropping them',
+    source: 'mm/memory-tiers.c numa_demotion_enabled_store',
+    because: 'memory tiers',
+    check: standsBool(false),
+  }),
+  standing({
+    path: '/sys/kernel/mm/swap/vma_ra_enabled',
+    type: 'choice',
+    choices: ['true', 'false'],
+    default: 'true',
+    meaning: 'Whether swap reads ahead by address instead of by place in the swap area',
+    source: 'mm/swap_state.c vma_ra_enabled_store',
+    because: 'swap',
+    check: standsBool(true),
+  }),
+]
+
+const pace = (file: string, value: number, unit: string, meaning: string): Knob =>
+  standing({
+    path: `/sys/kernel/debug/sched/numa_balancing/${file}`,
+    type: 'integer',
+    default: String(value),
+    min: 0,
+    unit,
+    meaning,
+    source: 'kernel/sched/fair.c',
+    because: 'NUMA balancing',
+    check: text => (sysfsStreq(text, String(value)) ? 0 : standsAt(value, anyBase, 0, undefined, true)(text)),
+  })
+
+const BALANCING: readonly Knob[] = [
+  pace('scan_delay_ms', 1000, 'ms', 'How long a process runs before its pages are watched'),
+  pace('scan_period_min_ms', 1000, 'ms', 'Shortest time in which scan_size_mb is watched'),
+  pace('scan_period_max_ms', 60000, 'ms', 'Longest time in which scan_size_mb is watched'),
+  pace('scan_size_mb', 256, 'MB', 'Memory that is watched in one scan'),
+  pace('hot_threshold_ms', 1000, 'ms', 'Pages used again within this time are hot'),
+]
+
+export const STANDING_KNOBS: readonly Knob[] = [...KSM, ...ZSWAP, ...OTHER, ...BALANCING]
