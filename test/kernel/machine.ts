@@ -36,7 +36,7 @@ export function runInit(k: Kernel): Task {
 
 /** Maps private anonymous memory at a byte address, or says the errno. */
 export const mapAnon = (k: Kernel, task: Task, address: number, bytes: number, flags = 0): number =>
-  sysMmap(k, task, { address, bytes, prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | flags, file: undefined, pgoff: 0, unitPages: 1 })
+  sysMmap(k, task, { address, bytes, prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | flags, file: undefined, pgoff: 0 })
 
 /** Touches every page of a byte range once; returns the accesses done. */
 export function touch(k: Kernel, task: Task, address: number, bytes: number, write: boolean): number {

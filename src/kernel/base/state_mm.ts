@@ -1,4 +1,5 @@
 /** Shapes of processes and their address spaces. Shapes only; spaces/ and calls/ hold the functions. */
+import type { Regions } from './regions.ts'
 import type { Mapping, OpenFile } from './state_fs.ts'
 import type { Mempolicy, RmapEntry } from './state_shared.ts'
 import type { Pid } from './units.ts'
@@ -31,20 +32,25 @@ export interface Vma {
   uffd: number
   /** What /proc/PID/maps prints at the end of the line for memory of no file: "[stack]" and the like. */
   readonly name: string
-  /** Reservation map of a private hugetlb mapping: owner's, or undefined when a child inherited none. */
-  resv: HugetlbResv | undefined
+  /**
+   * Promises to a private mapping of huge TLB pages: of those who mapped it; undefined for a forked copy, which has none,
+   * 'lost' for one that had to give a page back to its parent and may not fault any more.
+   */
+  resv: HugetlbResv | 'lost' | undefined
 }
 
-/** Huge pages a private mapping has been promised: page offsets that already used their promise. */
+/** Which pages of a private mapping of huge TLB pages, by index in the file, have used the promise made for them. */
 export interface HugetlbResv {
-  readonly consumed: Set<number>
-  reserved: number
+  readonly consumed: Regions
+  /** Areas it was cut into. */
   refs: number
 }
 
 /** VMAs in address order, in leaves of bounded length: find and insert touch one leaf. */
 export interface VmaTree {
   readonly leaves: Vma[][]
+  /** Pages of the largest gap below a VMA of each leaf, at most; -1: not known. */
+  readonly gaps: number[]
   count: number
 }
 
@@ -75,6 +81,8 @@ export interface Mm {
   thpDisable: boolean
   /** khugepaged looks at it. */
   khugepaged: boolean
+  /** Holds one use of the huge page of zeros until it ends. */
+  hugeZeroPage: boolean
   mergeable: boolean
   /** Where mmap without an address looks downwards from. */
   readonly mmapBase: number
@@ -93,6 +101,8 @@ export interface Vmf {
   readonly vpn: Float64Array
   offset: number
   write: boolean
+  /** The program itself touched the page; otherwise the kernel faults it in. */
+  user: boolean
   /** Table and index of the entry. */
   table: number
   i: number
@@ -119,6 +129,7 @@ export interface Task {
   memsAllowed: number
   memcg: number
   uid: number
+  gid: number
   readonly rlimits: Rlimits
   oomScoreAdj: number
   oomVictim: boolean
@@ -142,6 +153,8 @@ export interface AddressSpaces {
   readonly tables: PageTables
   /** Spare tables of huge entries by the pmd table they stand in. */
   readonly deposits: Map<number, number[]>
+  /** Tables of huge TLB pages that several address spaces use: how many beside the first. */
+  readonly sharedTables: Map<number, number>
 }
 
 /**

@@ -8,18 +8,13 @@
  * Source: mm/util.c (__vm_enough_memory, vm_commit_limit), mm/mmap.c (may_expand_vm, vm_stat_account, accountable_mapping).
  */
 import { ENOMEM } from '../base/errno.ts'
-import {
-  VM_ACCOUNT,
-  VM_EXEC,
-  VM_GROWSDOWN,
-  VM_HUGETLB,
-  VM_NORESERVE,
-  VM_SHARED,
-  VM_WRITE,
-} from '../base/flags.ts'
+import { VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_HUGETLB, VM_NORESERVE, VM_SHARED, VM_WRITE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { PAGE_KB, PAGE_SIZE } from '../base/units.ts'
+
+/** Whether the task is root with all its capabilities: those are all or none here. */
+export const capable = (task: Task): boolean => task.uid === 0
 
 export const OVERCOMMIT_GUESS = 0
 export const OVERCOMMIT_ALWAYS = 1
@@ -37,7 +32,10 @@ export function vmCommitLimit(k: Kernel): number {
   return ram + totalSwapPages(k)
 }
 
-/** Promises `pages` to the process, or returns -ENOMEM and promises nothing (security_vm_enough_memory_mm). */
+/**
+ * Promises `pages` to the process, or returns -ENOMEM and promises nothing (security_vm_enough_memory_mm). Even a promise
+ * of no page fails in mode 2 once the limit is passed.
+ */
 export function vmEnoughMemory(k: Kernel, task: Task | undefined, mm: Mm | undefined, pages: number): number {
   if (overcommitAllows(k, task, mm, pages)) {
     k.committedAs += pages
@@ -51,9 +49,14 @@ function overcommitAllows(k: Kernel, task: Task | undefined, mm: Mm | undefined,
   if (mode === OVERCOMMIT_ALWAYS) return true
   if (mode === OVERCOMMIT_GUESS) return pages <= k.totalramPages + totalSwapPages(k)
   let allowed = vmCommitLimit(k)
-  if (task !== undefined && task.uid !== 0) allowed -= Math.floor(k.sysctl.admin_reserve_kbytes / PAGE_KB)
+  if (task !== undefined && !capable(task)) allowed -= Math.floor(k.sysctl.admin_reserve_kbytes / PAGE_KB)
   if (mm !== undefined) allowed -= Math.min(Math.floor(mm.totalVm / 32), Math.floor(k.sysctl.user_reserve_kbytes / PAGE_KB))
   return k.committedAs + pages < allowed
+}
+
+/** Counts a promise without asking: it was made before, or is being handed on. */
+export function vmAcctMemory(k: Kernel, pages: number): void {
+  k.committedAs += pages
 }
 
 export function vmUnacctMemory(k: Kernel, pages: number): void {

@@ -1,12 +1,25 @@
 /**
  * mmap and brk: checks in Linux' order, then a new area, joined with its neighbours where that is possible.
  *
- * Source: mm/mmap.c (ksys_mmap_pgoff, do_mmap, mmap_region, do_brk_flags), arch/x86/kernel/sys_x86_64.c.
+ *     length, too many areas, place              EINVAL ENOMEM EINVAL/EPERM/ENOMEM, EEXIST for MAP_FIXED_NOREPLACE
+ *     lock limits                                EPERM, EAGAIN
+ *     file against protection and sharing        EOVERFLOW EACCES EOPNOTSUPP EINVAL
+ *     RLIMIT_AS, RLIMIT_DATA                     ENOMEM
+ *     what was there goes (MAP_FIXED)            ENOMEM
+ *     the promise of memory, the file's own      ENOMEM
+ *
+ * What fails after the old mapping went leaves the hole. Locked and MAP_POPULATE mappings are populated last; what
+ * cannot be had then is left out silently.
+ *
+ * A heap that grows joins the area below it, never the one above, and stays clear of a stack's guard gap.
+ *
+ * Source: mm/mmap.c (ksys_mmap_pgoff, do_mmap, mmap_region, brk, do_brk_flags, do_brk_munmap), mm/mlock.c can_do_mlock.
  */
-import { EACCES, EAGAIN, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM } from '../base/errno.ts'
+import { EACCES, EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../base/errno.ts'
 import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NONBLOCK,
   MAP_NORESERVE,
@@ -17,6 +30,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   VM_ACCOUNT,
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_HUGETLB,
   VM_LOCKED,
@@ -38,13 +52,22 @@ import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, PAGE_SIZE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
 import { shmemFileSetup } from '../caches/shmem.ts'
+import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate } from '../fault/populate.ts'
-import { findVma, insertVma, mergeVma, type VmaAttributes, vmaBefore, vmasIn } from '../spaces/vma.ts'
-import { accountableMapping, mayExpandVm, OVERCOMMIT_NEVER, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
-import { doMunmap, TASK_SIZE } from './unmap.ts'
+import { findVma, insertVma, mergeBrkVma, mergeNewVma, startGap, type VmaAttributes, vmasIn } from '../spaces/vma.ts'
+import { accountableMapping, capable, mayExpandVm, OVERCOMMIT_NEVER, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
+import { hugetlbAnonFile, hugetlbfsMmap } from './hugetlb_fs.ts'
+import { doMunmap } from './unmap.ts'
+import { getUnmappedArea, unitPages } from './unmapped_area.ts'
 
-/** Guard pages kept free below a stack. */
-const STACK_GUARD_PAGES = 256
+/** The bits of mmap's flags that say how it is shared, and MAP_SHARED that refuses flags it does not know. */
+const MAP_TYPE = 0xf
+/** Where MAP_HUGETLB says which size: its logarithm, 0 for the default. */
+const MAP_HUGE_SHIFT = 26
+const MAP_HUGE_MASK = 0x3f
+const MAP_SHARED_VALIDATE = 3
+/** Pages of the largest file (MAX_LFS_FILESIZE). */
+const MAX_FILE_PAGES = 2 ** 51
 
 export interface MmapArguments {
   /** Byte address, 0 for any. */
@@ -54,161 +77,194 @@ export interface MmapArguments {
   readonly flags: number
   /** What to map; undefined for anonymous memory. */
   readonly file: OpenFile | undefined
-  /** Offset in the file in pages. */
+  /** Offset in the file in pages; an offset that is no whole number of pages is EINVAL. */
   readonly pgoff: number
-  /** Address and length are multiples of this many pages (huge TLB files). */
-  readonly unitPages: number
 }
 
-const protBits = (prot: number) =>
+export const protBits = (prot: number) =>
   ((prot & PROT_READ) !== 0 ? VM_READ : 0) | ((prot & PROT_WRITE) !== 0 ? VM_WRITE : 0) | ((prot & PROT_EXEC) !== 0 ? VM_EXEC : 0)
 
-/** Whether the task may lock more memory at all (can_do_mlock). */
-export const canDoMlock = (task: Task) => task.rlimits.memlock !== 0 || task.uid === 0
+/** Whether the task may lock memory at all (can_do_mlock). */
+export const canDoMlock = (task: Task) => task.rlimits.memlock !== 0 || capable(task)
 
-/** Whether `pages` more locked pages would be too many for the task (mlock_future_check). */
-export const overMlockLimit = (task: Task, mm: Mm, pages: number) => task.uid !== 0 && mm.lockedVm + pages > Math.floor(task.rlimits.memlock / PAGE_SIZE)
+/** Pages that the task may have locked. */
+export const memlockPages = (task: Task) => (capable(task) ? Number.POSITIVE_INFINITY : Math.floor(task.rlimits.memlock / PAGE_SIZE))
+
+/** Whether `pages` more in an area with these flags would be too much locked memory for the task (mlock_future_check). */
+export const overMlockLimit = (task: Task, mm: Mm, flags: number, pages: number) =>
+  (flags & VM_LOCKED) !== 0 && mm.lockedVm + pages > memlockPages(task)
 
 /** mmap(2). @returns the byte address, or a negative errno. */
 export function sysMmap(k: Kernel, task: Task, wanted: MmapArguments): number {
   const mm = task.mm
-  if (mm === undefined || wanted.bytes === 0) return -EINVAL
-  const pages = alignUp(wanted.bytes, PAGE_SIZE * wanted.unitPages) / PAGE_SIZE
-  if (wanted.pgoff + pages > 2 ** 52) return -EOVERFLOW
-  if (mm.vmas.count > k.sysctl.max_map_count) return -ENOMEM
-  const start = getUnmappedArea(k, mm, wanted, pages)
+  const { file, flags, pgoff } = wanted
+  if (mm === undefined || !Number.isInteger(pgoff)) return -EINVAL
+  if (file === undefined && (flags & MAP_HUGETLB) !== 0) return mmapHugetlb(k, task, wanted)
+  if (wanted.bytes === 0) return -EINVAL
+  const pages = alignUp(wanted.bytes, PAGE_SIZE * unitPages(k, file?.inode)) / PAGE_SIZE
+  const start = placeFor(k, task, mm, wanted, pages)
   if (start < 0) return start
-  if ((wanted.flags & MAP_FIXED_NOREPLACE) !== 0 && vmasIn(mm, start, start + pages).length > 0) return -EEXIST
-  const flags = vmaFlags(k, mm, wanted)
-  if ((wanted.flags & MAP_LOCKED) !== 0 && !canDoMlock(task)) return -EPERM
-  if ((flags & VM_LOCKED) !== 0 && overMlockLimit(task, mm, pages)) return -EAGAIN
-  const type = wanted.flags & (MAP_SHARED | MAP_PRIVATE)
-  if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL
-  const ret = mmapRegion(k, task, mm, start, pages, flags, wanted)
+  const vmFlags = vmaFlags(k, mm, wanted)
+  if ((flags & MAP_LOCKED) !== 0 && !canDoMlock(task)) return -EPERM
+  if (overMlockLimit(task, mm, vmFlags, pages)) return -EAGAIN
+  const refused = refuse(wanted, pages)
+  if (refused < 0) return refused
+  const ret = mmapRegion(k, task, mm, start, pages, vmFlags, wanted)
   if (ret < 0) return ret
-  if ((flags & VM_LOCKED) !== 0 || (wanted.flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) mmPopulate(k, mm, start, start + pages, true)
+  if ((vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) mmPopulate(k, mm, start, start + pages, true)
   return start * PAGE_SIZE
+}
+
+/** Anonymous memory in huge TLB pages: a file of its own that nobody else can find. */
+function mmapHugetlb(k: Kernel, task: Task, wanted: MmapArguments): number {
+  const file = hugetlbAnonFile(k, task, wanted.bytes, (wanted.flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK)
+  if (typeof file === 'number') return file
+  const ret = sysMmap(k, task, { ...wanted, file })
+  fput(k, file)
+  return ret
+}
+
+/** First page of the place for the mapping, or a negative errno. */
+function placeFor(k: Kernel, task: Task, mm: Mm, wanted: MmapArguments, pages: number): number {
+  if (mm.vmas.count > k.sysctl.max_map_count) return -ENOMEM
+  const fixed = (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0
+  const shared = (wanted.flags & MAP_SHARED) !== 0
+  const address = fixed ? wanted.address : hintFrom(k, wanted.address)
+  const start = getUnmappedArea(k, task, mm, { address, pages, fixed, shared, file: wanted.file, pgoff: wanted.pgoff })
+  if (start >= 0 && (wanted.flags & MAP_FIXED_NOREPLACE) !== 0 && vmasIn(mm, start, start + pages).length > 0) return -EEXIST
+  return start
+}
+
+/** A hint is a page, and not below mmap_min_addr (round_hint_to_min). */
+function hintFrom(k: Kernel, address: number): number {
+  const hint = address - (address % PAGE_SIZE)
+  return hint !== 0 && hint < k.sysctl.mmap_min_addr ? alignUp(k.sysctl.mmap_min_addr, PAGE_SIZE) : hint
+}
+
+/** Whether the kind of sharing, the file and the protection go together: 0 or a negative errno. */
+function refuse({ file, flags, prot, pgoff }: MmapArguments, pages: number): number {
+  const type = flags & MAP_TYPE
+  if (file === undefined) return type === MAP_SHARED || type === MAP_PRIVATE ? 0 : -EINVAL
+  if (pgoff + pages > MAX_FILE_PAGES) return -EOVERFLOW
+  if (type === MAP_SHARED_VALIDATE && (flags & MAP_FIXED_NOREPLACE) !== 0) return -EOPNOTSUPP
+  const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE
+  if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES
+  if (!shared && type !== MAP_PRIVATE) return -EINVAL
+  return file.readable ? 0 : -EACCES
 }
 
 function vmaFlags(k: Kernel, mm: Mm, wanted: MmapArguments): number {
   let flags = protBits(wanted.prot) | mm.defFlags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
   if ((wanted.flags & MAP_LOCKED) !== 0) flags |= VM_LOCKED
   if ((wanted.flags & MAP_SHARED) !== 0) flags |= VM_SHARED | VM_MAYSHARE
-  const hugetlb = wanted.file?.inode.sb.type === 'hugetlbfs'
-  if (hugetlb) flags |= VM_HUGETLB
+  if ((wanted.flags & MAP_SHARED) !== 0 && wanted.file?.writable === false) flags &= ~(VM_MAYWRITE | VM_SHARED)
+  const hugetlb = wanted.file?.inode.hugetlb !== undefined
+  if (hugetlb) flags |= VM_HUGETLB | VM_DONTEXPAND
   if ((wanted.flags & MAP_NORESERVE) !== 0 && (hugetlb || k.sysctl.overcommit_memory !== OVERCOMMIT_NEVER)) flags |= VM_NORESERVE
   return flags
 }
 
-/** A virtual page where `pages` fit: the one asked for, or the highest gap below mmapBase. Negative errno when none. */
-function getUnmappedArea(k: Kernel, mm: Mm, wanted: MmapArguments, pages: number): number {
-  const fixed = (wanted.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0
-  const bytes = pages * PAGE_SIZE
-  if (bytes > TASK_SIZE || wanted.address > TASK_SIZE - bytes) return -ENOMEM
-  const unit = PAGE_SIZE * wanted.unitPages
-  if (fixed) {
-    if (wanted.address % unit !== 0) return -EINVAL
-    return wanted.address < k.sysctl.mmap_min_addr ? -EPERM : wanted.address / PAGE_SIZE
-  }
-  if (wanted.address !== 0) {
-    const hint = alignUp(Math.max(wanted.address, k.sysctl.mmap_min_addr), unit) / PAGE_SIZE
-    if (vmasIn(mm, hint, hint + pages).length === 0) return hint
-  }
-  return topDownGap(mm, pages, wanted.unitPages)
-}
+/** Pages of [start, end) that areas cover (count_vma_pages_range). */
+const coveredPages = (mm: Mm, start: number, end: number): number =>
+  vmasIn(mm, start, end).reduce((sum, vma) => sum + Math.min(end, vma.end) - Math.max(start, vma.start), 0)
 
-/** The highest free gap below mmapBase (unmapped_area_topdown). */
-export function topDownGap(mm: Mm, pages: number, unitPages: number): number {
-  let top = mm.mmapBase
-  for (;;) {
-    const below = vmaBefore(mm, top)
-    const covering = findVma(mm, top - 1)
-    if (covering !== undefined && covering.start < top) {
-      top = covering.start
-      continue
-    }
-    const start = Math.floor((top - pages) / unitPages) * unitPages
-    if (start < 16) return -ENOMEM
-    if (below === undefined || below.end <= start) return start
-    top = below.start
-  }
-}
-
-function mmapRegion(k: Kernel, task: Task, mm: Mm, start: number, pages: number, wantedFlags: number, wanted: MmapArguments): number {
+function mmapRegion(k: Kernel, task: Task, mm: Mm, start: number, pages: number, flags: number, wanted: MmapArguments): number {
   const end = start + pages
-  let flags = wantedFlags
-  const replaced = vmasIn(mm, start, end).reduce((sum, vma) => sum + Math.min(end, vma.end) - Math.max(start, vma.start), 0)
-  if (!mayExpandVm(task, mm, flags, pages - replaced)) return -ENOMEM
-  const unmapped = doMunmap(k, mm, start, end)
-  if (unmapped < 0) return unmapped
-  if (wanted.file !== undefined && (flags & VM_SHARED) !== 0 && (flags & VM_WRITE) !== 0 && !wanted.file.writable) return -EACCES
+  if (!mayExpandVm(task, mm, flags, pages) && !mayExpandVm(task, mm, flags, pages - coveredPages(mm, start, end))) return -ENOMEM
+  if (doMunmap(k, mm, start, end) < 0) return -ENOMEM
   const accounted = accountableMapping(flags)
-  if (accounted) {
-    if (vmEnoughMemory(k, task, mm, pages) < 0) return -ENOMEM
-    flags |= VM_ACCOUNT
-  }
-  const file = backing(k, task, flags, pages, wanted)
-  if (typeof file === 'number') {
+  if (accounted && vmEnoughMemory(k, task, mm, pages) < 0) return -ENOMEM
+  const area = placeArea(k, task, mm, start, end, accounted ? flags | VM_ACCOUNT : flags, wanted)
+  if (typeof area === 'number') {
     if (accounted) vmUnacctMemory(k, pages)
-    return file
+    return area
   }
-  placeArea(k, mm, start, end, flags, file, file === undefined ? start : wanted.pgoff)
-  vmStatAccount(mm, flags, pages)
-  if ((flags & VM_LOCKED) !== 0) mm.lockedVm += pages
+  khugepagedEnterVma(k, area, area.flags)
+  vmStatAccount(mm, area.flags, pages)
+  if ((area.flags & VM_LOCKED) !== 0) lockNew(area, pages)
+  area.flags |= VM_SOFTDIRTY
   return start
 }
 
-/** What the area maps: the file given, a fresh shmem object for shared anonymous memory, or nothing. */
-function backing(k: Kernel, task: Task, flags: number, pages: number, wanted: MmapArguments): OpenFile | undefined | number {
-  if (wanted.file !== undefined) return fget(wanted.file)
-  if ((flags & VM_SHARED) === 0) return undefined
-  return shmemFileSetup(k, task, pages, (flags & VM_NORESERVE) !== 0, '/dev/zero')
+/** Counts the new part of a locked area; the kinds that cannot be locked lose the mark instead. */
+function lockNew(vma: Vma, pages: number): void {
+  if ((vma.flags & (VM_SPECIAL | VM_HUGETLB)) !== 0) vma.flags &= ~VM_LOCKED_MASK
+  else vma.mm.lockedVm += pages
 }
 
-/** Joins the new range with its neighbours, or makes an area of it. */
-function placeArea(k: Kernel, mm: Mm, start: number, end: number, flags: number, file: OpenFile | undefined, pgoff: number): void {
-  const attributes: VmaAttributes = { flags, mapping: file?.inode.mapping, file, policy: undefined, uffd: 0 }
-  const merged = (flags & (VM_SPECIAL | VM_HUGETLB)) !== 0 ? undefined : mergeVma(k, mm, start, end, attributes, 0, pgoff)
-  if (merged !== undefined) {
-    if (file !== undefined) fput(k, file)
-    merged.flags |= VM_SOFTDIRTY
-  } else insertVma(k, newVma(mm, start, end, attributes, pgoff, ''))
+/** Joins the new range with its neighbours, or makes an area of it; or a negative errno. */
+function placeArea(k: Kernel, task: Task, mm: Mm, start: number, end: number, flags: number, wanted: MmapArguments): Vma | number {
+  const { file, pgoff } = wanted
+  const anonymous = file === undefined && (flags & VM_SHARED) === 0
+  if (anonymous || file !== undefined) {
+    const attributes: VmaAttributes = { flags, mapping: file?.inode.mapping, file, policy: undefined, uffd: 0 }
+    const merged = mergeNewVma(k, mm, start, end, attributes, anonymous ? start : pgoff)
+    if (merged !== undefined) return merged
+    const area = newVma(mm, start, end, attributes, anonymous ? start : pgoff, '')
+    const refused = file !== undefined && (flags & VM_HUGETLB) !== 0 ? hugetlbfsMmap(k, area, file) : 0
+    if (refused < 0) return refused
+    if (file !== undefined) fget(file)
+    return addVma(k, area)
+  }
+  const object = shmemFileSetup(k, task, end - start, (flags & VM_NORESERVE) !== 0, '/dev/zero')
+  if (typeof object === 'number') return object
+  return addVma(k, newVma(mm, start, end, { flags, mapping: object.inode.mapping, file: object, policy: undefined, uffd: 0 }, 0, ''))
 }
 
-/** A fresh area; VM_SOFTDIRTY, as all that is newly mapped. Locked flags do not stick to what cannot be locked. */
+function addVma(k: Kernel, vma: Vma): Vma {
+  insertVma(k, vma)
+  return vma
+}
+
+/** A fresh area, marked soft-dirty as all that is newly mapped. */
 export function newVma(mm: Mm, start: number, end: number, attributes: VmaAttributes, pgoff: number, name: string): Vma {
-  const lockable = (attributes.flags & (VM_SPECIAL | VM_HUGETLB)) === 0
-  const flags = (lockable ? attributes.flags : attributes.flags & ~VM_LOCKED_MASK) | VM_SOFTDIRTY
-  const { mapping, file, policy, uffd } = attributes
-  return { mm, start, end, flags, pgoff, mapping, file, anonVma: 0, chain: [], policy, uffd, name, resv: undefined }
+  const { flags, mapping, file, policy, uffd } = attributes
+  return { mm, start, end, flags: flags | VM_SOFTDIRTY, pgoff, mapping, file, anonVma: 0, chain: [], policy, uffd, name, resv: undefined }
 }
 
-/** brk(2). @returns the new break, or the old one when it cannot be moved. */
+// --- brk: the heap, one area that grows and shrinks at its upper end
+
+const pageOf = (bytes: number) => alignUp(bytes, PAGE_SIZE) / PAGE_SIZE
+
+/** brk(2). @returns the new break in bytes, or the old one when it cannot be moved. */
 export function sysBrk(k: Kernel, task: Task, brk: number): number {
   const mm = task.mm
-  if (mm === undefined || brk < mm.startBrk) return mm?.brk ?? 0
-  const oldEnd = alignUp(mm.brk, PAGE_SIZE) / PAGE_SIZE
-  const newEnd = alignUp(brk, PAGE_SIZE) / PAGE_SIZE
-  if (newEnd < oldEnd && doMunmap(k, mm, newEnd, oldEnd) < 0) return mm.brk
-  if (newEnd > oldEnd && growBrk(k, task, mm, oldEnd, newEnd) < 0) return mm.brk
+  if (mm === undefined) return 0
+  if (brk < mm.startBrk || brk - mm.startBrk > task.rlimits.data) return mm.brk
+  const oldEnd = pageOf(mm.brk)
+  const newEnd = pageOf(brk)
+  if (newEnd < oldEnd && !shrink(k, mm, newEnd, oldEnd)) return mm.brk
+  if (newEnd > oldEnd && grow(k, task, mm, oldEnd, newEnd) < 0) return mm.brk
   mm.brk = brk
+  if (newEnd > oldEnd && (mm.defFlags & VM_LOCKED) !== 0) mmPopulate(k, mm, oldEnd, newEnd, true)
   return brk
 }
 
-function growBrk(k: Kernel, task: Task, mm: Mm, start: number, end: number): number {
-  const next = findVma(mm, start)
-  if (next !== undefined && next.start < end + STACK_GUARD_PAGES) return -ENOMEM
-  const flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT | mm.defFlags
+function shrink(k: Kernel, mm: Mm, newEnd: number, oldEnd: number): boolean {
+  const heap = findVma(mm, newEnd)
+  return heap !== undefined && heap.start < oldEnd && doMunmap(k, mm, newEnd, oldEnd) === 0
+}
+
+function grow(k: Kernel, task: Task, mm: Mm, start: number, end: number): number {
   const pages = end - start
-  if ((flags & VM_LOCKED) !== 0 && overMlockLimit(task, mm, pages)) return -EAGAIN
+  const wish = { address: start * PAGE_SIZE, pages, fixed: true, shared: false, file: undefined, pgoff: 0 }
+  if (getUnmappedArea(k, task, mm, wish) < 0 || overMlockLimit(task, mm, mm.defFlags, pages)) return -ENOMEM
+  const next = findVma(mm, start)
+  if (next !== undefined && end + 1 > startGap(next)) return -ENOMEM
+  const flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_ACCOUNT | mm.defFlags
   if (!mayExpandVm(task, mm, flags, pages) || mm.vmas.count > k.sysctl.max_map_count) return -ENOMEM
   if (vmEnoughMemory(k, task, mm, pages) < 0) return -ENOMEM
-  placeArea(k, mm, start, end, flags, undefined, start)
+  const heap = growHeap(k, mm, start, end, flags)
+  khugepagedEnterVma(k, heap, heap.flags)
   vmStatAccount(mm, flags, pages)
-  if ((flags & VM_LOCKED) !== 0) {
-    mm.lockedVm += pages
-    mmPopulate(k, mm, start, end, true)
-  }
+  if ((flags & VM_LOCKED) !== 0) mm.lockedVm += pages
+  heap.flags |= VM_SOFTDIRTY
   return 0
 }
 
+function growHeap(k: Kernel, mm: Mm, start: number, end: number, flags: number): Vma {
+  const attributes: VmaAttributes = { flags, mapping: undefined, file: undefined, policy: undefined, uffd: 0 }
+  const joined = mergeBrkVma(k, mm, start, end, attributes)
+  if (joined !== undefined) return joined
+  return addVma(k, newVma(mm, start, end, attributes, start, ''))
+}

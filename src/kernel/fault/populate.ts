@@ -1,25 +1,32 @@
 /**
  * Faulting pages in ahead of use: mlock, MAP_POPULATE, MADV_POPULATE_*, and the kernel's own accesses to user memory.
  *
- * Each missing page is one fault, handled as if the program had touched it; no exception is taken, so it costs less.
+ * Each missing page is one fault, handled as if the program had touched it; no exception is taken, so it costs less. Every
+ * page reached, missing before or not, is marked accessed: populating twice makes its pages active.
  * mlock and MAP_POPULATE write where the area may be written and is private (a read would only map the zero page), and
- * stop quietly at what cannot be had.
+ * stop quietly at what cannot be had. This CPU's LRU batches are worked off at the end of each area.
  *
- * Source: mm/gup.c (faultin_page, __get_user_pages, populate_vma_page_range, __mm_populate, faultin_vma_page_range).
+ * Source: mm/gup.c (follow_page_mask, faultin_page, __get_user_pages, populate_vma_page_range, __mm_populate,
+ * faultin_vma_page_range).
  */
 import { COST, spend } from '../base/cost.ts'
-import { EFAULT, EHWPOISON, EINTR, ENOMEM } from '../base/errno.ts'
+import { EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM } from '../base/errno.ts'
 import {
   FAULT_FLAG_WRITE,
+  PG_dirty,
+  PTE_ACCESSED,
+  PTE_DIRTY,
   PTE_HUGE,
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_RW,
+  PTE_SPECIAL,
   VM_EXEC,
   VM_FAULT_ERROR,
   VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
+  VM_HUGETLB,
   VM_IO,
   VM_LOCKONFAULT,
   VM_PFNMAP,
@@ -27,33 +34,60 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
-import { entryFlags, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
+import { asPfn } from '../base/units.ts'
+import { markAccessed } from '../caches/lru.ts'
+import { compoundHead } from '../frames/page.ts'
+import { lruAddDrain } from '../reclaim/zap.ts'
+import { chunkOf, entryAt, LEVEL_PAGES, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
 import { findVma } from '../spaces/vma.ts'
 import { handleMmFault } from './fault.ts'
 
-/** Flags of the entry that maps the page, at whatever level; 0 for none. */
-export function entryOf(k: Kernel, mm: Mm, vpn: number): number {
-  const table = pteTable(k, mm, vpn)
-  if (table !== 0) return entryFlags(k, table, pteIndex(vpn))
-  const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
-  if (pmd !== 0) return hugeOnly(entryFlags(k, pmd, levelIndex(vpn, LEVEL_PMD)))
-  const pud = walkTo(k, mm, vpn, LEVEL_PUD)
-  return pud === 0 ? 0 : hugeOnly(entryFlags(k, pud, levelIndex(vpn, LEVEL_PUD)))
+const COST_VISIT = COST.pte_visit
+
+const usable = (flags: number, write: boolean) =>
+  (flags & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT && (!write || (flags & PTE_RW) !== 0)
+
+/** Pages that the entry for `vpn` maps from there on, which are marked accessed; 0 when it takes a fault first (follow_page_mask). */
+function followPage(k: Kernel, vma: Vma, vpn: number, write: boolean): number {
+  const table = pteTable(k, vma.mm, vpn)
+  if (table === 0) return followHuge(k, vma, vpn, write)
+  const chunk = chunkOf(k, table)
+  const at = entryAt(table, pteIndex(vpn))
+  const flags = chunk[at + 1]
+  if (!usable(flags, write)) return 0
+  if ((flags & PTE_SPECIAL) !== 0) return 1
+  const head = compoundHead(k, asPfn(chunk[at]))
+  if (write && (flags & PTE_DIRTY) === 0) k.page[head * PAGE_WORDS] |= PG_dirty
+  markAccessed(k, head)
+  return 1
 }
 
-const hugeOnly = (flags: number) => ((flags & PTE_HUGE) !== 0 ? flags : 0)
+function followHuge(k: Kernel, vma: Vma, vpn: number, write: boolean): number {
+  for (const level of [LEVEL_PMD, LEVEL_PUD]) {
+    const table = walkTo(k, vma.mm, vpn, level)
+    if (table === 0) continue
+    const chunk = chunkOf(k, table)
+    const at = entryAt(table, levelIndex(vpn, level))
+    if ((chunk[at + 1] & PTE_HUGE) === 0 || !usable(chunk[at + 1], write)) return 0
+    if ((vma.flags & VM_HUGETLB) === 0) chunk[at + 1] |= write ? PTE_ACCESSED | PTE_DIRTY : PTE_ACCESSED
+    return LEVEL_PAGES[level] - (vpn % LEVEL_PAGES[level])
+  }
+  return 0
+}
 
 /**
- * Makes the page present, and writable if asked, by as many faults as that takes.
- * @returns 0, or the errno: -ENOMEM, -EFAULT (bus error), -EHWPOISON; -EINTR when a fault has to wait.
+ * Makes pages present, and writable if asked, by as many faults as that takes.
+ * @returns pages from `vpn` on that are there now, at least 1; or the errno: -ENOMEM, -EFAULT (bus error), -EHWPOISON, and
+ * -EINTR when a fault has to wait.
  */
 export function faultinPage(k: Kernel, vma: Vma, vpn: number, write: boolean): number {
   for (;;) {
-    const flags = entryOf(k, vma.mm, vpn)
-    spend(k, COST.pte_visit, 1)
-    if ((flags & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT && (!write || (flags & PTE_RW) !== 0)) return 0
+    spend(k, COST_VISIT, 1)
+    const pages = followPage(k, vma, vpn, write)
+    if (pages > 0) return pages
     const ret = handleMmFault(k, vma, vpn, write ? FAULT_FLAG_WRITE : 0)
     if ((ret & VM_FAULT_ERROR) !== 0) return faultErrno(ret)
     if ((ret & VM_FAULT_RETRY) !== 0) return -EINTR
@@ -66,21 +100,24 @@ export function faultErrno(ret: number): number {
   return (ret & VM_FAULT_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT
 }
 
-/** Pages an entry maps, so that a walk need not visit each of a huge page's. */
-export function entrySpan(k: Kernel, mm: Mm, vpn: number): number {
-  if (pteTable(k, mm, vpn) !== 0) return 1
-  const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
-  if (pmd !== 0) return (entryFlags(k, pmd, levelIndex(vpn, LEVEL_PMD)) & PTE_HUGE) !== 0 ? 512 - pteIndex(vpn) : 1
-  return 1
+/** Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. */
+function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
+  let ret = 0
+  for (let vpn = start; vpn < end && ret >= 0; vpn += ret) ret = faultinPage(k, vma, vpn, write)
+  lruAddDrain(k)
+  return Math.min(ret, 0)
 }
 
-/** Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. */
-export function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
-  for (let vpn = start; vpn < end; vpn += entrySpan(k, vma.mm, vpn)) {
-    const errno = faultinPage(k, vma, vpn, write)
-    if (errno < 0) return errno
-  }
-  return 0
+/** Areas whose pages the kernel may not look at. */
+const isHidden = (vma: Vma) => (vma.flags & (VM_IO | VM_PFNMAP)) !== 0 || vma.mapping?.inode.sb.type === 'secretmem'
+
+/**
+ * Faults pages [start, end) of one area in for reading or writing, as MADV_POPULATE does (faultin_vma_page_range).
+ * @returns 0, -EINVAL where the area does not allow it, or the errno of the first page that failed.
+ */
+export function faultinVmaRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
+  if (isHidden(vma) || (vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return -EINVAL
+  return faultinRange(k, vma, start, end, write)
 }
 
 /**
@@ -107,6 +144,5 @@ function populateVma(k: Kernel, vma: Vma, start: number, end: number): number {
   if ((vma.flags & VM_LOCKONFAULT) !== 0) return 0
   const write = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE
   const accessible = (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0
-  return accessible ? faultinRange(k, vma, start, end, write) : -EFAULT
+  return accessible && !isHidden(vma) ? faultinRange(k, vma, start, end, write) : -EFAULT
 }
-

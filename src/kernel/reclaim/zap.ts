@@ -19,16 +19,18 @@ import {
   PTE_PRESENT,
   PTE_SPECIAL,
   PTE_TABLE,
+  VM_HUGETLB,
   VM_SEQ_READ,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Gather, Kernel } from '../base/state.ts'
-import type { Vma } from '../base/state_mm.ts'
+import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, markAccessed, putPage } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { compoundHead } from '../frames/page.ts'
 import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
+import { unmapHugeRange } from '../spaces/hugetlb.ts'
 import { chunkOf, clearEntry, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
 import { pageRemoveRmap } from '../spaces/rmap.ts'
 
@@ -39,8 +41,15 @@ export type ZapWhat = 'all' | 'file'
 export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat = 'all'): void {
   if (start >= end) return
   lruAddDrain(k)
+  updateHiwaterRss(vma.mm)
   unmapPageRange(k, vma, start, end, what)
   flushGather(k)
+}
+
+/** Remembers the resident set before it shrinks (update_hiwater_rss). */
+export function updateHiwaterRss(mm: Mm): void {
+  const pages = mm.rssFile + mm.rssAnon + mm.rssShmem
+  if (pages > mm.hiwaterRss) mm.hiwaterRss = pages
 }
 
 /** Works off this CPU's batches (lru_add_drain). */
@@ -49,8 +58,17 @@ export function lruAddDrain(k: Kernel): void {
   mlockDrainCpu(k, k.cpu)
 }
 
+/** Works off every CPU's batches (lru_add_drain_all). */
+export function lruAddDrainAll(k: Kernel): void {
+  for (const cpu of k.cpus) {
+    lruAddDrainCpu(k, cpu.id)
+    mlockDrainCpu(k, cpu.id)
+  }
+}
+
 /** Unmaps [start, end) of the area; the pages wait in the gather until flushGather. */
 export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat): void {
+  if ((vma.flags & VM_HUGETLB) !== 0) return unmapHugeRange(k, vma, start, end)
   for (let at = start; at < end; ) {
     const next = Math.min(end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
     const pmd = walkTo(k, vma.mm, at, LEVEL_PMD)

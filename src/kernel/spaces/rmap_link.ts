@@ -20,6 +20,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { AnonVma, Vma } from '../base/state_mm.ts'
 import type { RmapEntry } from '../base/state_shared.ts'
+import { samePolicy } from '../frames/mempolicy.ts'
 
 function link(rmap: RmapEntry[], mm: number, delta: number): void {
   const entry = rmap.find(e => e.mm === mm && e.delta === delta)
@@ -68,7 +69,7 @@ export function anonVmaPrepare(k: Kernel, vma: Vma, prev: Vma | undefined, next:
 function reusable(from: Vma, low: Vma, high: Vma): number {
   const alike =
     low.end === high.start &&
-    low.policy === high.policy &&
+    samePolicy(low.policy, high.policy) &&
     low.file === high.file &&
     low.mapping === high.mapping &&
     ((low.flags ^ high.flags) & ~(VM_ACCESS_FLAGS | VM_SOFTDIRTY)) === 0 &&

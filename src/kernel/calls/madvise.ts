@@ -1,0 +1,228 @@
+/**
+ * madvise: advice for a range, area by area. A hole does not stop it: the areas behind it are advised too, and the call ends
+ * with ENOMEM; an area that refuses the advice does stop it.
+ *
+ *     advice                                  refused for                              errno
+ *     unknown, unaligned                                                               EINVAL
+ *     DONTNEED FREE COLD PAGEOUT              locked areas (DONTNEED_LOCKED takes them)  EINVAL
+ *     FREE, WIPEONFORK                        anything but private anonymous memory    EINVAL
+ *     FREE COLD PAGEOUT, unaligned DONTNEED   huge TLB pages                           EINVAL
+ *     REMOVE                                  locked or no file; not shared writable   EINVAL; EACCES
+ *     POPULATE_READ, _WRITE                   areas that do not allow it               EINVAL
+ *     those that change flags                 one area too many                        EAGAIN
+ *
+ * A DONTNEED that ends within a huge TLB page leaves that page.
+ *
+ * Source: mm/madvise.c (do_madvise, madvise_walk_vmas, madvise_vma_behavior, madvise_update_vma), mm/ksm.c ksm_madvise.
+ */
+import { EACCES, EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM } from '../base/errno.ts'
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DODUMP,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_HWPOISON,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_SOFT_OFFLINE,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_DONTEXPAND,
+  VM_HUGETLB,
+  VM_IO,
+  VM_LOCKED,
+  VM_MAYSHARE,
+  VM_MERGEABLE,
+  VM_MIXEDMAP,
+  VM_PFNMAP,
+  VM_RAND_READ,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+} from '../base/flags.ts'
+import type { Kernel } from '../base/state.ts'
+import type { OpenFile } from '../base/state_fs.ts'
+import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import { alignDown, alignUp, PAGE_SIZE } from '../base/units.ts'
+import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
+import { faultinVmaRange } from '../fault/populate.ts'
+import { hugePages } from '../frames/hugetlb_pool.ts'
+import { zapPageRange } from '../reclaim/zap.ts'
+import { hstateOfArea } from '../spaces/hugetlb.ts'
+import { changeVma, findVma, isSharedMaywrite } from '../spaces/vma.ts'
+import { capable } from './account.ts'
+import { hugepageMadvise, madviseCollapse } from './collapse.ts'
+import { coldPages, freePagesLazily } from './madvise_pages.ts'
+
+/** Advice that becomes a mark on the area: flags it takes away and gives. */
+const MARKS: Readonly<Record<number, { readonly clear: number; readonly set: number }>> = {
+  [MADV_NORMAL]: { clear: VM_RAND_READ | VM_SEQ_READ, set: 0 },
+  [MADV_SEQUENTIAL]: { clear: VM_RAND_READ, set: VM_SEQ_READ },
+  [MADV_RANDOM]: { clear: VM_SEQ_READ, set: VM_RAND_READ },
+  [MADV_DONTFORK]: { clear: 0, set: VM_DONTCOPY },
+  [MADV_DOFORK]: { clear: VM_DONTCOPY, set: 0 },
+  [MADV_WIPEONFORK]: { clear: 0, set: VM_WIPEONFORK },
+  [MADV_KEEPONFORK]: { clear: VM_WIPEONFORK, set: 0 },
+  [MADV_DONTDUMP]: { clear: 0, set: VM_DONTDUMP },
+  [MADV_DODUMP]: { clear: VM_DONTDUMP, set: 0 },
+}
+
+/** Advice that is an act, or needs more than a mark. */
+const OTHERS: readonly number[] = [
+  MADV_WILLNEED,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_REMOVE,
+  MADV_MERGEABLE,
+  MADV_UNMERGEABLE,
+  MADV_HUGEPAGE,
+  MADV_NOHUGEPAGE,
+  MADV_COLD,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_DONTNEED_LOCKED,
+  MADV_COLLAPSE,
+  MADV_HWPOISON,
+  MADV_SOFT_OFFLINE,
+]
+
+/** madvise(2). @returns 0 or a negative errno. */
+export function sysMadvise(k: Kernel, task: Task, start: number, bytes: number, advice: number): number {
+  const mm = task.mm
+  if (mm === undefined || (MARKS[advice] === undefined && !OTHERS.includes(advice)) || start % PAGE_SIZE !== 0) return -EINVAL
+  const first = start / PAGE_SIZE
+  const end = first + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE
+  if (end === first) return 0
+  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE) return capable(task) ? -ENOSYS : -EPERM
+  return madviseWalk(k, task, mm, first, end, advice)
+}
+
+/** Advises every area in [start, end); -ENOMEM in the end if there was a hole (madvise_walk_vmas). */
+function madviseWalk(k: Kernel, task: Task, mm: Mm, start: number, end: number, advice: number): number {
+  let ret = 0
+  for (let at = start; at < end; ) {
+    const vma = findVma(mm, at)
+    if (vma === undefined) return -ENOMEM
+    if (vma.start > at) {
+      ret = -ENOMEM
+      at = vma.start
+      if (at >= end) break
+    }
+    const stop = Math.min(end, vma.end)
+    const done = madviseArea(k, task, vma, at, stop, advice)
+    if (typeof done === 'number' && done < 0) return done
+    at = typeof done === 'number' ? stop : Math.max(stop, done.end)
+  }
+  return ret
+}
+
+/** Advises part of one area. @returns the area that covers it now where its flags changed; 0 or a negative errno. */
+function madviseArea(k: Kernel, task: Task, vma: Vma, start: number, end: number, advice: number): Vma | number {
+  switch (advice) {
+    case MADV_REMOVE:
+      return remove(k, vma, start, end)
+    case MADV_WILLNEED:
+      return willneed(k, vma, start, end)
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+      if ((vma.flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL
+      if (advice === MADV_COLD || mayPageout(task, vma)) coldPages(k, vma, start, end, advice === MADV_PAGEOUT)
+      return 0
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+    case MADV_FREE:
+      return dontneedFree(k, vma, start, end, advice)
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+      return faultinVmaRange(k, vma, start, end, advice === MADV_POPULATE_WRITE)
+    case MADV_COLLAPSE:
+      return madviseCollapse(k, vma, start, end)
+    default:
+      return markArea(k, vma, start, end, advice)
+  }
+}
+
+function markArea(k: Kernel, vma: Vma, start: number, end: number, advice: number): Vma | number {
+  const flags = markedFlags(k, vma, advice)
+  if (flags === undefined) return -EINVAL
+  if (flags === vma.flags) return vma
+  const area = changeVma(k, vma, start, end, { flags })
+  if (typeof area === 'number') return area === -ENOMEM ? -EAGAIN : area
+  khugepagedEnterVma(k, area, area.flags)
+  return area
+}
+
+/** What the advice makes of the area's flags; undefined where it is refused. */
+function markedFlags(k: Kernel, vma: Vma, advice: number): number | undefined {
+  const { flags } = vma
+  if (advice === MADV_DOFORK && (flags & VM_IO) !== 0) return undefined
+  if (advice === MADV_WIPEONFORK && (vma.file !== undefined || (flags & VM_SHARED) !== 0)) return undefined
+  if (advice === MADV_DODUMP && (flags & VM_HUGETLB) === 0 && (flags & VM_SPECIAL) !== 0) return undefined
+  if (advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE) return hugepageMadvise(k, vma, flags, advice)
+  if (advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE) return ksmMadvise(vma, advice)
+  const mark = MARKS[advice]
+  return (flags & ~mark.clear) | mark.set
+}
+
+/** Areas that have no pages of their own to merge. */
+const NOT_MERGEABLE = VM_SHARED | VM_MAYSHARE | VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_HUGETLB | VM_MIXEDMAP
+
+/** The advice is ignored where it makes no sense; the first mark registers the address space. */
+function ksmMadvise(vma: Vma, advice: number): number {
+  if (advice === MADV_UNMERGEABLE) return vma.flags & ~VM_MERGEABLE
+  if ((vma.flags & NOT_MERGEABLE) !== 0) return vma.flags
+  vma.mm.mergeable = true
+  return vma.flags | VM_MERGEABLE
+}
+
+/** Only a file's owner, or who may write it, may push its pages out (can_do_pageout). */
+const mayPageout = (task: Task, vma: Vma): boolean => vma.file === undefined || capable(task) || vma.file.writable
+
+function dontneedFree(k: Kernel, vma: Vma, start: number, end: number, advice: number): number {
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    const unit = hugePages(hstateOfArea(k, vma))
+    if (advice === MADV_FREE || start % unit !== 0) return -EINVAL
+    zapPageRange(k, vma, start, alignDown(end, unit))
+    return 0
+  }
+  const locked = advice === MADV_DONTNEED_LOCKED ? 0 : VM_LOCKED
+  if ((vma.flags & (VM_PFNMAP | locked)) !== 0 || (advice === MADV_FREE && vma.file !== undefined)) return -EINVAL
+  if (advice === MADV_FREE) freePagesLazily(k, vma, start, end)
+  else zapPageRange(k, vma, start, end)
+  return 0
+}
+
+/** Frees the pages and what the file keeps of them. */
+function remove(k: Kernel, vma: Vma, start: number, end: number): number {
+  if ((vma.flags & VM_LOCKED) !== 0 || vma.file === undefined) return -EINVAL
+  if (!isSharedMaywrite(vma.flags)) return -EACCES
+  return punchHole(k, vma.file, (vma.pgoff + start - vma.start) * PAGE_SIZE, (end - start) * PAGE_SIZE)
+}
+
+/** Starts reading a file's pages; there is nothing to read for anonymous memory without swap. */
+function willneed(_k: Kernel, vma: Vma, _start: number, _end: number): number {
+  return vma.file === undefined ? 0 : -ENOSYS
+}
+
+function punchHole(_k: Kernel, _file: OpenFile, _offset: number, _bytes: number): number {
+  return -ENOSYS
+}

@@ -1,0 +1,119 @@
+/**
+ * Advice about single pages: MADV_COLD, MADV_PAGEOUT and MADV_FREE.
+ *
+ *     COLD      accessed marks are taken off, active pages go to the head of the inactive list
+ *     PAGEOUT   the same, then the pages are reclaimed at once
+ *     FREE      anonymous pages lose their claim to be kept: reclaim may drop them unwritten, until the next write
+ *
+ * COLD and PAGEOUT leave alone what other processes map too. A huge page of which only part is meant is split; when that fails, or
+ * others map it, the walk of its 2 MiB ends there.
+ *
+ * Source: mm/madvise.c (madvise_cold_or_pageout_pte_range, madvise_free_pte_range), mm/huge_memory.c madvise_free_huge_pmd.
+ */
+import { COST, spend } from '../base/cost.ts'
+import {
+  PG_dirty,
+  PG_lru,
+  PG_referenced,
+  PG_unevictable,
+  PG_young,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_TABLE,
+} from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Vma } from '../base/state_mm.ts'
+import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
+import { deactivatePage, isolateLru, markPageLazyfree, putbackLru } from '../caches/lru.ts'
+import { madviseFreeHugePmd } from '../fault/huge_memory.ts'
+import { compoundHead, isThp, pageMapcount, totalMapcount } from '../frames/page.ts'
+import { reclaimPages } from '../reclaim/reclaim_pages.ts'
+import { splitHugePage } from '../reclaim/thp_split.ts'
+import { lruAddDrain, updateHiwaterRss } from '../reclaim/zap.ts'
+import { isHuge } from '../spaces/huge_pmd.ts'
+import { chunkOf, entryAt, entryFlags, entryValue, pteIndex } from '../spaces/pagetable.ts'
+import { walkPmds } from '../spaces/walk.ts'
+
+/** Makes pages [start, end) of the area cold, or reclaims them. */
+export function coldPages(k: Kernel, vma: Vma, start: number, end: number, pageout: boolean): void {
+  lruAddDrain(k)
+  walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => {
+    const taken: Pfn[] | undefined = pageout ? [] : undefined
+    const flags = entryFlags(k, pmd, i)
+    if (!isHuge(flags) || !coldHuge(k, pmd, i, to - from === HPAGE_PMD_NR, taken)) {
+      if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) coldPtes(k, entryValue(k, pmd, i), pteIndex(from), to - from, taken)
+    }
+    if (taken !== undefined) reclaimPages(k, taken)
+  })
+  spend(k, COST.tlb_flush, 1)
+}
+
+/** A huge entry: true when nothing is left to do, false when it was split and its pages are to be looked at. */
+function coldHuge(k: Kernel, pmd: number, i: number, whole: boolean, taken: Pfn[] | undefined): boolean {
+  const chunk = chunkOf(k, pmd)
+  const at = entryAt(pmd, i)
+  const head = asPfn(chunk[at])
+  if ((chunk[at + 1] & PTE_SPECIAL) !== 0 || pageMapcount(k, head) !== 1) return true
+  if (!whole) return splitHugePage(k, head) !== 0
+  chunk[at + 1] &= ~PTE_ACCESSED
+  coldPage(k, head, taken)
+  return true
+}
+
+function coldPtes(k: Kernel, table: number, first: number, n: number, taken: Pfn[] | undefined): void {
+  const chunk = chunkOf(k, table)
+  spend(k, COST.pte_visit, n)
+  for (let i = first; i < first + n; i++) {
+    const at = entryAt(table, i)
+    const flags = chunk[at + 1]
+    if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) continue
+    const pfn = asPfn(chunk[at])
+    const head = compoundHead(k, pfn)
+    if (isThp(k, head) && (pageMapcount(k, pfn) !== 1 || splitHugePage(k, head) !== 0)) return
+    if ((k.page[pfn * PAGE_WORDS] & PG_lru) === 0 || pageMapcount(k, pfn) !== 1) continue
+    chunk[at + 1] = flags & ~PTE_ACCESSED
+    coldPage(k, pfn, taken)
+  }
+}
+
+function coldPage(k: Kernel, head: Pfn, taken: Pfn[] | undefined): void {
+  k.page[head * PAGE_WORDS] &= ~(PG_referenced | PG_young)
+  if (taken === undefined) deactivatePage(k, head)
+  else if (isolateLru(k, head)) {
+    if ((k.page[head * PAGE_WORDS] & PG_unevictable) !== 0) putbackLru(k, head)
+    else taken.push(head)
+  }
+}
+
+/** Lets reclaim drop the anonymous pages [start, end) of the area. */
+export function freePagesLazily(k: Kernel, vma: Vma, start: number, end: number): void {
+  lruAddDrain(k)
+  updateHiwaterRss(vma.mm)
+  walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => {
+    if (isHuge(entryFlags(k, pmd, i)) && madviseFreeHugePmd(k, pmd, i, to - from === HPAGE_PMD_NR)) return
+    if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) freePtes(k, entryValue(k, pmd, i), pteIndex(from), to - from)
+  })
+  spend(k, COST.tlb_flush, 1)
+}
+
+function freePtes(k: Kernel, table: number, first: number, n: number): void {
+  const chunk = chunkOf(k, table)
+  spend(k, COST.pte_visit, n)
+  for (let i = first; i < first + n; i++) {
+    const at = entryAt(table, i)
+    const flags = chunk[at + 1]
+    if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) continue
+    const pfn = asPfn(chunk[at])
+    const head = compoundHead(k, pfn)
+    if (isThp(k, head) && (pageMapcount(k, head) !== 1 || splitHugePage(k, head) !== 0)) return
+    if ((k.page[pfn * PAGE_WORDS] & PG_dirty) !== 0) {
+      if (totalMapcount(k, pfn) !== 1) continue
+      k.page[pfn * PAGE_WORDS] &= ~PG_dirty
+    }
+    chunk[at + 1] = flags & ~(PTE_ACCESSED | PTE_DIRTY)
+    markPageLazyfree(k, pfn)
+  }
+}
