@@ -14,6 +14,8 @@ import { PG_reserved } from './base/flags.ts'
 import type { Kernel, Machine, Zone } from './base/state.ts'
 import { asPfn, MAX_NR_ZONES, PAGE_KB, PAGEBLOCK_ORDER } from './base/units.ts'
 import { addPcps, createKernel } from './boot/create.ts'
+import { initFileSystems } from './boot/file_systems.ts'
+import { initHugetlb } from './boot/hugetlb_boot.ts'
 import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
 import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
 import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
@@ -45,6 +47,8 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   const layout = bootLayout(map, footprint, (node, type) => k.zones[node * MAX_NR_ZONES + type].pcpHigh)
   for (const zone of layout) freeZone(k, zone)
   initCounters(k, footprint, bootCounters(machine, map, footprint))
+  initFileSystems(k)
+  initHugetlb(k, map.gigantic)
   k.zeroPage = EMPTY_ZERO_PAGE
   pageSet(k, EMPTY_ZERO_PAGE, PG_reserved)
   k.cpu = k.nodes[footprint.initNode].cpus[0] ?? 0

@@ -19,6 +19,7 @@ import {
   __GFP_ATOMIC,
   __GFP_DIRECT_RECLAIM,
   __GFP_HIGH,
+  __GFP_IO,
   __GFP_KSWAPD_RECLAIM,
   __GFP_NORETRY,
   __GFP_THISNODE,
@@ -35,11 +36,13 @@ import {
 import type { Kernel, Zone } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
-import { HPAGE_PMD_ORDER, NO_PAGE, type NodeId, type Pfn } from '../base/units.ts'
+import { HPAGE_PMD_ORDER, MIGRATE_MOVABLE, NO_PAGE, type NodeId, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
 import { firstNode, interleaveNext, interleaveNode, interleavePosition, isInterleave, localNode, policyNode, policyNodemask, taskPolicy, vmaPolicy } from '../frames/mempolicy.ts'
 import { pageNode, pageZone } from '../frames/page.ts'
-import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpZone, preferredZone } from '../frames/rmqueue.ts'
+import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpMigratetype, gfpZone, preferredZone } from '../frames/rmqueue.ts'
 import { wakeupKswapd } from '../frames/watermark.ts'
+import { type AllocContext, allocPagesDirectCompact, type CompactEffort, PRIO_ASYNC, PRIO_SYNC_LIGHT } from '../reclaim/compaction_direct.ts'
+import { COMPACT } from '../reclaim/compaction_state.ts'
 
 /** 2^order pages, from the node the task's policy says; NO_PAGE when there are none to be had. */
 export function allocPages(k: Kernel, gfp: number, order: number): Pfn {
@@ -55,7 +58,7 @@ export function allocPagesVma(k: Kernel, gfp: number, order: number, vma: Vma, o
 /**
  * @param position interleave position of the page, or -1 to use the task's counter.
  */
-function allocPagesPolicy(k: Kernel, gfp: number, order: number, policy: Mempolicy, position: number): Pfn {
+export function allocPagesPolicy(k: Kernel, gfp: number, order: number, policy: Mempolicy, position: number): Pfn {
   const local = localNode(k)
   if (isInterleave(policy)) {
     const node = position < 0 ? interleaveNext(k, policy) : interleaveNode(policy, position, local)
@@ -120,7 +123,28 @@ function gfpToAllocFlags(gfp: number, order: number): number {
 function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
   const flags = gfpToAllocFlags(gfp, order)
   if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, zonelist, nodemask)
-  return getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, nodemask)
+  const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, nodemask)
+  if (page !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return page
+  const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, highest: gfpZone(gfp) }
+  const effort: CompactEffort = { priority: PRIO_SYNC_LIGHT, retries: 0 }
+  const early = compactFirst(k, ac, effort)
+  if (early !== undefined) return early
+  return allocPagesDirectCompact(k, ac, effort.priority).page
+}
+
+/**
+ * For large blocks, and those that would mix page types, compaction is tried before reclaim: there are usually pages
+ * enough. Returns the block, NO_PAGE when the request is not worth more, undefined when it goes on.
+ */
+function compactFirst(k: Kernel, ac: AllocContext, effort: CompactEffort): Pfn | undefined {
+  const costly = ac.order > PAGE_ALLOC_COSTLY_ORDER
+  if ((ac.gfp & __GFP_IO) === 0 || ac.order === 0 || !(costly || gfpMigratetype(ac.gfp) !== MIGRATE_MOVABLE)) return undefined
+  const { page, result } = allocPagesDirectCompact(k, ac, PRIO_ASYNC)
+  if (page !== NO_PAGE) return page
+  if (!costly || (ac.gfp & __GFP_NORETRY) === 0) return undefined
+  if (result === COMPACT.skipped || result === COMPACT.deferred || (ac.gfp & __GFP_THISNODE) !== 0) return NO_PAGE
+  effort.priority = PRIO_ASYNC
+  return undefined
 }
 
 function wakeAllKswapds(k: Kernel, gfp: number, order: number, zonelist: readonly number[], nodemask: number): void {

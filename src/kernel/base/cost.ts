@@ -45,6 +45,12 @@ export const COSTS = {
   compact_scan: 25,
   khugepaged_pte: 12,
   context_switch: 1_500,
+  /** Building a request for a disk, queueing it and taking its interrupt. */
+  block_request: 2_000,
+  /** Getting a page of a disk file ready to be written to: buffers, promised blocks, the inode's size. */
+  block_write_begin: 550,
+  /** Finding a name in a directory, or changing it. */
+  lookup: 900,
   /** Waiting for the disk, as the waiting task sees it (block.ts says how long). */
   io_wait: 1,
   /** Computing on what was asked for: `rate=` and sleeps inside an op. */

@@ -1,19 +1,43 @@
 /** Shapes of files, page caches, disks and file systems. */
-import type { Mempolicy, RmapEntry, ShmemHuge } from './state_shared.ts'
+import type { Regions } from './regions.ts'
+import type { Daemon, Mempolicy, RmapEntry, ShmemHuge } from './state_shared.ts'
+import type { Pfn } from './units.ts'
 
-/** 64 page-cache slots (struct xa_node): a pfn, 0 for none, or a negative shadow of a page that was evicted. */
+/** 64 page-cache slots (struct xa_node): a pfn, 0 for none, or a negative value: the shadow of a page that was evicted. */
 export interface XaNode {
   readonly slots: Int32Array
+  /** Ages of the shadows, once there was one. */
+  ages: Float64Array | undefined
+  /** Slots in use, and how many of them hold shadows. */
   count: number
   shadows: number
+  /** Pages of the node that are dirty, and that are being written: walks skip nodes without. */
+  dirty: number
+  writeback: number
+  /** NUMA node its memory is taken from. */
+  readonly nid: number
 }
 
 /** Page index -> page or shadow (mapping->i_pages). */
 export interface XArray {
   readonly nodes: Map<number, XaNode>
+  /** Heads of huge pages by index / 512. */
+  readonly huge: Map<number, number>
+  /** Children of each inner node, by level and position: only their number matters, for they cost memory. */
+  readonly inner: Map<number, number>
+  /** Levels of inner nodes above the leaves. */
+  levels: number
   /** The node used last and its number, so that a run of neighbours looks up once. */
   lastKey: number
   last: XaNode | undefined
+}
+
+/** What is on disk of a file: per 512 pages, content class + 1 and index of each; 0 is as in the image, -1 a hole. */
+export interface DiskBlocks {
+  readonly chunks: Map<number, Int32Array>
+  /** Pages [0, imagePages) come from the disk's image, with this content class. */
+  imagePages: number
+  readonly imageContent: number
 }
 
 /** The page cache of one file (struct address_space). */
@@ -25,6 +49,8 @@ export interface Mapping {
   nrShadows: number
   nrDirty: number
   nrWriteback: number
+  /** Where background writeback goes on. */
+  writebackIndex: number
   /** Who maps it. */
   readonly rmap: RmapEntry[]
   /** Shared mappings that may write. */
@@ -35,19 +61,29 @@ export interface Mapping {
 
 export interface Inode {
   readonly id: number
+  /** Its number in its file system, as /proc/PID/maps prints it. */
+  readonly ino: number
   readonly sb: SuperBlock
   path: string
   readonly directory: boolean
   sizeBytes: number
   nlink: number
   readonly mapping: Mapping
-  /** Page offsets that have blocks (ext4) or were allocated ahead (fallocate): what a read need not take for a hole. */
-  readonly blocks: Set<number> | undefined
-  /** Pages of a disk file from its image: [0, imagePages) are on disk. */
-  imagePages: number
-  /** Disk position of page 0, for the block layer's idea of distance. */
-  diskStart: number
+  /** What is on disk; undefined for files that live in memory. */
+  readonly blocks: DiskBlocks | undefined
+  /** Open files, which mappings hold too. */
   openCount: number
+  /** Directories only: number of names in it. */
+  names: number
+  /** Its objects (inode, dentry) that are in memory now: bits INODE_CACHED, DENTRY_CACHED. */
+  cached: number
+  /** Memory files: pages that its size has not been promised for are promised one by one (VM_NORESERVE). */
+  readonly noreserve: boolean
+  /** Memory files: pages accounted to the mount, those swapped out included (shmem_inode_info.alloced, swapped). */
+  alloced: number
+  swapped: number
+  /** Memory files: pages up to here were allocated by fallocate, perhaps beyond the end. */
+  fallocEnd: number
   /** Memory policies by page range of a shared object (tmpfs, memfd). */
   readonly policies: SharedPolicy[]
   readonly hugetlb: HugetlbInode | undefined
@@ -66,14 +102,20 @@ export interface SharedPolicy {
 
 export interface HugetlbInode {
   readonly hstate: number
-  /** Page offsets (in huge pages) reserved for the inode, used or not. */
-  readonly reserved: Set<number>
-  readonly subpool: HugetlbSubpool | undefined
+  /** Its page cache: heads by index, in huge pages. */
+  readonly pages: Map<number, Pfn>
+  /** Indices that pages have been promised for, whether they are there yet or not. */
+  readonly reserved: Regions
+  /** A shared memory segment: its pages were promised when it was made, so mapping it promises none. */
+  readonly segment: boolean
 }
 
 /** Quota of a hugetlbfs mount (struct hugepage_subpool); -1 means no limit. */
 export interface HugetlbSubpool {
+  readonly id: number
   readonly hstate: number
+  /** The mount still stands. */
+  mounted: boolean
   maxPages: number
   usedPages: number
   minPages: number
@@ -87,7 +129,11 @@ export interface OpenFile {
   readonly readahead: Readahead
   random: boolean
   sequential: boolean
+  readonly readable: boolean
   readonly writable: boolean
+  readonly append: boolean
+  /** O_DIRECT */
+  readonly direct: boolean
   refs: number
 }
 
@@ -98,6 +144,7 @@ export interface Readahead {
   asyncSize: number
   raPages: number
   mmapMiss: number
+  /** Byte position after the last read, -1 before the first. */
   prevPos: number
 }
 
@@ -120,6 +167,12 @@ export interface SuperBlock {
   uid: number
   gid: number
   nextIno: number
+  /** The kernel's own mount of memory files: numbers are dealt to CPUs in batches; each CPU's next. */
+  readonly inoBatch: number[]
+  /** Memory files whose last huge page reaches beyond their end, by inode id: to be split when room is short. */
+  readonly shrinklist: Set<number>
+  /** Page cache of the disk's metadata (the block device's own), indexed by block. */
+  metadata: Mapping | undefined
 }
 
 /** A block device with one queue: requests end one after the other. */
@@ -142,10 +195,28 @@ export interface DiskRequest {
   readonly pages: number
 }
 
+/** Writeback of dirty files (struct bdi_writeback and its work). */
+export interface Writeback {
+  /** The flusher thread. */
+  readonly flusher: Daemon
+  /** Dirty inodes by id, the longest dirty first. */
+  readonly dirty: Map<number, Inode>
+  /** Everything that is dirty is to be written, because reclaim found nothing else (WB_REASON_VMSCAN). */
+  startAll: boolean
+  /** Pages dirtied since a writer last looked at the limits. */
+  dirtied: number
+}
+
 export interface FileSystems {
+  readonly writeback: Writeback
+  /** Ends requests of the disks when their time has come. */
+  readonly blockDone: Daemon
   readonly superBlocks: SuperBlock[]
   readonly inodes: Map<number, Inode>
+  /** By file system and path: see caches/inode.ts. */
   readonly byPath: Map<string, Inode>
+  /** Names that were looked up and are not there, kept as dentries of their own. */
+  readonly negative: Set<string>
   readonly mappings: Map<number, Mapping>
   readonly disks: Disk[]
   nextInode: number

@@ -17,29 +17,33 @@
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
-  __GFP_ZERO,
   FAULT_FLAG_WRITE,
-  GFP_KERNEL_ACCOUNT,
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_RW,
   PTE_SOFT_DIRTY,
   VM_EXEC,
   VM_FAULT_ERROR,
+  VM_FAULT_FALLBACK,
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
+  VM_HUGETLB,
   VM_READ,
+  VM_SHARED,
   VM_WRITE,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
+import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
-import { NO_PAGE } from '../base/units.ts'
-import { allocPages } from '../alloc/page_alloc.ts'
-import { entryFlags, LEVEL_PTE, linkTable, missingLevel, pteTableOf, setEntry, entryValue } from '../spaces/pagetable.ts'
+import { entryFlags, entryValue, LEVEL_PTE, pteTableOf, setEntry } from '../spaces/pagetable.ts'
 import { vmaAt } from '../spaces/vma.ts'
 import { doAnonymousPage, doWpPage } from './anon.ts'
+import { doFault, wpPageShared } from './file_fault.ts'
+import { handleHugeFault } from './huge_memory.ts'
+import { hugetlbFault } from './hugetlb.ts'
+import { makeTables } from './tables.ts'
 
 const PGFAULT = EV.pgfault
 const { fault_entry: COST_ENTRY } = COST
@@ -54,6 +58,7 @@ export function userFault(k: Kernel, mm: Mm, write: boolean): number {
   if (vma === undefined || !allows(vma, write)) return VM_FAULT_SIGSEGV
   k.vmf.offset = (vpn - vma.start) | 0
   k.vmf.write = write
+  k.vmf.user = true
   return account(k, vma)
 }
 
@@ -67,6 +72,7 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
   k.vmf.vpn[0] = vpn
   k.vmf.offset = vpn - vma.start
   k.vmf.write = (flags & FAULT_FLAG_WRITE) !== 0
+  k.vmf.user = false
   return account(k, vma)
 }
 
@@ -82,11 +88,15 @@ function account(k: Kernel, vma: Vma): number {
 }
 
 function handleFault(k: Kernel, vma: Vma): number {
+  if ((vma.flags & VM_HUGETLB) !== 0) return hugetlbFault(k, vma)
   const vmf = k.vmf
   const vpn = vmf.vpn[0]
   const key = Math.floor(vpn / 512) | 0
   let table = pteTableOf(k, vma.mm, key)
   if (table === 0) {
+    const ret = handleHugeFault(k, vma)
+    if ((ret & VM_FAULT_FALLBACK) === 0) return ret
+    if (vma.mapping !== undefined) return fileFaultWithoutTable(k, vma, vma.mapping, (vpn - key * 512) | 0)
     if (!makeTables(k, vma.mm, vpn, LEVEL_PTE)) return VM_FAULT_OOM
     table = pteTableOf(k, vma.mm, key)
   }
@@ -95,21 +105,20 @@ function handleFault(k: Kernel, vma: Vma): number {
   return handlePteFault(k, vma)
 }
 
-/** Allocates the tables down to `level` that the page lacks; false when there is no memory for them. */
-export function makeTables(k: Kernel, mm: Mm, vpn: number, level: number): boolean {
-  for (let missing = missingLevel(k, mm, vpn, level); missing >= 0; missing = missingLevel(k, mm, vpn, level)) {
-    const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0)
-    if (pfn === NO_PAGE) return false
-    linkTable(k, mm, vpn, missing, pfn)
-  }
-  return true
+/** A fault on a file where not even a table is: a huge page needs none, so none is made yet. */
+function fileFaultWithoutTable(k: Kernel, vma: Vma, mapping: Mapping, i: number): number {
+  k.vmf.table = 0
+  k.vmf.i = i
+  return doFault(k, vma, mapping)
 }
 
 function handlePteFault(k: Kernel, vma: Vma): number {
   const { table, i, write } = k.vmf
   const entry = entryFlags(k, table, i)
-  if (entry === 0) return doAnonymousPage(k, vma)
-  if (write && (entry & PTE_RW) === 0) return doWpPage(k, vma)
+  if (entry === 0) return vma.mapping === undefined ? doAnonymousPage(k, vma) : doFault(k, vma, vma.mapping)
+  if (write && (entry & PTE_RW) === 0) {
+    return vma.mapping === undefined || (vma.flags & VM_SHARED) === 0 ? doWpPage(k, vma) : wpPageShared(k, vma.mapping)
+  }
   setEntry(k, table, i, entryValue(k, table, i), entry | PTE_ACCESSED | (write ? WRITTEN : 0))
   return 0
 }

@@ -1,0 +1,58 @@
+/**
+ * The file systems that are there before the first process: root, the kernel's own mounts, the disks.
+ *
+ * Disks are named vda, vdb in the order swap, file system. The disk's files come from its image: on disk, not in memory.
+ */
+import { internContent } from '../base/content.ts'
+import type { Kernel } from '../base/state.ts'
+import { pagesFor } from '../base/units.ts'
+import { diskCreate } from '../caches/block.ts'
+import { diskBlocks } from '../caches/disk_blocks.ts'
+import { inodeCreate, superBlockCreate } from '../caches/inode.ts'
+import { metadataCreate } from '../caches/metadata.ts'
+
+/** Device numbers of Linux' own mounts and disks, as /proc/PID/maps prints them. */
+const ROOT_DEV = '00:02'
+const SHMEM_DEV = '00:01'
+const DISK_DEVS = ['fe:00', 'fe:10']
+
+/** Where the machine's disk is mounted. */
+export const DISK_MOUNT = '/mnt'
+/** ext4's root directory, and the first number that a file gets. */
+const EXT4_ROOT_INO = 2
+const EXT4_FIRST_INO = 12
+
+export function initFileSystems(k: Kernel): void {
+  const root = superBlockCreate(k, 'ramfs', '/', { dev: ROOT_DEV })
+  for (const path of ['/', '/proc', '/sys', '/dev', '/tmp', DISK_MOUNT])
+    inodeCreate(k, root, path, { directory: true, mode: 0o755, objects: false })
+  const shmem = superBlockCreate(k, 'shmem', '', { dev: SHMEM_DEV, nextIno: 0 })
+  inodeCreate(k, shmem, 'dev/zero', { directory: true, nlink: 0, objects: false })
+  const { swapBytes, diskBytes } = k.machine
+  if (swapBytes > 0) k.fs.disks.push(diskCreate('vda', swapBytes))
+  if (diskBytes > 0) mountDisk(k, diskBytes)
+}
+
+function mountDisk(k: Kernel, bytes: number): void {
+  const disk = diskCreate(k.fs.disks.length === 0 ? 'vda' : 'vdb', bytes)
+  const sb = superBlockCreate(k, 'ext4', DISK_MOUNT, { dev: DISK_DEVS[k.fs.disks.length], disk, nextIno: EXT4_FIRST_INO })
+  k.fs.disks.push(disk)
+  metadataCreate(k, sb)
+  inodeCreate(k, sb, DISK_MOUNT, { directory: true, mode: 0o755, ino: EXT4_ROOT_INO, blocks: diskBlocks(0, 0), objects: false }).names =
+    k.machine.files.length
+  for (const { path, bytes: sizeBytes } of k.machine.files) imageFile(k, sb, path, sizeBytes)
+}
+
+type Ext4 = ReturnType<typeof superBlockCreate>
+
+/** A file of the image, and the directories on the way to it. */
+function imageFile(k: Kernel, sb: Ext4, path: string, sizeBytes: number): void {
+  const content = internContent(k.contents, { kind: 'file', key: `file:${path}`, incompressible: 2, sameFilled: false })
+  const parts = path.slice(DISK_MOUNT.length + 1).split('/')
+  for (let depth = 1; depth < parts.length; depth++) {
+    const dir = [DISK_MOUNT, ...parts.slice(0, depth)].join('/')
+    if (!k.fs.byPath.has(`${sb.id}:${dir}`))
+      inodeCreate(k, sb, dir, { directory: true, mode: 0o755, blocks: diskBlocks(0, 0), objects: false })
+  }
+  inodeCreate(k, sb, path, { sizeBytes, mode: 0o644, blocks: diskBlocks(pagesFor(sizeBytes), content), objects: false })
+}

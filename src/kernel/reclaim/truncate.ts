@@ -1,0 +1,162 @@
+/**
+ * Dropping pages of a file from the cache: because the file gets shorter, or because nobody needs them.
+ *
+ *     truncate      all pages and shadows of a range go, dirty or mapped as they may be; I/O under way is waited for
+ *     invalidate    pages that are clean and that only the cache holds go; the others move to the end of the inactive
+ *                   list, where reclaim will find them first (drop_caches, POSIX_FADV_DONTNEED)
+ *
+ * Pages are let go 15 at a time, the last one first.
+ *
+ * Source: mm/truncate.c (truncate_inode_pages_range, mapping_evict_folio, invalidate_mapping_pagevec), mm/memory.c
+ * unmap_mapping_range.
+ */
+import { must } from '../base/assert.ts'
+import { COST, spend } from '../base/cost.ts'
+import { PG_dirty, PG_locked, PG_private, PG_writeback } from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mapping } from '../base/state_fs.ts'
+import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
+import { waitOnRange } from '../caches/block.ts'
+import { clearShadow, filemapRemove } from '../caches/filemap.ts'
+import { BATCH_PAGES, deactivateFilePage, putPage } from '../caches/lru.ts'
+import { kmemFree } from '../caches/slab.ts'
+import { leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
+import { compoundPages, pageCount } from '../frames/page.ts'
+import { vmasIn } from '../spaces/vma.ts'
+import { cancelDirty } from './writeback.ts'
+import { type ZapWhat, zapPageRange } from './zap.ts'
+
+/** Slots of a leaf. */
+const SLOTS = 64
+
+/** Gives the page's buffers back; false when they are in use (filemap_release_folio, try_to_free_buffers). */
+export function releaseBuffers(k: Kernel, pfn: Pfn): boolean {
+  const at = pfn * PAGE_WORDS
+  if ((k.page[at] & PG_private) === 0) return true
+  if ((k.page[at] & (PG_dirty | PG_writeback)) !== 0) return false
+  dropBuffers(k, pfn)
+  return true
+}
+
+function dropBuffers(k: Kernel, pfn: Pfn): void {
+  k.page[pfn * PAGE_WORDS] &= ~PG_private
+  kmemFree(k, 'buffer_head', 1)
+}
+
+/** Unmaps pages [first, end) of the file everywhere; `what`: 'file' spares the private copies of those who wrote to them. */
+export function unmapMappingRange(k: Kernel, mapping: Mapping, first: number, end: number, what: ZapWhat): void {
+  for (const { mm: id, delta } of [...mapping.rmap]) {
+    const mm = must(k.spaces.mms.get(id), 'a file is mapped by a process that is gone')
+    for (const vma of vmasIn(mm, first + delta, end + delta)) {
+      if (vma.mapping !== mapping || vma.start - vma.pgoff !== delta) continue
+      zapPageRange(k, vma, Math.max(vma.start, first + delta), Math.min(vma.end, end + delta), what)
+    }
+  }
+}
+
+/** Takes one page out of the cache whatever its state; it must not be mapped or in flight. The caller puts it. */
+export function truncatePage(k: Kernel, mapping: Mapping, head: Pfn): void {
+  if ((k.page[head * PAGE_WORDS] & PG_private) !== 0) dropBuffers(k, head)
+  cancelDirty(k, mapping, head)
+  filemapRemove(k, mapping, head, false)
+  spend(k, COST.page_cache, 1)
+}
+
+/** Lets a batch of pages go, the last one first. */
+function releaseBatch(k: Kernel, batch: Pfn[]): void {
+  for (let i = batch.length - 1; i >= 0; i--) putPage(k, batch[i])
+  batch.length = 0
+}
+
+/**
+ * Drops all whole pages of [first, end) and their shadows; huge pages must not stick out of the range. Mapped
+ * pages are unmapped first, private copies of them too.
+ */
+export function truncatePages(k: Kernel, mapping: Mapping, first: number, end: number): void {
+  if (mapping.nrPages + mapping.nrShadows === 0 || first >= end) return
+  waitOnRange(k, mapping, first, end - 1)
+  if (mapping.rmap.length > 0) unmapMappingRange(k, mapping, first, end, 'file')
+  const batch: Pfn[] = []
+  for (const key of xaKeys(mapping.pages, first, end - 1)) {
+    if (xaLeaf(mapping.pages, key) === undefined) truncateHuge(k, mapping, key)
+    else for (let slot = 0; slot < SLOTS; slot++) truncateSlot(k, mapping, key, slot, first, end, batch)
+  }
+  releaseBatch(k, batch)
+}
+
+function truncateHuge(k: Kernel, mapping: Mapping, key: number): void {
+  const head = xaPage(mapping.pages, leafStart(key))
+  truncatePage(k, mapping, head)
+  putPage(k, head)
+}
+
+function truncateSlot(k: Kernel, mapping: Mapping, key: number, slot: number, first: number, end: number, batch: Pfn[]): void {
+  const index = leafStart(key) + slot
+  const value = xaLeaf(mapping.pages, key)?.slots[slot] ?? 0
+  if (value === 0 || index < first || index >= end) return
+  if (value < 0) {
+    clearShadow(k, mapping, index)
+    return
+  }
+  const pfn = asPfn(value)
+  truncatePage(k, mapping, pfn)
+  batch.push(pfn)
+  if (batch.length === BATCH_PAGES) releaseBatch(k, batch)
+}
+
+/** Takes the page out of the cache if it is clean and nobody else holds it; the caller puts it (mapping_evict_folio). */
+function evictPage(k: Kernel, mapping: Mapping, head: Pfn): boolean {
+  const flags = k.page[head * PAGE_WORDS]
+  if ((flags & (PG_dirty | PG_writeback)) !== 0) return false
+  const buffers = (flags & PG_private) !== 0 ? 1 : 0
+  if (pageCount(k, head) > compoundPages(k, head) + buffers || !releaseBuffers(k, head)) return false
+  filemapRemove(k, mapping, head, false)
+  return true
+}
+
+export interface Invalidated {
+  /** Pages and shadows that went. */
+  dropped: number
+  /** Pages that stay for now. */
+  kept: number
+}
+
+/** Drops what may go of pages [first, last] (invalidate_mapping_pagevec). */
+export function invalidatePages(k: Kernel, mapping: Mapping, first: number, last: number): Invalidated {
+  const result: Invalidated = { dropped: 0, kept: 0 }
+  if (mapping.nrPages + mapping.nrShadows === 0) return result
+  const batch: Pfn[] = []
+  for (const key of xaKeys(mapping.pages, first, last)) {
+    if (xaLeaf(mapping.pages, key) === undefined) {
+      invalidateOne(k, mapping, xaPage(mapping.pages, leafStart(key)), batch, result)
+      continue
+    }
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const index = leafStart(key) + slot
+      const value = xaLeaf(mapping.pages, key)?.slots[slot] ?? 0
+      if (value === 0 || index < first || index > last) continue
+      if (value > 0) invalidateOne(k, mapping, asPfn(value), batch, result)
+      else {
+        clearShadow(k, mapping, index)
+        result.dropped++
+      }
+    }
+  }
+  releaseBatch(k, batch)
+  return result
+}
+
+function invalidateOne(k: Kernel, mapping: Mapping, head: Pfn, batch: Pfn[], result: Invalidated): void {
+  if (head === NO_PAGE || (k.page[head * PAGE_WORDS] & (PG_locked | PG_writeback)) !== 0) return
+  spend(k, COST.page_cache, 1)
+  const pages = compoundPages(k, head)
+  if (evictPage(k, mapping, head)) {
+    batch.push(head)
+    result.dropped += pages
+    if (batch.length === BATCH_PAGES || pages === HPAGE_PMD_NR) releaseBatch(k, batch)
+  } else {
+    deactivateFilePage(k, head)
+    result.kept++
+  }
+}
