@@ -7,7 +7,7 @@
  * Source: mm/mlock.c (mlock_folio, mlock_new_page, munlock_page and their batch).
  */
 import { EV, ZS } from '../base/counters.ts'
-import { PG_active, PG_BATCH_ONE, PG_lru, PG_mlocked, PG_unevictable } from '../base/flags.ts'
+import { PG_active, PG_BATCH_ONE, PG_BATCH_SHIFT, PG_lru, PG_mlocked, PG_unevictable } from '../base/flags.ts'
 import { PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
@@ -42,9 +42,11 @@ function countMlocked(k: Kernel, head: Pfn): void {
   k.event[EV.unevictable_pgs_mlocked] += pages
 }
 
+/** Gives the page to this CPU's batch; one that other batches hold as often as can be counted is worked off at once. */
 function batchAdd(k: Kernel, head: Pfn, what: number): void {
   const batch = k.cpus[k.cpu].mlock
-  if (k.page[head * PAGE_WORDS] >>> 30 === 3) mlockDrainCpu(k, k.cpu)
+  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) mlockDrainCpu(k, k.cpu)
+  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) return workOff(k, head, what)
   k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] + PG_BATCH_ONE) | 0
   batch.pages[batch.n++] = head * 4 + what
   if (batch.n === BATCH_PAGES || compoundOrder(k, head) > 0) mlockDrainCpu(k, k.cpu)
@@ -56,11 +58,7 @@ export function mlockDrainCpu(k: Kernel, cpu: number): void {
   const n = batch.n
   batch.n = 0
   for (let i = 0; i < n; i++) {
-    const head = asPfn(batch.pages[i] >>> 2)
-    const what = batch.pages[i] & 3
-    if (what === MLOCK) mlockOne(k, head)
-    else if (what === MLOCK_NEW) mlockNewOne(k, head)
-    else munlockOne(k, head)
+    workOff(k, asPfn(batch.pages[i] >>> 2), batch.pages[i] & 3)
   }
   for (let i = 0; i < n; i++) {
     const head = asPfn(batch.pages[i] >>> 2)
@@ -69,6 +67,13 @@ export function mlockDrainCpu(k: Kernel, cpu: number): void {
   }
 }
 
+function workOff(k: Kernel, head: Pfn, what: number): void {
+  if (what === MLOCK) mlockOne(k, head)
+  else if (what === MLOCK_NEW) mlockNewOne(k, head)
+  else munlockOne(k, head)
+}
+
+/** Back to the list that its other flags name. */
 function rescue(k: Kernel, head: Pfn): void {
   lruTakeDirect(k, head)
   k.page[head * PAGE_WORDS] &= ~PG_unevictable

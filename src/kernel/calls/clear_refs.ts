@@ -15,7 +15,6 @@ import {
   PG_referenced,
   PG_young,
   PTE_ACCESSED,
-  PTE_HUGE,
   PTE_MIGRATION,
   PTE_PRESENT,
   PTE_RW,
@@ -28,10 +27,11 @@ import {
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
-import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
+import { asPfn, type Pfn } from '../base/units.ts'
 import { compoundHead, pageClear } from '../frames/page.ts'
-import { chunkOf, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
+import { chunkOf, entryAt, entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
 import { eachVma } from '../spaces/vma.ts'
+import { walkPmds } from '../spaces/walk.ts'
 
 export const CLEAR_REFS_ALL = 1
 export const CLEAR_REFS_ANON = 2
@@ -57,16 +57,11 @@ export function clearRefs(k: Kernel, mm: Mm, type: number): void {
 }
 
 function clearVma(k: Kernel, vma: Vma, softDirty: boolean): void {
-  for (let at = vma.start; at < vma.end; ) {
-    const next = Math.min(vma.end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
-    const pmd = walkTo(k, vma.mm, at, LEVEL_PMD)
-    const i = levelIndex(at, LEVEL_PMD)
-    const flags = pmd === 0 ? 0 : entryFlags(k, pmd, i)
-    if ((flags & PTE_TABLE) !== 0) clearTable(k, entryValue(k, pmd, i), pteIndex(at), next - at, softDirty)
-    else if ((flags & PTE_HUGE) !== 0)
-      setEntry(k, pmd, i, entryValue(k, pmd, i), cleared(k, asPfn(entryValue(k, pmd, i)), flags, softDirty))
-    at = next
-  }
+  walkPmds(k, vma.mm, vma.start, vma.end, (pmd, i, start, end) => {
+    const flags = entryFlags(k, pmd, i)
+    if ((flags & PTE_TABLE) !== 0) clearTable(k, entryValue(k, pmd, i), pteIndex(start), end - start, softDirty)
+    else setEntry(k, pmd, i, entryValue(k, pmd, i), cleared(k, asPfn(entryValue(k, pmd, i)), flags, softDirty))
+  })
 }
 
 function clearTable(k: Kernel, table: number, first: number, n: number, softDirty: boolean): void {
