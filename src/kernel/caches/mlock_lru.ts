@@ -46,7 +46,10 @@ function countMlocked(k: Kernel, head: Pfn): void {
 function batchAdd(k: Kernel, head: Pfn, what: number): void {
   const batch = k.cpus[k.cpu].mlock
   if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) mlockDrainCpu(k, k.cpu)
-  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) return workOff(k, head, what)
+  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) {
+    workOff(k, head, what)
+    return
+  }
   k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] + PG_BATCH_ONE) | 0
   batch.pages[batch.n++] = head * 4 + what
   if (batch.n === BATCH_PAGES || compoundOrder(k, head) > 0) mlockDrainCpu(k, k.cpu)

@@ -71,6 +71,7 @@ import { changeVma, findVma, isSharedMaywrite } from '../spaces/vma.ts'
 import { capable } from './account.ts'
 import { hugepageMadvise, madviseCollapse } from './collapse.ts'
 import { coldPages, freePagesLazily } from './madvise_pages.ts'
+import { wraps } from './unmapped_area.ts'
 
 /** Advice that becomes a mark on the area: flags it takes away and gives. */
 const MARKS: Readonly<Record<number, { readonly clear: number; readonly set: number }>> = {
@@ -109,6 +110,7 @@ const OTHERS: readonly number[] = [
 export function sysMadvise(k: Kernel, task: Task, start: number, bytes: number, advice: number): number {
   const mm = task.mm
   if (mm === undefined || (MARKS[advice] === undefined && !OTHERS.includes(advice)) || start % PAGE_SIZE !== 0) return -EINVAL
+  if (wraps(start, bytes)) return -EINVAL
   const first = start / PAGE_SIZE
   const end = first + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE
   if (end === first) return 0

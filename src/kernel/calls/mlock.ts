@@ -47,7 +47,7 @@ import { chunkOf, entryAt, entryFlags, entryValue, pteIndex } from '../spaces/pa
 import { changeVma, findVma, vmasIn } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { canDoMlock, memlockPages } from './mmap.ts'
-import { TASK_SIZE } from './unmapped_area.ts'
+import { TASK_SIZE, wraps } from './unmapped_area.ts'
 
 /** MLOCK_ONFAULT of mlock2. */
 export const MLOCK_ONFAULT = 1
@@ -64,7 +64,8 @@ export function sysMlock2(k: Kernel, task: Task, start: number, bytes: number, f
 /** munlock(2). @returns 0 or -ENOMEM for a hole. */
 export function sysMunlock(k: Kernel, task: Task, start: number, bytes: number): number {
   const { first, end } = pagesOf(start, bytes)
-  return task.mm === undefined ? -ENOMEM : applyLockFlags(k, task.mm, first, end, 0)
+  if (task.mm === undefined) return -ENOMEM
+  return wraps(start, bytes) ? -EINVAL : applyLockFlags(k, task.mm, first, end, 0)
 }
 
 /** mlockall(2). @returns 0 or a negative errno. */
@@ -98,6 +99,7 @@ function doMlock(k: Kernel, task: Task, start: number, bytes: number, lock: numb
   const limit = memlockPages(task)
   const asked = end - first + mm.lockedVm
   if (asked > limit && asked - lockedPages(mm, first, end) > limit) return -ENOMEM
+  if (wraps(start, bytes)) return -EINVAL
   const marked = applyLockFlags(k, mm, first, end, lock)
   return marked < 0 ? marked : mlockErrno(mmPopulate(k, mm, first, end, false))
 }

@@ -57,6 +57,7 @@ import { changeVma, findVma, wantsWritenotify } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { mayExpandVm, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { protBits } from './mmap.ts'
+import { wraps } from './unmapped_area.ts'
 
 /** PROT_SEM, which Linux accepts and ignores. */
 const PROT_SEM = 8
@@ -66,6 +67,7 @@ export function sysMprotect(k: Kernel, task: Task, start: number, bytes: number,
   const mm = task.mm
   if (mm === undefined || start % PAGE_SIZE !== 0) return -EINVAL
   if (bytes === 0) return 0
+  if (wraps(start, bytes)) return -ENOMEM
   if ((prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM)) !== 0) return -EINVAL
   const first = start / PAGE_SIZE
   return mprotectRange(k, task, mm, first, first + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE, protBits(prot))

@@ -26,6 +26,9 @@ import { capable } from './account.ts'
 export const TASK_SIZE = 0x7ffffffff000
 const TASK_PAGES = TASK_SIZE / PAGE_SIZE
 
+/** Whether a byte range runs over the end of what 64 bits can address; such lengths come from negative ones. */
+export const wraps = (start: number, bytes: number): boolean => start + bytes >= 2 ** 64
+
 export interface AreaWish {
   /** Byte address: the place itself when `fixed`, otherwise a hint, or 0. */
   readonly address: number
