@@ -21,9 +21,11 @@ import {
   PTE_DIRTY,
   PTE_HUGE,
   PTE_PRESENT,
+  PTE_PROTNONE,
   PTE_RW,
   PTE_SPECIAL,
   PTE_TABLE,
+  VM_ACCESS_FLAGS,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
@@ -31,7 +33,21 @@ import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
 import { putPage } from '../caches/lru.ts'
 import { markTailsTouched, tailPtesAdd, W_MAPCOUNT } from '../frames/page.ts'
-import { clearEntry, depositTable, entryFlags, entryValue, forgetWalk, LEVEL_PMD, levelIndex, setEntry, tableFree, walkTo, withdrawTable, countTable, LEVEL_PTE } from './pagetable.ts'
+import {
+  clearEntry,
+  countTable,
+  depositTable,
+  entryFlags,
+  entryValue,
+  forgetWalk,
+  LEVEL_PMD,
+  LEVEL_PTE,
+  levelIndex,
+  setEntry,
+  tableFree,
+  walkTo,
+  withdrawTable,
+} from './pagetable.ts'
 import { pageRemoveRmap } from './rmap.ts'
 
 /** Resident pages of a kind, by the page that is mapped (mm_counter). */
@@ -73,7 +89,7 @@ export function splitHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void 
   k.event[EV.thp_split_pmd]++
   spend(k, COST.tlb_flush, 1)
   if (vma.mapping !== undefined) dropFilePmd(k, vma, pmd, i, head, flags)
-  else if ((flags & PTE_SPECIAL) !== 0) splitZeroPmd(k, vma.mm, pmd, i)
+  else if ((flags & PTE_SPECIAL) !== 0) splitZeroPmd(k, vma, pmd, i)
   else splitAnonPmd(k, vma, pmd, i, head, flags)
   forgetWalk(vma.mm)
 }
@@ -88,10 +104,11 @@ function dropFilePmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fla
 }
 
 /** The huge page of zeros becomes 512 times the small one. */
-function splitZeroPmd(k: Kernel, mm: Mm, pmd: number, i: number): void {
+function splitZeroPmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
   const table = withdrawTable(k, pmd)
-  for (let j = 0; j < HPAGE_PMD_NR; j++) setEntry(k, table, j, k.zeroPage, PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL)
-  replaceByTable(k, mm, pmd, i, table)
+  const flags = PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL | ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0)
+  for (let j = 0; j < HPAGE_PMD_NR; j++) setEntry(k, table, j, k.zeroPage, flags)
+  replaceByTable(k, vma.mm, pmd, i, table)
 }
 
 function replaceByTable(k: Kernel, mm: Mm, pmd: number, i: number, table: number): void {
