@@ -10,10 +10,11 @@ import { EINVAL, ENOSYS } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import type { Hstate } from './base/state_huge.ts'
 import type { Task } from './base/state_mm.ts'
-import { type At, awaits, type Knob, type KnobDoc, sysctlInt } from './tunables_knob.ts'
+import { asNode, NO_NODE, type NodeId } from './base/units.ts'
+import { storeDemote, storeNodeNrHugepages, storeNrHugepages, storeNrOvercommitHugepages } from './calls/hugetlb_sysfs.ts'
+import { type At, awaits, type Knob, type KnobDoc, sysctlInt, WORKS } from './tunables_knob.ts'
 import { kstrtoul, memparse, ulongText, ulongVector } from './tunables_parse.ts'
 
-const POOLS = awaits('hugetlb pools')
 export const hstateOf = (k: Kernel, sizeKb: number): Hstate =>
   must(
     k.hugetlb.hstates.find(h => h.sizeKb === sizeKb),
@@ -21,37 +22,23 @@ export const hstateOf = (k: Kernel, sizeKb: number): Hstate =>
   )
 const defaultHstate = (k: Kernel): Hstate => k.hugetlb.hstates[k.hugetlb.defaultHstate]
 
-/** Whose nodes a resize may use: all, those of the writer's policy, or one node. */
-interface Nodes {
-  readonly node: number | undefined
-  readonly policyOf: Task | undefined
-}
-
-const ALL: Nodes = { node: undefined, policyOf: undefined }
-
-/** Brings the pool to `count` persistent pages (set_max_huge_pages). */
-function setMaxHugePages(h: Hstate, count: number, nodes: Nodes): number {
-  const persistent = nodes.node === undefined ? h.nrHugePages - h.surplusHugePages : h.nrByNode[nodes.node]
-  return count === persistent ? 0 : -ENOSYS
-}
-
 const COUNT: Pick<KnobDoc, 'type' | 'min' | 'unit'> = { type: 'integer', min: 0, unit: 'pages' }
 
 const sysctlCount = (
   name: string,
   meaning: string,
   read: (h: Hstate) => number,
-  write: (h: Hstate, count: number, writer: Task | undefined) => number,
+  write: (k: Kernel, h: Hstate, count: number, writer: Task | undefined) => number,
 ): Knob => ({
   ...COUNT,
   path: `/proc/sys/vm/${name}`,
   meaning,
   source: 'mm/hugetlb.c hugetlb_sysctl_handler_common',
-  ...POOLS,
+  ...WORKS,
   read: k => `${ulongText(read(defaultHstate(k)))}\n`,
   write: (k, text, at) => {
     const { error, values, consumed } = ulongVector(text, 1)
-    const done = error < 0 ? error : write(defaultHstate(k), values[0], at.writer)
+    const done = error < 0 ? error : write(k, defaultHstate(k), values[0], at.writer)
     return done < 0 ? done : consumed
   },
 })
@@ -60,28 +47,22 @@ const sysfsCount = (
   path: string,
   meaning: string,
   read: (h: Hstate, at: At) => number,
-  write: (h: Hstate, count: number, at: At) => number,
+  write: (k: Kernel, h: Hstate, count: number, at: At) => number,
 ): Knob => ({
   ...COUNT,
   path,
   meaning,
   source: 'mm/hugetlb.c __nr_hugepages_store_common',
-  ...POOLS,
+  ...WORKS,
   read: (k, at) => `${ulongText(read(hstateOf(k, at.size), at))}\n`,
   write: (k, text, at) => {
     const { error, value } = kstrtoul(text, 10)
-    const done = error < 0 ? error : write(hstateOf(k, at.size), value, at)
+    const done = error < 0 ? error : write(k, hstateOf(k, at.size), value, at)
     return done < 0 ? done : text.length
   },
 })
 
-function setOvercommit(h: Hstate, count: number): number {
-  if (h.gigantic) return -EINVAL
-  return count === h.nrOvercommitHugePages ? 0 : -ENOSYS
-}
-
-/** Cuts free pages of this size into smaller ones. */
-const demote = (_h: Hstate, count: number): number => (count === 0 ? 0 : -ENOSYS)
+const setOvercommit = (_: Kernel, h: Hstate, count: number): number => storeNrOvercommitHugepages(h, count)
 
 const SIZE = '/sys/kernel/mm/hugepages/hugepages-{size}kB'
 const NODE_SIZE = '/sys/devices/system/node/node{node}/hugepages/hugepages-{size}kB'
@@ -93,7 +74,7 @@ const OVERCOMMIT = 'Huge pages that may be made beyond the persistent ones while
 const demotable = (k: Kernel, at: At) => hstateOf(k, at.size).demoteOrder > 0
 const demoteKb = (k: Kernel, at: At) => 4 * 2 ** hstateOf(k, at.size).demoteOrder
 
-const demoteKnobs = (directory: string): Knob[] => [
+const demoteKnobs = (directory: string, nodeOf: (at: At) => NodeId): Knob[] => [
   {
     ...COUNT,
     type: 'trigger',
@@ -101,10 +82,10 @@ const demoteKnobs = (directory: string): Knob[] => [
     exists: demotable,
     meaning: 'Cuts this many free huge pages into pages of demote_size',
     source: 'mm/hugetlb.c demote_store',
-    ...POOLS,
+    ...WORKS,
     write: (k, text, at) => {
       const { error, value } = kstrtoul(text, 10)
-      const done = error < 0 ? error : demote(hstateOf(k, at.size), value)
+      const done = error < 0 ? error : storeDemote(k, hstateOf(k, at.size), value, nodeOf(at))
       return done < 0 ? done : text.length
     },
   },
@@ -126,18 +107,18 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     'nr_hugepages',
     `${PERSISTENT} (default size)`,
     h => h.maxHugePages,
-    (h, count) => setMaxHugePages(h, count, ALL),
+    (k, h, count) => storeNrHugepages(k, h, count, undefined),
   ),
   sysctlCount(
     'nr_hugepages_mempolicy',
     `${BY_POLICY} (default size)`,
     h => h.maxHugePages,
-    (h, count, writer) => setMaxHugePages(h, count, { node: undefined, policyOf: writer }),
+    (k, h, count, writer) => storeNrHugepages(k, h, count, writer),
   ),
   sysctlCount('nr_overcommit_hugepages', `${OVERCOMMIT} (default size)`, h => h.nrOvercommitHugePages, setOvercommit),
   sysctlInt(
     'hugetlb_shm_group',
-    { reach: POOLS },
+    { reach: WORKS },
     {
       default: '0',
       meaning: 'Group whose members may use SHM_HUGETLB without being root',
@@ -162,13 +143,13 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     `${SIZE}/nr_hugepages`,
     PERSISTENT,
     h => h.nrHugePages,
-    (h, count) => setMaxHugePages(h, count, ALL),
+    (k, h, count) => storeNrHugepages(k, h, count, undefined),
   ),
   sysfsCount(
     `${SIZE}/nr_hugepages_mempolicy`,
     BY_POLICY,
     h => h.nrHugePages,
-    (h, count, at) => setMaxHugePages(h, count, { node: undefined, policyOf: at.writer }),
+    (k, h, count, at) => storeNrHugepages(k, h, count, at.writer),
   ),
   {
     ...sysfsCount(`${SIZE}/nr_overcommit_hugepages`, OVERCOMMIT, h => h.nrOvercommitHugePages, setOvercommit),
@@ -176,16 +157,16 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
       const h = hstateOf(k, at.size)
       if (h.gigantic) return -EINVAL
       const { error, value } = kstrtoul(text, 10)
-      const done = error < 0 ? error : setOvercommit(h, value)
+      const done = error < 0 ? error : storeNrOvercommitHugepages(h, value)
       return done < 0 ? done : text.length
     },
   },
-  ...demoteKnobs(SIZE),
+  ...demoteKnobs(SIZE, () => NO_NODE),
   sysfsCount(
     `${NODE_SIZE}/nr_hugepages`,
     `${PERSISTENT}, on this node`,
     (h, at) => h.nrByNode[at.node],
-    (h, count, at) => setMaxHugePages(h, count, { node: at.node, policyOf: undefined }),
+    (k, h, count, at) => storeNodeNrHugepages(k, h, count, asNode(at.node)),
   ),
-  ...demoteKnobs(NODE_SIZE),
+  ...demoteKnobs(NODE_SIZE, at => asNode(at.node)),
 ]

@@ -77,7 +77,8 @@ export const hasNode = (mask: number, node: number): boolean => ((mask >> node) 
 export const onlineNodes = (k: Kernel): number => (1 << k.nodes.length) - 1
 
 /** Nodes that have memory (N_MEMORY). */
-export const memoryNodes = (k: Kernel): number => k.nodes.reduce((mask, node) => (node.ownZonelist.length > 0 ? mask | (1 << node.id) : mask), 0)
+export const memoryNodes = (k: Kernel): number =>
+  k.nodes.reduce((mask, node) => (node.ownZonelist.length > 0 ? mask | (1 << node.id) : mask), 0)
 
 /** Nodes with memory that the task's cpuset allows; a kernel thread may use all. */
 export const memsAllowed = (k: Kernel, task: Task | undefined): number => memoryNodes(k) & (task?.memsAllowed ?? ALL_NODES)
@@ -88,7 +89,8 @@ const FAR_NODE = 30
 /** A mask of the nodes a user named. */
 export const nodeMask = (nodes: readonly number[]): number => nodes.reduce((mask, node) => mask | (1 << Math.min(node, FAR_NODE)), 0)
 
-export const maskNodes = (mask: number): number[] => Array.from({ length: FAR_NODE + 1 }, (_, node) => node).filter(node => hasNode(mask, node))
+export const maskNodes = (mask: number): number[] =>
+  Array.from({ length: FAR_NODE + 1 }, (_, node) => node).filter(node => hasNode(mask, node))
 
 /** Laid over `size` bits again and again (nodes_fold). */
 const fold = (mask: number, size: number) => nodeMask(maskNodes(mask).map(node => node % size))
@@ -166,7 +168,8 @@ export function vmaPolicy(k: Kernel, area: PolicyArea, offset: number): Mempolic
 }
 
 /** The policy that was set for this page of the area, if any. */
-export const areaPolicy = (area: PolicyArea, offset: number): Mempolicy | undefined => (hasSharedPolicy(area) ? sharedPolicy(area, offset) : area.policy)
+export const areaPolicy = (area: PolicyArea, offset: number): Mempolicy | undefined =>
+  hasSharedPolicy(area) ? sharedPolicy(area, offset) : area.policy
 
 /** The policy of the object that a shared area maps, at this page; undefined where it has none. */
 export function sharedPolicy(area: PolicyArea, offset: number): Mempolicy | undefined {
@@ -203,7 +206,8 @@ export function policyNode(policy: Mempolicy, local: NodeId): NodeId {
 }
 
 /** The nodes a page may come from under the policy. */
-export const policyNodemask = (policy: Mempolicy): number => (policy.mode === MPOL_BIND || policy.mode === MPOL_PREFERRED_MANY ? policy.nodes : ALL_NODES)
+export const policyNodemask = (policy: Mempolicy): number =>
+  policy.mode === MPOL_BIND || policy.mode === MPOL_PREFERRED_MANY ? policy.nodes : ALL_NODES
 
 /** The node of interleave position `n`, of which only the low 32 bits count (offset_il_node). */
 export function interleaveNode(policy: Mempolicy, n: number, local: NodeId): NodeId {
