@@ -17,7 +17,9 @@ import { asPfn, MAX_ORDER, MIGRATE_ISOLATE, MIGRATE_TYPES, NO_PAGE, PTRS_PER_TAB
 import { LRU_UNEVICTABLE, lruOf, NR_LRU_LISTS } from './caches/lru.ts'
 import { freeList, virginBlocks } from './frames/buddy.ts'
 import { compoundMapcount, compoundPages, pageMemcg, pageNode, pageZone, tailPtes, W_INDEX, W_MAPCOUNT, W_PRIVATE } from './frames/page.ts'
+import { isSharedTable } from './spaces/hugetlb.ts'
 import { entryFlags, entryValue } from './spaces/pagetable.ts'
+import { verifyHugetlb } from './verify_hugetlb.ts'
 
 /** What a page was found to be: a bit per place. */
 const FREE = 1
@@ -32,6 +34,7 @@ export function verify(k: Kernel): string[] {
   verifyLru(k, place, wrong)
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
+  wrong.push(...verifyHugetlb(k))
   return wrong
 }
 
@@ -124,10 +127,12 @@ function verifyLruCounts(k: Kernel, node: number, lru: number, wrong: string[]):
 interface Maps {
   readonly ptes: Int32Array
   readonly huge: Map<number, number>
+  /** Tables that several address spaces use, once one of them was walked. */
+  readonly shared: Set<number>
 }
 
 function verifyMappings(k: Kernel, wrong: string[]): void {
-  const maps: Maps = { ptes: new Int32Array(k.maxPfn + 1), huge: new Map() }
+  const maps: Maps = { ptes: new Int32Array(k.maxPfn + 1), huge: new Map(), shared: new Set() }
   let tables = 0
   for (const mm of k.spaces.mms.values()) tables += walk(k, mm, mm.pgd, 0, maps)
   const counted = k.nodes.reduce((sum, node) => sum + node.stat[NS.nr_page_table_pages], 0)
@@ -145,6 +150,8 @@ function verifyMappings(k: Kernel, wrong: string[]): void {
 
 /** Walks one table; returns how many tables of the two lower levels it found. */
 function walk(k: Kernel, mm: Mm, table: number, level: number, maps: Maps): number {
+  if (maps.shared.has(table)) return 0
+  if (isSharedTable(k, table)) maps.shared.add(table)
   let tables = level >= 2 ? 1 : 0
   for (let i = 0; i < PTRS_PER_TABLE; i++) {
     const flags = entryFlags(k, table, i)

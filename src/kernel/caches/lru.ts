@@ -25,6 +25,7 @@ import {
   PG_BATCH_ONE,
   PG_BATCH_SHIFT,
   PG_dirty,
+  PG_hugetlb,
   PG_idle,
   PG_isolated,
   PG_locked,
@@ -41,6 +42,7 @@ import { listAdd, listAddTail, listDelete, PAGE_WORDS, W_NEXT } from '../base/li
 import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_ORDER, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
+import { freeHugePage } from '../frames/hugetlb_pool.ts'
 import { compoundOrder, compoundPages, pageCount, pageMapped, pageMemcg, pageNode, pageOwner, pageZone, W_MAPCOUNT } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 
@@ -322,6 +324,10 @@ export function putPage(k: Kernel, head: Pfn): void {
 /** Takes a page nobody holds off its LRU list and frees it (release_pages, __folio_put). */
 function freeUnused(k: Kernel, head: Pfn): void {
   const at = head * PAGE_WORDS
+  if ((k.page[at] & PG_hugetlb) !== 0) {
+    freeHugePage(k, head)
+    return
+  }
   const order = compoundOrder(k, head)
   if ((k.page[at] & PG_lru) !== 0) {
     lruvecDelete(k, head)

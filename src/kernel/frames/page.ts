@@ -19,6 +19,8 @@
  *                 word 5: 1 once any tail's record may differ from a fresh one
  *     head + 2    words 1, 2: links of the deferred split queue
  *
+ * A hugetlb page that is in use keeps flags of its own and its quota in the head's words 1 and 2 (frames/hugetlb_pool.ts).
+ *
  * There is no reference count: who holds a page is told by its flags and mapcount, so `pageCount` works it out and
  * nothing can drift.
  *
@@ -206,8 +208,8 @@ export const pageMapped = (k: Kernel, head: Pfn): boolean => totalMapcount(k, he
 export function pageCount(k: Kernel, head: Pfn): number {
   const flags = k.page[head * PAGE_WORDS]
   let count = totalMapcount(k, head)
-  const cached = (flags & PG_swapcache) !== 0 || ((flags & PG_anon) === 0 && pageOwner(k, head) !== 0 && (flags & PG_hugetlb) === 0)
-  if (cached) count += compoundPages(k, head)
+  const cached = (flags & PG_swapcache) !== 0 || ((flags & PG_anon) === 0 && pageOwner(k, head) !== 0)
+  if (cached) count += (flags & PG_hugetlb) !== 0 ? 1 : compoundPages(k, head)
   if ((flags & PG_private) !== 0) count++
   count += flags >>> PG_BATCH_SHIFT
   if ((flags & PG_isolated) !== 0) count++

@@ -50,7 +50,8 @@ export const pcpAllowedOrder = (order: number) => order <= PAGE_ALLOC_COSTLY_ORD
 const pindex = (type: number, order: number) =>
   order > PAGE_ALLOC_COSTLY_ORDER ? LOW_ORDER_LISTS + (type === MIGRATE_MOVABLE ? 1 : 0) : MIGRATE_PCPTYPES * order + type
 
-const orderOf = (index: number) => (index >= LOW_ORDER_LISTS ? HPAGE_PMD_ORDER : Math.floor(index / MIGRATE_PCPTYPES))
+/** Order of the blocks on a CPU's list. */
+export const orderOf = (index: number) => (index >= LOW_ORDER_LISTS ? HPAGE_PMD_ORDER : Math.floor(index / MIGRATE_PCPTYPES))
 /** Huge pages that are not movable share a list. */
 const typeOf = (index: number) => (index >= LOW_ORDER_LISTS ? index - LOW_ORDER_LISTS : index % MIGRATE_PCPTYPES)
 
