@@ -8,23 +8,29 @@
  *
  * Source: init/main.c start_kernel, mm/page_alloc.c (page_alloc_init_late, init_per_zone_wmark_min), mm/huge_memory.c hugepage_init.
  */
-import { must } from './base/assert.ts'
 import { EV, NS, NUMA } from './base/counters.ts'
 import { PG_reserved } from './base/flags.ts'
 import type { Kernel, Machine, Zone } from './base/state.ts'
-import { asPfn, MAX_NR_ZONES, PAGE_KB, PAGEBLOCK_ORDER } from './base/units.ts'
+import { asPfn, MAX_NR_ZONES, PAGE_KB, PAGE_SIZE, PAGEBLOCK_ORDER } from './base/units.ts'
 import { addPcps, createKernel } from './boot/create.ts'
 import { initFileSystems } from './boot/file_systems.ts'
 import { initHugetlb } from './boot/hugetlb_boot.ts'
+import { firstProcess } from './boot/first_process.ts'
 import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
 import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
 import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
 import { type MemoryMap, memoryMap, type ZoneMap } from './boot/memory_map.ts'
-import { taskCreate } from './calls/task.ts'
+import { startKcompactd } from './daemons/kcompactd.ts'
 import { freeBootBlock } from './frames/buddy.ts'
 import { pageSet } from './frames/page.ts'
 import { pcpBootFree } from './frames/pcp.ts'
-import { buildZonelists, calculateMinFreeKbytes, setRecommendedMinFreeKbytes, setupPerZoneLowmemReserve, setupPerZoneWmarks } from './frames/zone.ts'
+import {
+  buildZonelists,
+  calculateMinFreeKbytes,
+  setRecommendedMinFreeKbytes,
+  setupPerZoneLowmemReserve,
+  setupPerZoneWmarks,
+} from './frames/zone.ts'
 
 export interface BootOptions {
   /** Fill the records of freed pages with junk, so that stale use shows. For tests. */
@@ -38,21 +44,30 @@ const EMPTY_ZERO_PAGE = asPfn(0x3310)
 export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel {
   const map = memoryMap(machine)
   const footprint = bootFootprint(machine, map)
-  const k = createKernel(inLinuxOrder(machine, map), map.maxPfn, options.junkOnFree ?? false, map.nodes.map(node => node.cpus))
+  const k = createKernel(
+    inLinuxOrder(machine, map),
+    map.maxPfn,
+    options.junkOnFree ?? false,
+    map.nodes.map(node => node.cpus),
+  )
   initZones(k, map)
   k.totalramPages = map.totalPages
   initThp(k, footprint)
   initWatermarks(k, map, footprint)
   buildZonelists(k)
+  startKcompactd(k)
   const layout = bootLayout(map, footprint, (node, type) => k.zones[node * MAX_NR_ZONES + type].pcpHigh)
   for (const zone of layout) freeZone(k, zone)
-  initCounters(k, footprint, bootCounters(machine, map, footprint))
-  initFileSystems(k)
-  initHugetlb(k, map.gigantic)
+  const counters = bootCounters(machine, map, footprint)
+  initCounters(k, footprint, counters)
+  initFileSystems(k, counters.bufferPages)
+  initHugetlb(k, map)
+  initSwap(k)
+  initNumaBalancing(k)
   k.zeroPage = EMPTY_ZERO_PAGE
   pageSet(k, EMPTY_ZERO_PAGE, PG_reserved)
   k.cpu = k.nodes[footprint.initNode].cpus[0] ?? 0
-  must(taskCreate(k, 'init', 0), 'no memory for the first process')
+  firstProcess(k)
   k.cpu = 0
   return k
 }
@@ -85,11 +100,24 @@ function initZone(k: Kernel, zone: Zone, map: ZoneMap): void {
 function initThp(k: Kernel, footprint: BootFootprint): void {
   const asked = k.machine.cmdline.findLast(([key]) => key === 'transparent_hugepage')?.[1]
   if (asked === 'always' || asked === 'madvise' || asked === 'never') k.thp.enabled = asked
+  k.khugepaged.running = k.thp.enabled !== 'never' && !footprint.smallMachine
   if (!footprint.smallMachine) return
   k.thp.enabled = 'never'
   k.thp.defrag = 'never'
   k.thp.useZeroPage = false
   k.khugepaged.defrag = false
+}
+
+/** The swap disk is switched on before the first workload line; its first page holds its header. */
+function initSwap(k: Kernel): void {
+  const { swapBytes, swapon } = k.machine
+  k.swapPages = swapon && swapBytes > 0 ? Math.floor(swapBytes / PAGE_SIZE) - 1 : 0
+}
+
+/** NUMA balancing is on where there is more than one node, unless numa_balancing= says otherwise (check_numabalancing_enable). */
+function initNumaBalancing(k: Kernel): void {
+  const asked = k.machine.cmdline.findLast(([key]) => key === 'numa_balancing')?.[1]
+  k.sysctl.numa_balancing = Number(asked === 'enable' || (asked !== 'disable' && k.nodes.length > 1))
 }
 
 function initWatermarks(k: Kernel, map: MemoryMap, footprint: BootFootprint): void {

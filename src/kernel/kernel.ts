@@ -4,6 +4,10 @@
  */
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
+import { runBlockDone } from './caches/block.ts'
+import { runFlusher } from './daemons/flusher.ts'
+import { runKcompactd } from './daemons/kcompactd.ts'
+import { runKhugepaged } from './daemons/khugepaged.ts'
 import { runVmstat } from './daemons/vmstat.ts'
 
 interface Work {
@@ -13,7 +17,13 @@ interface Work {
 
 /** All kernel threads, in the order in which equals run. */
 function daemons(k: Kernel): Work[] {
-  return [{ daemon: k.vmstat, run: runVmstat }]
+  return [
+    { daemon: k.fs.blockDone, run: runBlockDone },
+    { daemon: k.fs.writeback.flusher, run: runFlusher },
+    { daemon: k.vmstat, run: runVmstat },
+    { daemon: k.khugepaged.daemon, run: runKhugepaged },
+    ...k.nodes.map(node => ({ daemon: node.kcompactd, run: (machine: Kernel) => runKcompactd(machine, node) })),
+  ]
 }
 
 /** When the next kernel thread wants to run; Infinity when none does. */

@@ -7,17 +7,19 @@
  * Source: kernel/sysctl.c vm_table, mm/page-writeback.c (dirty_*_handler), mm/oom_kill.c vm_oom_kill_table, mm/compaction.c,
  * fs/drop_caches.c, kernel/sched/core.c sysctl_numa_balancing.
  */
+import { now } from './base/cost.ts'
 import { EINVAL, ENOSYS, ERANGE } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
+import { triggerProactiveCompaction } from './daemons/kcompactd.ts'
+import { compactNodes } from './reclaim/compaction.ts'
+import { dropCaches } from './reclaim/drop_caches.ts'
 import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
 import { intVector, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
 const SWAP = awaits('swap')
-const COMPACTION = awaits('compaction')
 const NODE_RECLAIM = awaits('reclaim within a node')
 const OOM = awaits('the out-of-memory killer')
 const HWPOISON = awaits('memory failure')
-const FLUSHER = awaits('the flusher threads')
 
 const RECLAIM: readonly Knob[] = [
   sysctlInt(
@@ -85,20 +87,15 @@ const RECLAIM: readonly Knob[] = [
     max: 4,
     meaning: 'Drops what can be read again: 1 clean page cache, 2 names and inodes, 3 both, 4 says nothing in the log from now on',
     source: 'fs/drop_caches.c drop_caches_sysctl_handler',
-    ...awaits('drop_caches'),
+    ...WORKS,
     write: (k, text) => {
       const { error, values, consumed } = intVector(text, 1, 1, 4)
       if (error < 0) return error
-      return values[0] === 4 ? consumed : dropCaches(k, values[0])
+      dropCaches(k, values[0])
+      return consumed
     },
   },
 ]
-
-/** Drops page cache (bit 0) and slab (bit 1). */
-const dropCaches = (_k: Kernel, _what: number): number => -ENOSYS
-
-/** Compacts all nodes, whatever was written. */
-const compactNodes = (_k: Kernel): number => -ENOSYS
 
 const COMPACT: readonly Knob[] = [
   {
@@ -106,15 +103,26 @@ const COMPACT: readonly Knob[] = [
     type: 'trigger',
     meaning: 'Compacts all zones of all nodes',
     source: 'mm/compaction.c sysctl_compaction_handler',
-    ...COMPACTION,
+    ...WORKS,
     write: (k, text) => {
-      const done = compactNodes(k)
-      return done < 0 ? done : text.length
+      compactNodes(k, k.nodes)
+      return text.length
+    },
+  },
+  {
+    path: '/sys/devices/system/node/node{node}/compact',
+    type: 'trigger',
+    meaning: 'Compacts all zones of the node',
+    source: 'mm/compaction.c compact_store',
+    ...WORKS,
+    write: (k, text, at) => {
+      compactNodes(k, [k.nodes[at.node]])
+      return text.length
     },
   },
   sysctlInt(
     'compaction_proactiveness',
-    { reach: COMPACTION, min: 0, max: 100 },
+    { reach: WORKS, min: 0, max: 100, act: triggerProactiveCompaction },
     {
       default: '20',
       meaning: 'How hard kcompactd works in the background before anyone needs huge pages; 0 not at all',
@@ -123,7 +131,7 @@ const COMPACT: readonly Knob[] = [
   ),
   sysctlInt(
     'extfrag_threshold',
-    { reach: COMPACTION, min: 0, max: 1000 },
+    { reach: WORKS, min: 0, max: 1000 },
     {
       default: '500',
       unit: '1/1000',
@@ -133,7 +141,7 @@ const COMPACT: readonly Knob[] = [
   ),
   sysctlInt(
     'compact_unevictable_allowed',
-    { reach: COMPACTION, min: 0, max: 1 },
+    { reach: WORKS, min: 0, max: 1 },
     {
       default: '1',
       meaning: 'Whether compaction may move locked pages',
@@ -240,6 +248,13 @@ const bytes = (
 /** Bytes in pages, rounded up; the largest number wraps around, as it does in C. */
 const pagesOf = (n: number) => (n >= ULONG_MAX ? 0 : Math.ceil(n / 4096))
 
+/** Another pace begins at once. */
+function wakeFlusher(k: Kernel, old: number): void {
+  const centisecs = k.sysctl.dirty_writeback_centisecs
+  const { flusher } = k.fs.writeback
+  if (centisecs !== 0 && centisecs !== old) flusher.wakeNs = Math.min(flusher.wakeNs, now(k))
+}
+
 const WRITEBACK: readonly Knob[] = [
   ratio(
     'dirty_background_ratio',
@@ -252,7 +267,7 @@ const WRITEBACK: readonly Knob[] = [
   bytes('dirty_bytes', 'dirty_ratio', 8192, 'Dirty memory at which writers must wait; switches the ratio off'),
   sysctlInt(
     'dirty_writeback_centisecs',
-    { reach: FLUSHER },
+    { reach: WORKS, act: wakeFlusher },
     {
       default: '500',
       unit: '1/100 s',
@@ -262,7 +277,7 @@ const WRITEBACK: readonly Knob[] = [
   ),
   sysctlInt(
     'dirty_expire_centisecs',
-    { reach: FLUSHER, min: 0 },
+    { reach: WORKS, min: 0 },
     {
       default: '3000',
       unit: '1/100 s',
@@ -282,7 +297,7 @@ const WRITEBACK: readonly Knob[] = [
   ),
   sysctlSeconds(
     'laptop_mode',
-    { reach: idle('disks here never spin down') },
+    { reach: WORKS },
     {
       default: '0',
       meaning: 'Seconds after a read in which all dirty data is written too, so that the disk can rest longer',

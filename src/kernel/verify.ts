@@ -19,6 +19,7 @@ import { freeList, virginBlocks } from './frames/buddy.ts'
 import { compoundMapcount, compoundPages, pageMemcg, pageNode, pageZone, tailPtes, W_INDEX, W_MAPCOUNT, W_PRIVATE } from './frames/page.ts'
 import { isSharedTable } from './spaces/hugetlb.ts'
 import { entryFlags, entryValue } from './spaces/pagetable.ts'
+import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
 
 /** What a page was found to be: a bit per place. */
@@ -34,7 +35,7 @@ export function verify(k: Kernel): string[] {
   verifyLru(k, place, wrong)
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
-  wrong.push(...verifyHugetlb(k))
+  wrong.push(...verifyHugetlb(k), ...verifyFiles(k))
   return wrong
 }
 

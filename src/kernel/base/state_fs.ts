@@ -150,7 +150,7 @@ export interface Readahead {
 
 export interface SuperBlock {
   readonly id: number
-  readonly type: 'ext4' | 'tmpfs' | 'shmem' | 'hugetlbfs' | 'ramfs' | 'secretmem'
+  readonly type: 'ext4' | 'tmpfs' | 'shmem' | 'hugetlbfs' | 'ramfs' | 'secretmem' | 'bdev'
   readonly mountPoint: string
   /** Device number as /proc/PID/maps prints it. */
   readonly dev: string

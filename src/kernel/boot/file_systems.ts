@@ -3,13 +3,15 @@
  *
  * Disks are named vda, vdb in the order swap, file system. The disk's files come from its image: on disk, not in memory.
  */
+import { must } from '../base/assert.ts'
 import { internContent } from '../base/content.ts'
 import type { Kernel } from '../base/state.ts'
+import type { Disk, SuperBlock } from '../base/state_fs.ts'
 import { pagesFor } from '../base/units.ts'
 import { diskCreate } from '../caches/block.ts'
 import { diskBlocks } from '../caches/disk_blocks.ts'
 import { inodeCreate, superBlockCreate } from '../caches/inode.ts'
-import { metadataCreate } from '../caches/metadata.ts'
+import { bdevCreate, cacheMounted } from '../caches/metadata.ts'
 
 /** Device numbers of Linux' own mounts and disks, as /proc/PID/maps prints them. */
 const ROOT_DEV = '00:02'
@@ -22,31 +24,51 @@ export const DISK_MOUNT = '/mnt'
 const EXT4_ROOT_INO = 2
 const EXT4_FIRST_INO = 12
 
-export function initFileSystems(k: Kernel): void {
+/**
+ * Makes the file systems and mounts them.
+ * @param bufferPages pages of the disks' own that mounting, and switching on swap, have read. What that took is in boot's
+ * counters, so these stay as they are.
+ */
+export function initFileSystems(k: Kernel, bufferPages: number): void {
   const root = superBlockCreate(k, 'ramfs', '/', { dev: ROOT_DEV })
   for (const path of ['/', '/proc', '/sys', '/dev', '/tmp', DISK_MOUNT])
     inodeCreate(k, root, path, { directory: true, mode: 0o755, objects: false })
   const shmem = superBlockCreate(k, 'shmem', '', { dev: SHMEM_DEV, nextIno: 0 })
-  inodeCreate(k, shmem, 'dev/zero', { directory: true, nlink: 0, objects: false })
-  const { swapBytes, diskBytes } = k.machine
-  if (swapBytes > 0) k.fs.disks.push(diskCreate('vda', swapBytes))
-  if (diskBytes > 0) mountDisk(k, diskBytes)
+  inodeCreate(k, shmem, '', { directory: true, nlink: 0, objects: false })
+  const events = k.event.slice()
+  const numa = k.zones.map(zone => zone.numa.slice())
+  initDisks(k, bufferPages)
+  k.event.set(events)
+  k.zones.forEach((zone, i) => {
+    zone.numa.set(numa[i])
+  })
 }
 
-function mountDisk(k: Kernel, bytes: number): void {
+function initDisks(k: Kernel, bufferPages: number): void {
+  const { swapBytes, diskBytes } = k.machine
+  const swapPages = swapBytes > 0 ? 1 : 0
+  if (swapBytes > 0) cacheMounted(k, bdevCreate(k, addDisk(k, swapBytes)), swapPages)
+  if (diskBytes > 0) mountDisk(k, diskBytes, bufferPages - swapPages)
+}
+
+function addDisk(k: Kernel, bytes: number): Disk {
   const disk = diskCreate(k.fs.disks.length === 0 ? 'vda' : 'vdb', bytes)
-  const sb = superBlockCreate(k, 'ext4', DISK_MOUNT, { dev: DISK_DEVS[k.fs.disks.length], disk, nextIno: EXT4_FIRST_INO })
   k.fs.disks.push(disk)
-  metadataCreate(k, sb)
+  return disk
+}
+
+function mountDisk(k: Kernel, bytes: number, bufferPages: number): void {
+  const dev = DISK_DEVS[k.fs.disks.length]
+  const disk = addDisk(k, bytes)
+  const sb = superBlockCreate(k, 'ext4', DISK_MOUNT, { dev, disk, nextIno: EXT4_FIRST_INO, metadata: bdevCreate(k, disk) })
+  cacheMounted(k, must(sb.metadata, 'a disk has no cache'), bufferPages)
   inodeCreate(k, sb, DISK_MOUNT, { directory: true, mode: 0o755, ino: EXT4_ROOT_INO, blocks: diskBlocks(0, 0), objects: false }).names =
     k.machine.files.length
   for (const { path, bytes: sizeBytes } of k.machine.files) imageFile(k, sb, path, sizeBytes)
 }
 
-type Ext4 = ReturnType<typeof superBlockCreate>
-
 /** A file of the image, and the directories on the way to it. */
-function imageFile(k: Kernel, sb: Ext4, path: string, sizeBytes: number): void {
+function imageFile(k: Kernel, sb: SuperBlock, path: string, sizeBytes: number): void {
   const content = internContent(k.contents, { kind: 'file', key: `file:${path}`, incompressible: 2, sameFilled: false })
   const parts = path.slice(DISK_MOUNT.length + 1).split('/')
   for (let depth = 1; depth < parts.length; depth++) {

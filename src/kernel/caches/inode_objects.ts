@@ -14,8 +14,8 @@ import type { Inode, SuperBlock } from '../base/state_fs.ts'
 import { kmemFree } from './slab.ts'
 
 /** The objects of a file that are in memory (Inode.cached). */
-const INODE_CACHED = 1
-const DENTRY_CACHED = 2
+export const INODE_CACHED = 1
+export const DENTRY_CACHED = 2
 
 const CACHE_OF: Readonly<Record<SuperBlock['type'], string>> = {
   ext4: 'ext4_inode_cache',
@@ -24,6 +24,7 @@ const CACHE_OF: Readonly<Record<SuperBlock['type'], string>> = {
   hugetlbfs: 'hugetlbfs_inode_cache',
   ramfs: 'inode_cache',
   secretmem: 'inode_cache',
+  bdev: 'inode_cache',
 }
 
 /** Takes the objects of a file that are not in memory yet; as far as there is memory for them. */

@@ -11,16 +11,16 @@
  */
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
-import { __GFP_FS, __GFP_MOVABLE, GFP_USER, PG_locked, PG_uptodate } from '../base/flags.ts'
+import { __GFP_FS, __GFP_MOVABLE, GFP_USER, PG_active, PG_locked, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Inode, Mapping, SuperBlock } from '../base/state_fs.ts'
+import type { Disk, Inode, Mapping, SuperBlock } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { markDirty } from '../reclaim/writeback.ts'
 import { blockSubmit, waitOnPage } from './block.ts'
 import { filemapGet } from './filemap.ts'
 import { attachBuffers, filemapNew } from './filemap_add.ts'
-import { inodeCreate } from './inode.ts'
+import { inodeCreate, superBlockCreate } from './inode.ts'
 import { markAccessed } from './lru.ts'
 
 const GFP_METADATA = (GFP_USER | __GFP_MOVABLE) & ~__GFP_FS
@@ -33,19 +33,28 @@ const DIRECTORY_BLOCKS = 4096
 /** Part of a directory block that is full on average, once blocks have been split. */
 const FILL = 0.7
 
-/** Makes the page cache of the disk's metadata. */
-export function metadataCreate(k: Kernel, sb: SuperBlock): void {
-  const inode = inodeCreate(k, sb, `/dev/${must(sb.disk, 'a file system without a disk has no metadata').name}`, {
-    nlink: 0,
-    ino: 0,
-    objects: false,
-  })
+/** Makes the page cache of a disk itself, which mounts and swap areas on it share. */
+export function bdevCreate(k: Kernel, disk: Disk): Mapping {
+  const sb = superBlockCreate(k, 'bdev', '', { disk, dev: '00:04' })
+  const inode = inodeCreate(k, sb, `/dev/${disk.name}`, { nlink: 0, objects: false })
   inode.openCount = 1
-  sb.metadata = inode.mapping
+  return inode.mapping
+}
+
+/** Puts blocks into the disk's cache that mounting has read: the inodes' first, then superblock and group descriptors. */
+export function cacheMounted(k: Kernel, mapping: Mapping, pages: number): void {
+  const inodes = Math.min(INODE_READAHEAD, pages)
+  for (let i = 0; i < pages; i++) newBlock(k, mapping, i < inodes ? INODE_TABLE + i : i - inodes, PG_uptodate | PG_active)
 }
 
 /** Pages of all disks' own caches: nr_blockdev_pages. */
-export const blockdevPages = (k: Kernel): number => k.fs.superBlocks.reduce((sum, sb) => sum + (sb.metadata?.nrPages ?? 0), 0)
+export const blockdevPages = (k: Kernel): number =>
+  k.fs.superBlocks.reduce((sum, sb) => sum + (sb.type === 'bdev' ? bdevPages(k, sb) : 0), 0)
+
+function bdevPages(k: Kernel, sb: SuperBlock): number {
+  for (const mapping of k.fs.mappings.values()) if (mapping.inode.sb === sb) return mapping.nrPages
+  return 0
+}
 
 const metadataOf = (sb: SuperBlock): Mapping => must(sb.metadata, 'a file system without metadata is asked for it')
 
@@ -54,7 +63,7 @@ function readBlocks(k: Kernel, sb: SuperBlock, first: number, n: number): void {
   const mapping = metadataOf(sb)
   for (let block = first; block < first + n; block++) {
     if (filemapGet(mapping, block) !== NO_PAGE || newBlock(k, mapping, block, PG_locked) === NO_PAGE) continue
-    blockSubmit(k, must(sb.disk, 'no disk'), false, mapping, block, 1)
+    blockSubmit(k, must(mapping.inode.sb.disk, 'a disk cache without a disk'), false, mapping, block, 1)
   }
 }
 

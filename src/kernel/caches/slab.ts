@@ -13,12 +13,12 @@
  */
 import { assert, must } from '../base/assert.ts'
 import { NS } from '../base/counters.ts'
-import { PG_slab } from '../base/flags.ts'
-import { listAllocate, listDelete, listFirst, listNext, PAGE_WORDS } from '../base/list.ts'
+import { __GFP_COMP, __GFP_RECLAIMABLE, ALLOC_WMARK_MIN, GFP_NOWAIT, PG_slab } from '../base/flags.ts'
+import { listAdd, listAllocate, listDelete, listFirst, listNext, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, KmemCache } from '../base/state.ts'
-import { asPfn, MAX_ORDER, PAGE_ALLOC_COSTLY_ORDER, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { asPfn, MAX_ORDER, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { compoundOrder, pageNode } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { ALL_NODES, freePages, getPageFromFreelist, gfpZone, preferredZone } from '../frames/rmqueue.ts'
 
 interface Kind {
   readonly bytes: number
@@ -98,6 +98,29 @@ export function kmemFree(k: Kernel, name: string, objects: number): void {
   cache.active -= objects
   const keep = MIN_PARTIAL * k.nodes.length * cache.objectsPerSlab
   while (cache.total - cache.active >= keep + cache.objectsPerSlab) discardSlab(k, cache)
+}
+
+/**
+ * Takes objects where reclaim must not be called: by reclaim itself and by what it calls. A cache that has no free ones gets
+ * slabs straight from the free lists. False, and nothing taken, when these have none.
+ */
+export function kmemTake(k: Kernel, name: string, objects: number): boolean {
+  const cache = kmemCache(k, name)
+  while (cache.total < cache.active + objects) if (!addSlabAtOnce(k, cache)) return false
+  cache.active += objects
+  return true
+}
+
+function addSlabAtOnce(k: Kernel, cache: KmemCache): boolean {
+  const gfp = GFP_NOWAIT | (cache.reclaimable ? __GFP_RECLAIMABLE : 0) | (cache.order > 0 ? __GFP_COMP : 0)
+  const node = k.nodes[k.cpus[k.cpu].node]
+  const preferred = must(preferredZone(k, node, gfpZone(gfp), ALL_NODES), 'a machine has no memory')
+  const head = getPageFromFreelist(k, gfp, cache.order, ALLOC_WMARK_MIN, preferred, node.zonelist, ALL_NODES)
+  if (head === NO_PAGE) return false
+  k.page[head * PAGE_WORDS] |= PG_slab
+  listAdd(k.heads, k.page, cache.slabs + pageNode(k, head), head)
+  countSlab(k, cache, head, cache.order, 1)
+  return true
 }
 
 /** Gives one slab back: the one used last, of the first node that has any. */

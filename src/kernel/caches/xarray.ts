@@ -171,6 +171,19 @@ export function xaReplace(pages: XArray, index: number, pfn: Pfn): void {
   else must(xaLeaf(pages, leafKey(index)), 'a page to replace is not indexed').slots[index - leafKey(index) * NODE_SLOTS] = pfn
 }
 
+/** Puts a huge page in the place of the single pages of its slots, of which there is at least one; returns the nodes freed, less those made. */
+export function xaJoinHuge(pages: XArray, index: number, head: Pfn): number {
+  const first = leafKey(index)
+  const made = grow(pages, first + HUGE_LEAVES - 1, 1)
+  let freed = 0
+  for (let i = 0; i < HUGE_LEAVES; i++) if (pages.nodes.delete(first + i)) freed++
+  pages.lastKey = -1
+  pages.last = undefined
+  pages.huge.set(index / HPAGE_PMD_NR, head)
+  addChildren(pages, 1, Math.floor(first / NODE_SLOTS), HUGE_LEAVES - freed)
+  return freed - made
+}
+
 /** Indexes the pages of a huge page one by one (xas_split); returns the leaves made. */
 export function xaSplitHuge(pages: XArray, index: number, nid: number): number {
   const head = must(pages.huge.get(index / HPAGE_PMD_NR), 'a huge page to split is not indexed')

@@ -17,6 +17,8 @@
  */
 import { EACCES, EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM } from '../base/errno.ts'
 import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
   MADV_COLD,
   MADV_COLLAPSE,
   MADV_DODUMP,
@@ -59,17 +61,18 @@ import {
   VM_WIPEONFORK,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
-import type { OpenFile } from '../base/state_fs.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignDown, alignUp, PAGE_SIZE } from '../base/units.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { faultinVmaRange } from '../fault/populate.ts'
+import { forcePageCacheRa } from '../fault/readahead.ts'
 import { hugePages } from '../frames/hugetlb_pool.ts'
 import { zapPageRange } from '../reclaim/zap.ts'
 import { hstateOfArea } from '../spaces/hugetlb.ts'
-import { changeVma, findVma, isSharedMaywrite } from '../spaces/vma.ts'
+import { changeVma, findVma, isSharedMaywrite, linearPageIndex } from '../spaces/vma.ts'
 import { capable } from './account.ts'
 import { hugepageMadvise, madviseCollapse } from './collapse.ts'
+import { vfsFallocate } from './files_io.ts'
 import { coldPages, freePagesLazily } from './madvise_pages.ts'
 import { wraps } from './unmapped_area.ts'
 
@@ -217,14 +220,12 @@ function dontneedFree(k: Kernel, vma: Vma, start: number, end: number, advice: n
 function remove(k: Kernel, vma: Vma, start: number, end: number): number {
   if ((vma.flags & VM_LOCKED) !== 0 || vma.file === undefined) return -EINVAL
   if (!isSharedMaywrite(vma.flags)) return -EACCES
-  return punchHole(k, vma.file, (vma.pgoff + start - vma.start) * PAGE_SIZE, (end - start) * PAGE_SIZE)
+  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+  return vfsFallocate(k, vma.file, mode, linearPageIndex(vma, start) * PAGE_SIZE, (end - start) * PAGE_SIZE)
 }
 
-/** Starts reading a file's pages; there is nothing to read for anonymous memory without swap. */
-function willneed(_k: Kernel, vma: Vma, _start: number, _end: number): number {
-  return vma.file === undefined ? 0 : -ENOSYS
-}
-
-function punchHole(_k: Kernel, _file: OpenFile, _offset: number, _bytes: number): number {
-  return -ENOSYS
+/** Starts reading a file's pages; there is nothing to read for memory files, and for anonymous memory without swap. */
+function willneed(k: Kernel, vma: Vma, start: number, end: number): number {
+  if (vma.file?.inode.sb.disk !== undefined) forcePageCacheRa(k, vma.file, linearPageIndex(vma, start), end - start)
+  return 0
 }
