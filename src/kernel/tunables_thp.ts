@@ -7,33 +7,17 @@
  * Source: mm/huge_memory.c (enabled_store, defrag_store, single_hugepage_flag_store), mm/shmem.c shmem_enabled_store,
  * mm/khugepaged.c (start_stop_khugepaged, *_store).
  */
-import { now } from './base/cost.ts'
 import type { Kernel } from './base/state.ts'
 import type { ThpDefrag, ThpEnabled } from './base/state_huge.ts'
 import type { ShmemHuge } from './base/state_shared.ts'
 import { HPAGE_PMD_NR } from './base/units.ts'
-import { setRecommendedMinFreeKbytes } from './frames/zone.ts'
-import { awaits, type Knob, sysfsChoice, sysfsNumber, WORKS } from './tunables_knob.ts'
+import { applyShmemEnabled, endKhugepagedSleep, startStopKhugepaged } from './daemons/khugepaged_knobs.ts'
+import { type Knob, sysfsChoice, sysfsNumber, WORKS } from './tunables_knob.ts'
 
 const DIRECTORY = '/sys/kernel/mm/transparent_hugepage'
 const ENABLED: readonly ThpEnabled[] = ['always', 'madvise', 'never']
 const DEFRAG: readonly ThpDefrag[] = ['always', 'defer', 'defer+madvise', 'madvise', 'never']
 const SHMEM: readonly ShmemHuge[] = ['always', 'within_size', 'advise', 'never', 'deny', 'force']
-const HUGE_FAULTS = awaits('faults on huge pages')
-const KHUGEPAGED = awaits('khugepaged')
-
-/** Starts khugepaged if some mode enables it and there is something to scan, else stops it; min_free_kbytes follows. */
-function startStopKhugepaged(k: Kernel): void {
-  const { daemon, mms } = k.khugepaged
-  if (k.thp.enabled === 'never') daemon.wakeNs = Number.POSITIVE_INFINITY
-  else if (mms.length > 0) daemon.wakeNs = Math.min(daemon.wakeNs, now(k))
-  setRecommendedMinFreeKbytes(k)
-}
-
-/** A sleep that was changed ends at once. */
-function wakeKhugepaged(k: Kernel): void {
-  if (k.thp.enabled !== 'never' && k.khugepaged.mms.length > 0) k.khugepaged.daemon.wakeNs = Math.min(k.khugepaged.daemon.wakeNs, now(k))
-}
 
 const MODES: readonly Knob[] = [
   sysfsChoice(
@@ -56,7 +40,7 @@ const MODES: readonly Knob[] = [
   sysfsChoice(
     {
       path: `${DIRECTORY}/defrag`,
-      reach: HUGE_FAULTS,
+      reach: WORKS,
       state: 'thp.defrag',
       choices: DEFRAG,
       get: k => k.thp.defrag,
@@ -73,7 +57,7 @@ const MODES: readonly Knob[] = [
   sysfsNumber(
     {
       path: `${DIRECTORY}/use_zero_page`,
-      reach: HUGE_FAULTS,
+      reach: WORKS,
       state: 'thp.useZeroPage',
       max: 1,
       range: true,
@@ -87,13 +71,14 @@ const MODES: readonly Knob[] = [
   sysfsChoice(
     {
       path: `${DIRECTORY}/shmem_enabled`,
-      reach: awaits('huge pages in shared memory'),
+      reach: WORKS,
       state: 'thp.shmemEnabled',
       choices: SHMEM,
       get: k => k.thp.shmemEnabled,
       set: (k, word) => {
         k.thp.shmemEnabled = word
       },
+      act: applyShmemEnabled,
     },
     {
       default: 'never',
@@ -114,7 +99,7 @@ const khugepaged = (
   sysfsNumber(
     {
       path: `${DIRECTORY}/khugepaged/${file}`,
-      reach: KHUGEPAGED,
+      reach: WORKS,
       state: `khugepaged.${field}`,
       get: k => k.khugepaged[field],
       set: (k, value) => {
@@ -131,7 +116,7 @@ const SCAN: readonly Knob[] = [
   khugepaged(
     'alloc_sleep_millisecs',
     'allocSleepMillisecs',
-    { uint: true, act: wakeKhugepaged },
+    { uint: true, act: endKhugepagedSleep },
     {
       default: '60000',
       unit: 'ms',
@@ -141,7 +126,7 @@ const SCAN: readonly Knob[] = [
   sysfsNumber(
     {
       path: `${DIRECTORY}/khugepaged/defrag`,
-      reach: KHUGEPAGED,
+      reach: WORKS,
       state: 'khugepaged.defrag',
       max: 1,
       range: true,
@@ -173,7 +158,7 @@ const SCAN: readonly Knob[] = [
   khugepaged(
     'scan_sleep_millisecs',
     'scanSleepMillisecs',
-    { uint: true, act: wakeKhugepaged },
+    { uint: true, act: endKhugepagedSleep },
     {
       default: '10000',
       unit: 'ms',

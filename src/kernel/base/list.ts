@@ -67,6 +67,32 @@ export function listAddTail(heads: ListHeads, page: Int32Array, list: number, pf
   heads.length[list]++
 }
 
+/** Adds a page just before another one that is on the list: the tail's side is `at`. */
+export function listInsertBefore(heads: ListHeads, page: Int32Array, list: number, at: Pfn, pfn: Pfn): void {
+  const prev = page[at * PAGE_WORDS + W_PREV]
+  if (prev === NO_PAGE) return listAdd(heads, page, list, pfn)
+  const base = pfn * PAGE_WORDS
+  page[base + W_NEXT] = at
+  page[base + W_PREV] = prev
+  page[prev * PAGE_WORDS + W_NEXT] = pfn
+  page[at * PAGE_WORDS + W_PREV] = pfn
+  heads.length[list]++
+}
+
+/** Moves the part of the list from its head to `pfn` behind the rest. */
+export function listTurn(heads: ListHeads, page: Int32Array, list: number, pfn: Pfn): void {
+  const next = page[pfn * PAGE_WORDS + W_NEXT]
+  if (next === NO_PAGE) return
+  const first = heads.first[list]
+  const last = heads.last[list]
+  page[last * PAGE_WORDS + W_NEXT] = first
+  page[first * PAGE_WORDS + W_PREV] = last
+  page[pfn * PAGE_WORDS + W_NEXT] = NO_PAGE
+  page[next * PAGE_WORDS + W_PREV] = NO_PAGE
+  heads.first[list] = next
+  heads.last[list] = pfn
+}
+
 /** Takes a page off the list it is on. */
 export function listDelete(heads: ListHeads, page: Int32Array, list: number, pfn: Pfn): void {
   const base = pfn * PAGE_WORDS

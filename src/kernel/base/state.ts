@@ -138,7 +138,8 @@ export interface Node {
   /** Lruvecs of this node by memory cgroup id; 0 is the root. */
   readonly lruvecs: Lruvec[]
   readonly kswapd: Daemon & { order: number; highestZoneidx: number; failures: number }
-  readonly kcompactd: Daemon & { order: number; highestZoneidx: number; proactiveDeferShift: number }
+  /** kcompactd; it looks at the node's fragmentation itself at timeoutNs. */
+  readonly kcompactd: Daemon & { order: number; highestZoneidx: number; timeoutNs: number }
   /** List of huge pages that are partly unmapped (threaded through their second tails), and its length. */
   readonly deferredSplit: number
   proactiveCompactTrigger: boolean
@@ -216,6 +217,15 @@ export interface Gather {
   n: number
 }
 
+/** The free block that an allocation waits for while it compacts a zone: kept for it as soon as pages merge into it. */
+export interface Capture {
+  /** Zone index and order wanted, -1 for none. */
+  zone: number
+  order: number
+  /** What was caught, NO_PAGE before. */
+  pfn: Pfn
+}
+
 export interface Kernel {
   readonly machine: Machine
   readonly rng: Rng
@@ -230,8 +240,9 @@ export interface Kernel {
   /** Migrate type and zone index of each page block; 255 where there is no memory. */
   readonly blockType: Uint8Array
   readonly blockZone: Uint8Array
-  /** Blocks that compaction need not look at again: 1 nothing to isolate, 2 hugetlb or unmovable. */
+  /** Blocks that compaction need not look at again: 1. */
   readonly blockSkip: Uint8Array
+  readonly capture: Capture
   readonly heads: ListHeads
   readonly nodes: Node[]
   readonly zones: Zone[]
@@ -279,6 +290,8 @@ export interface BootFigures {
   directMap1gKb: number
   kernelStackKb: number
   maxThreads: number
-  /** Pages of unevictable ramfs files that hold the base process. */
-  ramfsPages: number
+  /** Page tables of no process. */
+  kernelTables: number
+  /** Page frames inside zones that boot keeps for good, or that are holes; ascending runs [start, end). */
+  reserved: readonly { readonly start: number; readonly end: number }[]
 }

@@ -1,5 +1,5 @@
 /** Shapes of transparent huge pages, khugepaged and hugetlb pools. */
-import type { HugetlbSubpool } from './state_fs.ts'
+import type { HugetlbSubpool, SuperBlock } from './state_fs.ts'
 import type { Mm } from './state_mm.ts'
 import type { Daemon, ShmemHuge } from './state_shared.ts'
 import type { Pfn } from './units.ts'
@@ -19,6 +19,10 @@ export interface ThpState {
 
 export interface KhugepagedState {
   readonly daemon: Daemon
+  /** The thread exists: huge pages are on for somebody. */
+  running: boolean
+  /** What it sleeps for: an address space to scan, the time of its next round, or memory for a huge page. */
+  waits: 'work' | 'round' | 'memory'
   defrag: boolean
   pagesToScan: number
   scanSleepMillisecs: number
@@ -28,20 +32,27 @@ export interface KhugepagedState {
   maxPtesShared: number
   pagesCollapsed: number
   fullScans: number
-  /** Registered address spaces in order of registration; the scan stands at `at`, virtual page `address`. */
+  /** Registered address spaces in order of registration; the scan stands in mms[at] at virtual page `address`, before the first with at = -1. */
   readonly mms: Mm[]
   at: number
   address: number
-  /** Pages looked at per node for the range being scanned; and the node the last collapse went to. */
-  lastTargetNode: number
+  /** Of the round that a wait for memory interrupts: what it has done so far, and how often it began at the first address space. */
+  progress: number
+  passes: number
+  /** Pages seen per node in the range that is being scanned. */
+  readonly nodeLoad: Int32Array
+  /** Ranges mapped page by page though their page-cache page is huge, by mm: first pages of 2 MiB, at most 8 an mm. */
+  readonly pteMapped: Map<number, number[]>
 }
 
 /** One size of huge page (struct hstate). */
 export interface Hstate {
   readonly order: number
   readonly sizeKb: number
-  /** Never built from the buddy allocator at run time on this machine (1 GiB). */
+  /** Larger than the buddy allocator's largest block (1 GiB): found by a search for a free range. */
   readonly gigantic: boolean
+  /** Order of the pages that `demote` makes of one; 0 for the smallest size. */
+  demoteOrder: number
   nrHugePages: number
   freeHugePages: number
   resvHugePages: number
@@ -61,6 +72,9 @@ export interface HugetlbState {
   readonly hstates: Hstate[]
   /** Index of the size that /proc/meminfo and MAP_HUGETLB without a size mean. */
   defaultHstate: number
-  shmGroup: number
-  readonly subpools: HugetlbSubpool[]
+  /** Quotas of mounts by id, which pages in use name; the first id is 1. */
+  readonly subpools: Map<number, HugetlbSubpool>
+  nextSubpool: number
+  /** The kernel's own mount for each size: anonymous mappings, memfd, shared memory segments. */
+  readonly mounts: SuperBlock[]
 }

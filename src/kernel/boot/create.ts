@@ -101,7 +101,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
       directMap1gKb: 0,
       kernelStackKb: 0,
       maxThreads: 0,
-      ramfsPages: 0,
+      kernelTables: 0,
       reserved: [],
     },
     events: [],

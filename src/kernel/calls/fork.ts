@@ -22,6 +22,7 @@ import {
   PTE_TABLE,
   PTE_UFFD_WP,
   VM_DONTCOPY,
+  VM_HUGETLB,
   VM_LOCKED_MASK,
   VM_MIXEDMAP,
   VM_PFNMAP,
@@ -35,7 +36,10 @@ import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { fget } from '../caches/files.ts'
-import { makeTables } from '../fault/fault.ts'
+import { mmGetHugeZeroPage } from '../fault/huge_memory.ts'
+import { copyHugeRange } from '../fault/hugetlb.ts'
+import { khugepagedFork } from '../fault/huge_memory_check.ts'
+import { makeTables } from '../fault/tables.ts'
 import { compoundHead } from '../frames/page.ts'
 import { countRss, depositFresh, isHuge } from '../spaces/huge_pmd.ts'
 import {
@@ -58,6 +62,7 @@ import { isAccounted, vmEnoughMemory, vmStatAccount } from './account.ts'
 
 /** Copies all of `from` into the fresh address space `to`. @returns 0 or -ENOMEM; the caller then tears `to` down. */
 export function dupMmap(k: Kernel, task: Task, from: Mm, to: Mm): number {
+  khugepagedFork(k, to, from)
   for (const vma of [...eachVma(from)]) {
     if ((vma.flags & VM_DONTCOPY) !== 0) continue
     const pages = vmaPages(vma)
@@ -83,6 +88,7 @@ const needsCopy = (vma: Vma) => vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | V
 
 function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
   if (!needsCopy(from)) return 0
+  if ((from.flags & VM_HUGETLB) !== 0) return copyHugeRange(k, from, to) ? 0 : -ENOMEM
   for (let at = from.start; at < from.end; ) {
     const next = Math.min(from.end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
     const pmd = walkTo(k, from.mm, at, LEVEL_PMD)
@@ -109,7 +115,7 @@ function copyHugePmd(k: Kernel, from: Vma, to: Vma, pmd: number, vpn: number): n
   if ((flags & PTE_SPECIAL) === 0) {
     pageDupAnonRmap(k, head, true)
     to.mm.rssAnon += HPAGE_PMD_NR
-  }
+  } else mmGetHugeZeroPage(k, to.mm)
   const target = walkTo(k, to.mm, vpn, LEVEL_PMD)
   depositFresh(k, to.mm, target, tableAllocate(k, spare))
   setEntry(k, pmd, i, head, flags & ~PTE_RW)

@@ -15,6 +15,8 @@ import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { fget, fput } from '../caches/files.ts'
+import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
+import { khugepagedExit } from '../fault/huge_memory_check.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { tableAllocate, tableFree } from '../spaces/pagetable.ts'
@@ -26,6 +28,8 @@ import { exitMmap } from './unmap.ts'
 const STACK_PAGES = 4
 const STACK_KB = 16
 const NR_CACHED_STACKS = 2
+/** What a process without root's rights may lock unless told otherwise (MLOCK_LIMIT), in bytes. */
+const DEFAULT_MEMLOCK = 8 * 2 ** 20
 /** Where mmap looks downwards from, with an 8 MiB stack limit, its guard gap and no randomness. */
 export const MMAP_BASE = 0x7ffff7fff
 
@@ -54,6 +58,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     defFlags: 0,
     thpDisable: false,
     khugepaged: false,
+    hugeZeroPage: false,
     mergeable: false,
     mmapBase: MMAP_BASE,
     startBrk: 0,
@@ -70,7 +75,9 @@ export function mmCreate(k: Kernel): Mm | undefined {
 function mmPut(k: Kernel, mm: Mm): void {
   mm.users--
   if (mm.users > 0) return
+  khugepagedExit(k, mm)
   exitMmap(k, mm)
+  mmPutHugeZeroPage(k, mm)
   tableFree(k, mm.pgd)
   k.spaces.mms.delete(mm.id)
 }
@@ -92,7 +99,8 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     memsAllowed: -1,
     memcg: 0,
     uid: 0,
-    rlimits: { memlock: Number.POSITIVE_INFINITY, as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY },
+    gid: 0,
+    rlimits: { memlock: DEFAULT_MEMLOCK, as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY },
     oomScoreAdj: 0,
     oomVictim: false,
     minflt: 0,

@@ -153,7 +153,14 @@ export function freeOnePage(k: Kernel, zone: Zone, first: Pfn, firstOrder: numbe
   let pfn: number = first
   let order = firstOrder
   if (type !== MIGRATE_ISOLATE) zone.stat[NR_FREE_PAGES] += 1 << order
+  const { capture } = k
   while (order < TOP_ORDER) {
+    if (order === capture.order && captures(k, zone, order, type)) {
+      capture.pfn = asPfn(pfn)
+      capture.order = -1
+      zone.stat[NR_FREE_PAGES] -= 1 << order
+      return
+    }
     const buddy = findBuddy(k, zone, pfn, order)
     if (buddy === NO_PAGE) break
     if (order >= PAGEBLOCK_ORDER && !mayMerge(type, blockType(k, buddy))) break
@@ -165,6 +172,10 @@ export function freeOnePage(k: Kernel, zone: Zone, first: Pfn, firstOrder: numbe
   if (order === TOP_ORDER && toTail && type === MIGRATE_MOVABLE) linkAllVirgin(k, zone)
   addToFreeList(k, zone, asPfn(pfn), order, type, toTail || likely)
 }
+
+/** Whether the block goes to the allocation that compacts this zone for it; small ones not, if they would mix page types (compaction_capture). */
+const captures = (k: Kernel, zone: Zone, order: number, type: number) =>
+  k.capture.zone === zone.index && type !== MIGRATE_ISOLATE && (order >= PAGEBLOCK_ORDER || type !== MIGRATE_MOVABLE)
 
 /** Blocks larger than a page block may only hold types that fall back to each other. */
 const mayMerge = (a: number, b: number) => a === b || (a < MIGRATE_PCPTYPES && b < MIGRATE_PCPTYPES)

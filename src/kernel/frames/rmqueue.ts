@@ -138,9 +138,15 @@ function zoneStatistics(k: Kernel, preferred: Zone, zone: Zone): void {
   }
 }
 
-function prepNewPage(k: Kernel, pfn: Pfn, order: number, gfp: number): void {
-  if (k.junkOnFree) for (let i = 0; i < 1 << order; i++) freshRecord(k, pfn + i)
+/** Makes what came off the free lists ready for its owner. */
+export function prepNewPage(k: Kernel, pfn: Pfn, order: number, gfp: number): void {
+  freshenPages(k, pfn, order)
   if (order > 0 && (gfp & __GFP_COMP) !== 0) prepCompound(k, pfn, order)
+}
+
+/** Takes the junk of freed pages off, where there is any. */
+export function freshenPages(k: Kernel, pfn: Pfn, order: number): void {
+  if (k.junkOnFree) for (let i = 0; i < 1 << order; i++) freshRecord(k, pfn + i)
 }
 
 function freshRecord(k: Kernel, pfn: number): void {

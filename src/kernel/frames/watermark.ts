@@ -107,11 +107,11 @@ export function wakeupKswapd(k: Kernel, zone: Zone, gfp: number, order: number, 
   kswapd.wakeNs = now(k)
 }
 
-/** Asks the node's kcompactd for a free block of this order; it decides itself whether there is a point. */
+/** Asks the node's kcompactd for a free block of this order; it decides itself whether there is a point (wakeup_kcompactd). */
 export function wakeupKcompactd(k: Kernel, node: Node, order: number, highest: number): void {
   if (order === 0) return
   const kcompactd = node.kcompactd
   kcompactd.order = Math.max(kcompactd.order, order)
-  kcompactd.highestZoneidx = Math.max(kcompactd.highestZoneidx, highest)
+  kcompactd.highestZoneidx = Math.min(kcompactd.highestZoneidx, highest)
   kcompactd.wakeNs = Math.min(kcompactd.wakeNs, now(k))
 }

@@ -28,7 +28,7 @@ import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, markAccessed, putPage } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
-import { compoundHead } from '../frames/page.ts'
+import { compoundHead, pageMapped } from '../frames/page.ts'
 import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
 import { unmapHugeRange } from '../spaces/hugetlb.ts'
 import { chunkOf, clearEntry, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
@@ -130,7 +130,7 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     if (!anon) noteFileUse(k, vma, head, flags)
     countRss(k, mm, head, -1)
     pageRemoveRmap(k, pfn, vma, false)
-    gatherPage(k, head)
+    if (!pageMapped(k, head)) gatherPage(k, head)
   }
 }
 
