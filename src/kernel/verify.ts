@@ -138,7 +138,7 @@ function verifyMappings(k: Kernel, wrong: string[]): void {
   for (const mm of k.spaces.mms.values()) tables += walk(k, mm, mm.pgd, 0, maps)
   const counted = k.nodes.reduce((sum, node) => sum + node.stat[NS.nr_page_table_pages], 0)
   const spare = [...k.spaces.deposits.values()].reduce((sum, list) => sum + list.length, 0)
-  if (tables + spare !== counted) wrong.push(`${tables} page tables and ${spare} spare ones, nr_page_table_pages ${counted}`)
+  if (tables + spare + k.boot.kernelTables !== counted) wrong.push(`${tables} page tables and ${spare} spare ones, nr_page_table_pages ${counted}`)
   for (let pfn = 1; pfn < k.maxPfn; pfn++)
     if (k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== maps.ptes[pfn]) wrong.push(`page ${pfn} is mapped ${maps.ptes[pfn]} times, mapcount ${k.page[pfn * PAGE_WORDS + W_MAPCOUNT]}`)
   for (const [head, n] of maps.huge) {

@@ -18,12 +18,15 @@ import { memoryNodes } from '../frames/mempolicy.ts'
 import { prepCompound } from '../frames/page.ts'
 import type { BootHugePage } from './memory_early.ts'
 import { type BootPool, bootHugetlb } from './memory_hugetlb.ts'
+import type { MemoryMap, ZoneMap } from './memory_map.ts'
+import { byStart, type Run, without } from './memory_runs.ts'
 
 /** Device numbers of the kernel's own mounts, the default size's first. */
 const MOUNT_DEVS = ['00:0f', '00:10']
 
-/** @param gigantic pages of 1 GiB that were set aside, in the order in which they were taken. */
-export function initHugetlb(k: Kernel, gigantic: readonly BootHugePage[]): void {
+export function initHugetlb(k: Kernel, map: MemoryMap): void {
+  const { gigantic } = map
+  k.boot.reserved = map.nodes.flatMap(node => node.zones).flatMap(zone => neverFree(zone, gigantic))
   const { defaultKb, pools } = bootHugetlb(k.machine)
   const { hstates } = k.hugetlb
   k.hugetlb.defaultHstate = hstates.findIndex(h => h.sizeKb === defaultKb)
@@ -37,6 +40,12 @@ export function initHugetlb(k: Kernel, gigantic: readonly BootHugePage[]): void 
   }
   for (const h of hstates) h.maxHugePages = persistentHugePages(h)
   mountSizes(k)
+}
+
+/** Pages of the zone that no allocator ever gets. */
+function neverFree(zone: ZoneMap, gigantic: readonly BootHugePage[]): Run[] {
+  const managed = [...zone.free, ...zone.freedLate, ...gigantic].sort(byStart)
+  return without({ start: zone.startPfn, end: zone.startPfn + zone.spannedPages }, managed)
 }
 
 function allocBootPool(k: Kernel, h: Hstate, pool: BootPool): void {
@@ -59,6 +68,7 @@ function takeTurns(k: Kernel, h: Hstate, wanted: number, got: number): void {
   for (let turns = Math.min(wanted, got + 1); turns > 0; turns--) nextNodeToAlloc(h, memoryNodes(k))
 }
 
+/** @param taken in the order in which they were set aside. */
 function gatherGigantic(k: Kernel, h: Hstate, taken: readonly BootHugePage[]): void {
   for (const { start } of taken.toReversed()) {
     const head = asPfn(start)
