@@ -44,8 +44,14 @@ export interface Tunable extends KnobDoc {
   readonly path: string
 }
 
-/** Numbers that the placeholders of a path stand for on this machine, in ascending order of name. */
-export const PLACEHOLDERS: Readonly<Record<'size' | 'node' | 'cpu' | 'pid', (k: Kernel) => readonly number[]>> = {
+/** What a path may have in braces. */
+export type Placeholder = 'size' | 'node' | 'cpu' | 'pid'
+const PLACEHOLDERS: readonly Placeholder[] = ['size', 'node', 'cpu', 'pid']
+
+export const isPlaceholder = (word: string): word is Placeholder => PLACEHOLDERS.some(placeholder => placeholder === word)
+
+/** The numbers that a placeholder stands for on this machine. */
+export const STANDS_FOR: Readonly<Record<Placeholder, (k: Kernel) => readonly number[]>> = {
   size: k => k.hugetlb.hstates.map(h => h.sizeKb),
   node: k => k.nodes.map(node => node.id),
   cpu: k => k.cpus.map(cpu => cpu.id),
@@ -64,10 +70,10 @@ export function tunables(k: Kernel): Tunable[] {
 /** The concrete paths that a path with placeholders stands for. */
 function placesOf(k: Kernel, path: string): { path: string; at: At }[] {
   let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, pid: 0, writer: undefined } }]
-  for (const name of ['size', 'node', 'cpu', 'pid'] as const) {
+  for (const name of PLACEHOLDERS) {
     if (!path.includes(`{${name}}`)) continue
     places = places.flatMap(place =>
-      PLACEHOLDERS[name](k).map(n => ({ path: place.path.replace(`{${name}}`, String(n)), at: { ...place.at, [name]: n } })),
+      STANDS_FOR[name](k).map(n => ({ path: place.path.replace(`{${name}}`, String(n)), at: { ...place.at, [name]: n } })),
     )
   }
   return places

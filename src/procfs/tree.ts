@@ -1,0 +1,218 @@
+/**
+ * Every file of /proc and /sys that the machine has, in one table, and how they are read, written and listed.
+ *
+ * A name with {node}, {cpu}, {size} or {pid} stands for one entry for each node, CPU, size of huge pages (kB) or process.
+ * Knobs come from the kernel's own table (kernel/tunables.ts) and stand beside the files that only report.
+ *
+ *     procRead(k, '/proc/meminfo')                        the text, or a negative errno
+ *     procWrite(k, task, '/proc/sys/vm/swappiness', '10')  bytes taken, or a negative errno
+ *
+ * Everyone may read everything; only root may write. /proc/self is the process that runs or writes.
+ */
+import { EACCES, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../kernel/base/errno.ts'
+import type { Kernel } from '../kernel/base/state.ts'
+import type { Task } from '../kernel/base/state_mm.ts'
+import { PAGE_SIZE } from '../kernel/base/units.ts'
+import { STANDS_FOR } from '../kernel/tunables.ts'
+import type { At } from '../kernel/tunables_knob.ts'
+import { buddyinfo, extfragIndex, pagetypeinfo, unusableIndex } from './buddyinfo.ts'
+import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, pid, proc } from './file.ts'
+import { cmdline, filesystems, loadavg, pressure, stat, uptime, version } from './machine.ts'
+import { meminfo } from './meminfo.ts'
+import { maps } from './pid/maps.ts'
+import { numaMaps } from './pid/numa_maps.ts'
+import { smaps, smapsRollup } from './pid/smaps.ts'
+import { comm, cmdline as pidCmdline, stat as pidStat, statm, status } from './pid/status.ts'
+import { oomAdj, oomScore, oomScoreAdj, setOomAdj, setOomScoreAdj, writeClearRefs, writeComm } from './pid/writes.ts'
+import { swaps } from './swaps.ts'
+import { cpuDirectory } from './sysfs_cpu.ts'
+import { poolFiles } from './sysfs_hugetlb.ts'
+import { ksmDirectory } from './sysfs_ksm.ts'
+import { nodeDirectory } from './sysfs_node.ts'
+import { thpDirectory } from './sysfs_thp.ts'
+import { vmstat } from './vmstat.ts'
+import { zoneinfo } from './zoneinfo.ts'
+import { zswapCounters } from './zswap.ts'
+
+const psi: File = { ...proc(pressure), refuses: EINVAL }
+
+const PROCESS: Directory = dir({
+  clear_refs: pid(undefined, writeClearRefs),
+  cmdline: pid(pidCmdline),
+  comm: pid(comm, writeComm),
+  maps: pid(maps),
+  numa_maps: pid(numaMaps),
+  oom_adj: pid(oomAdj, setOomAdj),
+  oom_score: pid(oomScore),
+  oom_score_adj: pid(oomScoreAdj, setOomScoreAdj),
+  smaps: pid(smaps),
+  smaps_rollup: pid(smapsRollup),
+  stat: pid(pidStat),
+  statm: pid(statm),
+  status: pid(status),
+})
+
+export const TREE: Directory = dir({
+  proc: dir({
+    buddyinfo: proc(buddyinfo),
+    cmdline: proc(cmdline),
+    filesystems: proc(filesystems),
+    loadavg: proc(loadavg),
+    meminfo: proc(meminfo),
+    pagetypeinfo: proc(pagetypeinfo),
+    pressure: dir({ cpu: psi, io: psi, memory: psi }),
+    stat: proc(stat),
+    swaps: proc(swaps),
+    sys: dir({
+      kernel: dir(knobs('/proc/sys/kernel')),
+      vm: dir(knobs('/proc/sys/vm')),
+    }),
+    uptime: proc(uptime),
+    version: proc(version),
+    vmstat: proc(vmstat),
+    zoneinfo: proc(zoneinfo),
+    '{pid}': PROCESS,
+  }),
+  sys: dir({
+    devices: dir({ system: dir({ cpu: cpuDirectory, node: nodeDirectory }) }),
+    kernel: dir({
+      debug: dir({
+        extfrag: dir({ extfrag_index: debugTable(extfragIndex), unusable_index: debugTable(unusableIndex) }),
+        sched: dir({ numa_balancing: dir(knobs('/sys/kernel/debug/sched/numa_balancing')) }),
+        zswap: zswapCounters,
+      }),
+      mm: dir({
+        hugepages: dir({ 'hugepages-{size}kB': poolFiles }),
+        ksm: ksmDirectory,
+        lru_gen: dir(knobs('/sys/kernel/mm/lru_gen')),
+        numa: dir(knobs('/sys/kernel/mm/numa')),
+        swap: dir(knobs('/sys/kernel/mm/swap')),
+        transparent_hugepage: thpDirectory,
+      }),
+    }),
+    module: dir({ zswap: dir({ parameters: dir(knobs('/sys/module/zswap/parameters')) }) }),
+  }),
+})
+
+const NOWHERE: At = { size: 0, node: 0, cpu: 0, pid: 0, writer: undefined }
+
+interface Found {
+  readonly entry: Entry
+  readonly at: At
+}
+
+/** Whether a file of the table is there at this place. */
+const there = (k: Kernel, entry: Entry, at: At): boolean => isDirectory(entry) || (entry.exists?.(k, at) ?? true)
+
+/** The entries of a directory as they are now, by name. */
+function entriesOf(k: Kernel, { entries, families }: Directory, at: At): (readonly [name: string, found: Found])[] {
+  const named = [...entries].map(([name, entry]): [string, Found] => [name, { entry, at }])
+  const numbered = families.flatMap(({ before, what, after, entry }) =>
+    STANDS_FOR[what](k).map((n): [string, Found] => [`${before}${n}${after}`, { entry, at: { ...at, [what]: n } }]),
+  )
+  return [...named, ...numbered].filter(([, found]) => there(k, found.entry, found.at))
+}
+
+/** The entry a path leads to, or a negative errno. */
+function find(k: Kernel, path: string, writer: Task | undefined): Found | number {
+  const parts = path.split('/').filter(part => part !== '')
+  if (!path.startsWith('/')) return -ENOENT
+  const self = writer ?? k.current
+  if (parts[0] === 'proc' && parts[1] === 'self' && self !== undefined) parts[1] = String(self.pid)
+  let found: Found = { entry: TREE, at: { ...NOWHERE, writer } }
+  for (const part of parts) {
+    if (!isDirectory(found.entry)) return -ENOTDIR
+    const next = child(k, found.entry, found.at, part)
+    if (next === undefined) return -ENOENT
+    found = next
+  }
+  return found
+}
+
+function child(k: Kernel, directory: Directory, at: At, name: string): Found | undefined {
+  const entry = directory.entries.get(name)
+  if (entry !== undefined) return there(k, entry, at) ? { entry, at } : undefined
+  for (const family of directory.families) {
+    const n = numberIn(name, family)
+    if (n !== undefined && STANDS_FOR[family.what](k).includes(n)) return { entry: family.entry, at: { ...at, [family.what]: n } }
+  }
+  return undefined
+}
+
+/** The number in the name of a family's member. */
+function numberIn(name: string, { before, after }: Family): number | undefined {
+  if (!name.startsWith(before) || !name.endsWith(after)) return undefined
+  const digits = name.slice(before.length, name.length - after.length)
+  return /^(0|[1-9]\d{0,9})$/.test(digits) ? Number(digits) : undefined
+}
+
+/** The text of a file, or a negative errno. */
+export function procRead(k: Kernel, path: string): string | number {
+  const found = find(k, path, undefined)
+  if (typeof found === 'number') return found
+  const { entry, at } = found
+  if (isDirectory(entry)) return -EISDIR
+  return entry.read === undefined ? -entry.refuses : entry.read(k, at)
+}
+
+/**
+ * Writes a text to a file with one write(2). Text beyond a page is not looked at.
+ * @param writer the process that writes; undefined is root from outside.
+ * @returns bytes taken, or a negative errno in the order in which Linux looks: no such file, no permission, wrong value.
+ */
+export function procWrite(k: Kernel, writer: Task | undefined, path: string, text: string): number {
+  const found = find(k, path, writer)
+  if (typeof found === 'number') return found
+  const { entry, at } = found
+  if (isDirectory(entry)) return -EISDIR
+  if (writer !== undefined && writer.uid !== 0) return -EACCES
+  if (entry.write === undefined) return -entry.refuses
+  return text === '' ? 0 : entry.write(k, text.slice(0, PAGE_SIZE), at)
+}
+
+/** Names in a directory, in order of the table; a negative errno where there is none. */
+export function procReaddir(k: Kernel, path: string): string[] | number {
+  const found = find(k, path, undefined)
+  if (typeof found === 'number') return found
+  if (!isDirectory(found.entry)) return -ENOTDIR
+  return [...entriesOf(k, found.entry, found.at)].map(([name]) => name)
+}
+
+/** The paths of all files that the machine has now, below a directory. */
+export const procList = (k: Kernel, path = '/'): string[] => below(k, path, Number.POSITIVE_INFINITY, () => true)
+
+/** Files that can be read, in a directory and `depth` levels below it, each directory's names in order. */
+export const filesBelow = (k: Kernel, path: string, depth = Number.POSITIVE_INFINITY): string[] =>
+  below(k, path, depth, file => file.read !== undefined)
+
+function below(k: Kernel, path: string, depth: number, wanted: (file: File) => boolean): string[] {
+  const found = find(k, path, undefined)
+  if (typeof found === 'number' || !isDirectory(found.entry)) return []
+  return listBelow(k, found.entry, found.at, path === '/' ? '' : path, depth, wanted)
+}
+
+function listBelow(k: Kernel, directory: Directory, at: At, path: string, depth: number, wanted: (file: File) => boolean): string[] {
+  const entries = entriesOf(k, directory, at).sort(([a], [b]) => (a < b ? -1 : 1))
+  return entries.flatMap(([name, { entry, at: inner }]) => {
+    if (isDirectory(entry)) return depth > 0 ? listBelow(k, entry, inner, `${path}/${name}`, depth - 1, wanted) : []
+    return wanted(entry) ? [`${path}/${name}`] : []
+  })
+}
+
+/** The files of a base frame, without those of processes, in the order in which the recorder of the real kernel reads them. */
+export function baseFiles(k: Kernel): string[] {
+  const node = (id: number) => `/sys/devices/system/node/node${id}`
+  return [
+    ...['vmstat', 'meminfo', 'zoneinfo', 'buddyinfo', 'pagetypeinfo', 'swaps'].map(name => `/proc/${name}`),
+    ...k.nodes.flatMap(({ id }) => [
+      ...['meminfo', 'numastat', 'vmstat'].map(name => `${node(id)}/${name}`),
+      ...filesBelow(k, `${node(id)}/hugepages`),
+    ]),
+    ...['/sys/kernel/mm/ksm', '/sys/kernel/mm/hugepages', '/sys/kernel/mm/transparent_hugepage', '/sys/kernel/debug/zswap'].flatMap(path =>
+      filesBelow(k, path),
+    ),
+    ...filesBelow(k, '/sys/module/zswap/parameters'),
+    '/proc/sys/vm/min_free_kbytes',
+    '/proc/sys/vm/swappiness',
+  ]
+}
