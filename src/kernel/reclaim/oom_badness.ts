@@ -1,0 +1,21 @@
+/**
+ * Who would be killed for memory: the process with the highest badness.
+ *
+ *     badness = resident pages + swap entries + page-table pages + oom_score_adj * (all memory / 1000)
+ *
+ * The first process, kernel threads and those with an adjustment of -1000 are never killed.
+ *
+ * Source: mm/oom_kill.c oom_badness.
+ */
+import type { Task } from '../base/state_mm.ts'
+import { PAGE_SIZE } from '../base/units.ts'
+
+export const OOM_SCORE_ADJ_MIN = -1000
+const INIT_PID = 1
+
+/** @param totalPages memory that the processes share, swap included. @returns undefined for a process that is not to be killed. */
+export function oomBadness(task: Task, totalPages: number): number | undefined {
+  const { mm, oomScoreAdj } = task
+  if (task.pid === INIT_PID || mm === undefined || oomScoreAdj === OOM_SCORE_ADJ_MIN) return undefined
+  return mm.rssAnon + mm.rssFile + mm.rssShmem + mm.swapEnts + mm.pgtablesBytes / PAGE_SIZE + oomScoreAdj * Math.floor(totalPages / 1000)
+}
