@@ -65,7 +65,8 @@ export function userFault(k: Kernel, mm: Mm, write: boolean): number {
 const allows = (vma: Vma, write: boolean) => (write ? (vma.flags & VM_WRITE) !== 0 : (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0)
 
 /**
- * Handles a fault in an area that allows the access, on behalf of the kernel (populate, get_user_pages).
+ * Handles a fault in an area that allows the access, on behalf of the kernel (populate, get_user_pages); huge TLB pages that
+ * are faulted in that way count as no faults (follow_hugetlb_page).
  * @param flags FAULT_FLAG_*
  */
 export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): number {
@@ -73,7 +74,7 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
   k.vmf.offset = vpn - vma.start
   k.vmf.write = (flags & FAULT_FLAG_WRITE) !== 0
   k.vmf.user = false
-  return account(k, vma)
+  return (vma.flags & VM_HUGETLB) !== 0 ? hugetlbFault(k, vma) : account(k, vma)
 }
 
 function account(k: Kernel, vma: Vma): number {
