@@ -5,6 +5,8 @@
  *
  * The two pages of the vdso belong to the kernel's image and to no list; that area is there but holds nothing.
  */
+
+import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
 import { must } from '../base/assert.ts'
 import { internContent } from '../base/content.ts'
 import { NS } from '../base/counters.ts'
@@ -21,12 +23,16 @@ import {
   PTE_SOFT_DIRTY,
   PTE_SPECIAL,
   VM_ACCOUNT,
+  VM_DONTDUMP,
+  VM_DONTEXPAND,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_IO,
   VM_MAYEXEC,
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_PFNMAP,
   VM_READ,
   VM_SHARED,
   VM_WRITE,
@@ -36,10 +42,9 @@ import type { Kernel } from '../base/state.ts'
 import type { OpenFile } from '../base/state_fs.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { NO_PAGE, PAGE_SIZE } from '../base/units.ts'
-import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
-import { fget, fileOpen, fput } from '../caches/files.ts'
 import { filemapGet } from '../caches/filemap.ts'
 import { filemapNew, mappingGfp } from '../caches/filemap_add.ts'
+import { fget, fileOpen, fput } from '../caches/files.ts'
 import { inodeCreate, superBlockAt } from '../caches/inode.ts'
 import { vmStatAccount } from '../calls/account.ts'
 import { newVma } from '../calls/mmap.ts'
@@ -110,7 +115,9 @@ function areaFlags(part: BaseVma): number {
     (part.perms[2] === 'x' ? VM_EXEC : 0) |
     (shared ? VM_SHARED | VM_MAYSHARE : 0) |
     (isCommitted(part) ? VM_ACCOUNT : 0) |
-    (part.stack ? VM_GROWSDOWN : 0)
+    (part.stack ? VM_GROWSDOWN : 0) |
+    (part.backing === 'special' ? VM_DONTEXPAND : 0) |
+    (part.name === 'vvar' ? VM_IO | VM_PFNMAP | VM_DONTDUMP : 0)
   )
 }
 

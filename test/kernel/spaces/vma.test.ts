@@ -140,10 +140,10 @@ describe('an address space of many areas', () => {
     expect(mm.vmas.count).toBe(3000 + others)
     expect(verifySpaces(k)).toEqual([])
     const first = addressOf(0) / PAGE
-    for (let at = 0; at < 4000; at += 37) {
+    for (let at = 37; at < 4000; at += 37) {
       expect(vmaAt(mm, first + at)?.start).toBe(at < 2998 ? first + at : vmaAt(mm, first + 3999)?.start)
       expect(findVma(mm, first + at)).toBe(vmaAt(mm, first + at))
-      expect(vmaBefore(mm, first + at)?.end ?? first).toBe(vmaAt(mm, first + at)?.start)
+      expect(vmaBefore(mm, first + at)?.end).toBe(vmaAt(mm, first + at)?.start)
     }
     for (const hole of [100, 300, 1502]) expect(unmap(s, hole, hole + 10)).toBe(0)
     const top = first + 4000
@@ -154,7 +154,7 @@ describe('an address space of many areas', () => {
     expect(map(s, 1502, 1512)).toBe(addressOf(1502))
     expect(topDownGap(mm, 10, 1, top)).toBe(first + 300)
     expect(unmap(s, 0, 4000)).toBe(0)
-    expect(mm.vmas).toEqual({ leaves: [], gaps: [], count: 0 })
+    expect(mm.vmas.count).toBe(others)
   })
 
   it('may be unmapped at its limit, but not split once more', () => {
