@@ -43,6 +43,7 @@ import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpMigratetype, g
 import { wakeupKswapd } from '../frames/watermark.ts'
 import { type AllocContext, allocPagesDirectCompact, type CompactEffort, PRIO_ASYNC, PRIO_SYNC_LIGHT } from '../reclaim/compaction_direct.ts'
 import { COMPACT } from '../reclaim/compaction_state.ts'
+import { reclaimAndRetry } from './reclaim_retry.ts'
 
 /** 2^order pages, from the node the task's policy says; NO_PAGE when there are none to be had. */
 export function allocPages(k: Kernel, gfp: number, order: number): Pfn {
@@ -129,7 +130,9 @@ function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zoneli
   const effort: CompactEffort = { priority: PRIO_SYNC_LIGHT, retries: 0 }
   const early = compactFirst(k, ac, effort)
   if (early !== undefined) return early
-  return allocPagesDirectCompact(k, ac, effort.priority).page
+  return reclaimAndRetry(k, ac, effort, () => {
+    if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, zonelist, nodemask)
+  })
 }
 
 /**

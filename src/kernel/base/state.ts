@@ -115,6 +115,20 @@ export interface CompactState {
   blockskipFlush: boolean
 }
 
+/** The daemon that keeps a node's pages free. */
+export interface Kswapd extends Daemon {
+  /** What it was last woken for: the largest block, and the highest zone type that may be used for it; -1 for nothing. */
+  order: number
+  highestZoneidx: number
+  /** Runs without result, in a row. */
+  failures: number
+  /** Until when it naps after a run, ready to be woken early; 0 while it sleeps for good or works. */
+  napUntilNs: number
+  /** What its last run was for. */
+  lastOrder: number
+  lastZoneidx: number
+}
+
 /** The LRU lists of a node: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
 export interface Lruvec {
   readonly lists: number
@@ -137,7 +151,9 @@ export interface Node {
   readonly ownZonelist: number[]
   /** Lruvecs of this node by memory cgroup id; 0 is the root. */
   readonly lruvecs: Lruvec[]
-  readonly kswapd: Daemon & { order: number; highestZoneidx: number; failures: number }
+  readonly kswapd: Kswapd
+  /** PGDAT_*: what kswapd found out about the node's file pages. */
+  reclaimFlags: number
   /** kcompactd; it looks at the node's fragmentation itself at timeoutNs. */
   readonly kcompactd: Daemon & { order: number; highestZoneidx: number; timeoutNs: number }
   /** List of huge pages that are partly unmapped (threaded through their second tails), and its length. */

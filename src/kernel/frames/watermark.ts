@@ -64,8 +64,16 @@ function hasBlock(k: Kernel, zone: Zone, order: number, allocFlags: number): boo
   return false
 }
 
-export const zoneWatermarkOk = (k: Kernel, zone: Zone, order: number, mark: number, highestZoneidx: number, allocFlags: number): boolean =>
-  watermarkOk(k, zone, order, mark, highestZoneidx, allocFlags, zone.stat[NR_FREE_PAGES])
+/** @param free pages taken to be free; those that are, unless given. */
+export const zoneWatermarkOk = (
+  k: Kernel,
+  zone: Zone,
+  order: number,
+  mark: number,
+  highestZoneidx: number,
+  allocFlags: number,
+  free: number = zone.stat[NR_FREE_PAGES],
+): boolean => watermarkOk(k, zone, order, mark, highestZoneidx, allocFlags, free)
 
 /** The allocator's own question: the same answer, sooner in the common case of one page. */
 export function zoneWatermarkFast(k: Kernel, zone: Zone, order: number, mark: number, highestZoneidx: number, allocFlags: number): boolean {

@@ -1,0 +1,108 @@
+/**
+ * What an allocation does that found no page and may wait: reclaim, compact, try again, as long as there is hope; then the
+ * out-of-memory killer.
+ *
+ *     reclaim 32 pages ── page?          no: give back pages kept on CPUs' lists and for atomic requests ── page?
+ *     compact (order > 0) ── page?
+ *     NORETRY, or a large block: give up
+ *     progress, or what is free and reclaimable together would do: again (16 times without progress at most)
+ *     compaction could still help: again
+ *     kill a process: again, unless it is the one that asks
+ *
+ * Source: mm/page_alloc.c (__alloc_pages_direct_reclaim, should_reclaim_retry, __alloc_pages_may_oom).
+ */
+import { ZS } from '../base/counters.ts'
+import {
+  __GFP_DIRECT_RECLAIM,
+  __GFP_NORETRY,
+  __GFP_RETRY_MAYFAIL,
+  __GFP_THISNODE,
+  ALLOC_CPUSET,
+  ALLOC_OOM,
+  ALLOC_WMARK_HIGH,
+} from '../base/flags.ts'
+import type { Kernel } from '../base/state.ts'
+import { NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_NORMAL } from '../base/units.ts'
+import { unreserveHighatomicPageblock } from '../frames/buddy.ts'
+import { drainAllPages } from '../frames/pcp.ts'
+import { ALL_NODES, getPageFromFreelist, gfpMigratetype } from '../frames/rmqueue.ts'
+import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
+import { type AllocContext, allocPagesDirectCompact, type CompactEffort, shouldCompactRetry } from '../reclaim/compaction_direct.ts'
+import { outOfMemory } from '../reclaim/oom.ts'
+import { tryToFreePages, zoneReclaimablePages } from '../reclaim/vmscan.ts'
+
+const tryFreelist = (k: Kernel, ac: AllocContext, flags: number): Pfn =>
+  getPageFromFreelist(k, ac.gfp, ac.order, flags, ac.preferred, ac.zonelist, ac.nodemask)
+
+/**
+ * @param wake wakes the kswapds of the nodes the request may use, before each try.
+ * @returns the block, or NO_PAGE when the request is given up.
+ */
+export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffort, wake: () => void): Pfn {
+  const costly = ac.order > PAGE_ALLOC_COSTLY_ORDER
+  for (let noProgress = 0; ; ) {
+    const progress = tryToFreePages(k, ac, ac.order, ac.gfp, ac.highest)
+    const page = progress > 0 ? afterReclaim(k, ac) : NO_PAGE
+    if (page !== NO_PAGE) return page
+    const compacted = allocPagesDirectCompact(k, ac, effort.priority)
+    if (compacted.page !== NO_PAGE) return compacted.page
+    if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return NO_PAGE
+    noProgress = progress > 0 && !costly ? 0 : noProgress + 1
+    const again =
+      shouldReclaimRetry(k, ac, noProgress) || (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zoneReclaimablePages))
+    if (!again) {
+      const last = mayOom(k, ac)
+      if (last !== undefined) return last
+      noProgress = 0
+    }
+    wake()
+    const next = tryFreelist(k, ac, k.current?.oomVictim === true ? ac.flags | ALLOC_OOM : ac.flags)
+    if (next !== NO_PAGE || k.current?.oomVictim === true) return next
+  }
+}
+
+/** Reclaim made progress: tries again, the second time with what CPUs and the reserve for atomic requests kept. */
+function afterReclaim(k: Kernel, ac: AllocContext): Pfn {
+  const page = tryFreelist(k, ac, ac.flags)
+  if (page !== NO_PAGE) return page
+  unreserve(k, ac, false)
+  drainAllPages(k)
+  return tryFreelist(k, ac, ac.flags)
+}
+
+/** Gives back one block of the reserve for atomic requests. */
+function unreserve(k: Kernel, ac: AllocContext, force: boolean): boolean {
+  return ac.zonelist.some(index => {
+    const zone = k.zones[index]
+    const allowed = zone.type <= ac.highest && ((ac.nodemask >> zone.node) & 1) !== 0
+    return allowed && unreserveHighatomicPageblock(k, zone, gfpMigratetype(ac.gfp), force)
+  })
+}
+
+/** Whether, after so many rounds without progress, what is free and reclaimable in some zone together would meet the request. */
+function shouldReclaimRetry(k: Kernel, ac: AllocContext, noProgress: number): boolean {
+  if (noProgress > MAX_RECLAIM_RETRIES) return unreserve(k, ac, true)
+  return ac.zonelist.some(index => {
+    const zone = k.zones[index]
+    if (zone.type > ac.highest || ((ac.nodemask >> zone.node) & 1) === 0) return false
+    const available = zoneReclaimablePages(zone) + zone.stat[ZS.nr_free_pages]
+    return zoneWatermarkOk(k, zone, ac.order, zone.wmarkMin + zone.watermarkBoost, ac.highest, ac.flags, available)
+  })
+}
+
+/** The last resort: undefined when somebody was killed and it is worth to try again, else what the request gets. */
+function mayOom(k: Kernel, ac: AllocContext): Pfn | undefined {
+  const page = getPageFromFreelist(
+    k,
+    ac.gfp & ~__GFP_DIRECT_RECLAIM,
+    ac.order,
+    ALLOC_WMARK_HIGH | ALLOC_CPUSET,
+    ac.preferred,
+    ac.zonelist,
+    ac.nodemask,
+  )
+  if (page !== NO_PAGE) return page
+  if (ac.order > PAGE_ALLOC_COSTLY_ORDER || (ac.gfp & (__GFP_RETRY_MAYFAIL | __GFP_THISNODE)) !== 0 || ac.highest < ZONE_NORMAL)
+    return NO_PAGE
+  return outOfMemory(k, ac.gfp, ac.nodemask === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.nodemask) ? undefined : NO_PAGE
+}

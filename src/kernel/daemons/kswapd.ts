@@ -1,0 +1,161 @@
+/**
+ * kswapd, one a node: keeps enough pages free that nobody has to reclaim for himself.
+ *
+ *     woken below the low mark ──> reclaim until one zone has its high mark free ──> nap 100 ms ──> sleep
+ *                                       │ not balanced: again                        │ woken early, or no longer balanced
+ *                                       └────────────────────────────<───────────────┘
+ *
+ * A run starts at priority 12 and tries harder when it gets little. A run for boosted watermarks (a block of another page
+ * type was broken into) reclaims as much as the boost, but neither writes nor swaps nor tries hard, takes the boost away and
+ * leaves the rest to kcompactd. Sixteen runs without a page and the node is given up; a page that
+ * anybody reclaims there brings it back.
+ *
+ * Source: mm/vmscan.c (kswapd, kswapd_try_to_sleep, balance_pgdat, kswapd_shrink_node).
+ */
+import { now } from '../base/cost.ts'
+import { EV } from '../base/counters.ts'
+import { GFP_KERNEL } from '../base/flags.ts'
+import type { Kernel, Node } from '../base/state.ts'
+import { PAGEBLOCK_ORDER } from '../base/units.ts'
+import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from '../caches/lru.ts'
+import { MAX_RECLAIM_RETRIES, pgdatBalanced, wakeupKcompactd } from '../frames/watermark.ts'
+import { resetIsolationSuitable } from '../reclaim/compaction_state.ts'
+import { compactGap, shrinkActiveList, shrinkNode } from '../reclaim/vmscan.ts'
+import {
+  DEF_PRIORITY,
+  inactiveIsLow,
+  nodeZones,
+  type ScanControl,
+  SWAP_CLUSTER_MAX,
+  scanControl,
+  snapshotRefaults,
+} from '../reclaim/vmscan_control.ts'
+
+/** How long it naps before it sleeps (HZ / 10). */
+const NAP_NS = 100e6
+
+/** It was woken, or its nap is over. */
+export function runKswapd(k: Kernel, node: Node): void {
+  const { kswapd } = node
+  if (kswapd.napUntilNs > 0 && !endNap(k, node)) return
+  kswapd.lastOrder = kswapd.order
+  if (kswapd.highestZoneidx >= 0) kswapd.lastZoneidx = kswapd.highestZoneidx
+  kswapd.order = 0
+  kswapd.highestZoneidx = -1
+  const reached = balancePgdat(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
+  tryToSleep(k, node, reached)
+}
+
+/** The end of a nap: false when it goes to sleep now. */
+function endNap(k: Kernel, node: Node): boolean {
+  const { kswapd } = node
+  const early = now(k) < kswapd.napUntilNs
+  kswapd.napUntilNs = 0
+  if (early) {
+    k.event[EV.kswapd_low_wmark_hit_quickly]++
+    kswapd.order = Math.max(kswapd.order, kswapd.lastOrder)
+    return true
+  }
+  if (mayRest(k, node, kswapd.lastOrder, kswapd.lastZoneidx)) return false
+  k.event[EV.kswapd_high_wmark_hit_quickly]++
+  return true
+}
+
+/** Whether there is nothing to do, or nothing that helps (prepare_kswapd_sleep). */
+function mayRest(k: Kernel, node: Node, order: number, zoneidx: number): boolean {
+  if (node.kswapd.failures >= MAX_RECLAIM_RETRIES) return true
+  if (!pgdatBalanced(k, node, order, zoneidx)) return false
+  node.reclaimFlags = 0
+  return true
+}
+
+/**
+ * After a run: naps if the node is balanced, else goes on at once.
+ * @param reached the order that was aimed at in the end; below the one asked for, kcompactd is to make the block.
+ */
+function tryToSleep(k: Kernel, node: Node, reached: number): void {
+  const { kswapd } = node
+  const wanted = kswapd.lastOrder
+  if (reached < wanted) kswapd.lastOrder = reached
+  else {
+    kswapd.lastOrder = kswapd.order
+    if (kswapd.highestZoneidx >= 0) kswapd.lastZoneidx = kswapd.highestZoneidx
+  }
+  if (!mayRest(k, node, kswapd.lastOrder, kswapd.lastZoneidx)) {
+    k.event[EV.kswapd_high_wmark_hit_quickly]++
+    kswapd.wakeNs = now(k)
+    return
+  }
+  resetIsolationSuitable(k, node)
+  wakeupKcompactd(k, node, reached < wanted ? wanted : kswapd.lastOrder, kswapd.lastZoneidx)
+  kswapd.napUntilNs = now(k) + NAP_NS
+  kswapd.wakeNs = kswapd.napUntilNs
+}
+
+function setReclaimActive(k: Kernel, node: Node, highest: number, active: boolean): void {
+  for (const zone of nodeZones(k, node, highest)) zone.reclaimActive = active
+}
+
+/** Reclaims until the node is balanced, or there is no point; returns the order it aimed at in the end (balance_pgdat). */
+function balancePgdat(k: Kernel, node: Node, order: number, highest: number): number {
+  const zones = nodeZones(k, node, highest)
+  const boosts = zones.map(zone => zone.watermarkBoost)
+  const boosted = boosts.reduce((sum, boost) => sum + boost, 0)
+  const sc = scanControl({ kswapd: true, gfp: GFP_KERNEL, order, reclaimIdx: highest })
+  k.event[EV.pageoutrun]++
+  setReclaimActive(k, node, highest, true)
+  const balanced = balanceRounds(k, node, sc, boosted)
+  if (!balanced && sc.nrReclaimed === 0) node.kswapd.failures++
+  setReclaimActive(k, node, highest, false)
+  if (boosted > 0) {
+    zones.forEach((zone, i) => {
+      zone.watermarkBoost -= Math.min(zone.watermarkBoost, boosts[i])
+    })
+    wakeupKcompactd(k, node, PAGEBLOCK_ORDER, highest)
+  }
+  snapshotRefaults(node)
+  return sc.order
+}
+
+/** The rounds of a run, at rising priority; true when it ended because the node is balanced. */
+function balanceRounds(k: Kernel, node: Node, sc: ScanControl, boosted: number): boolean {
+  let boostLeft = boosted
+  while (sc.priority >= 1) {
+    const before = sc.nrReclaimed
+    const balanced = pgdatBalanced(k, node, sc.order, sc.reclaimIdx)
+    if (!balanced && boostLeft > 0) {
+      boostLeft = 0
+      sc.priority = DEF_PRIORITY
+      continue
+    }
+    if (boostLeft === 0 && balanced) return true
+    const capped = boostLeft > 0 && sc.priority === DEF_PRIORITY - 2
+    sc.mayWritepage = (k.sysctl.laptop_mode === 0 && boostLeft === 0) || sc.priority < DEF_PRIORITY - 2
+    sc.maySwap = boostLeft === 0
+    ageActiveAnon(k, node, sc)
+    sc.nrScanned = 0
+    const scannedEnough = kswapdShrinkNode(k, node, sc)
+    const reclaimed = sc.nrReclaimed - before
+    boostLeft -= Math.min(boostLeft, reclaimed)
+    if (boostLeft > 0 && reclaimed === 0) return false
+    if ((!capped && !scannedEnough) || reclaimed === 0) sc.priority--
+  }
+  return false
+}
+
+/** Keeps some anonymous pages inactive while there is swap (kswapd_age_node). */
+function ageActiveAnon(k: Kernel, node: Node, sc: ScanControl): void {
+  if (k.swapPages === 0 || !inactiveIsLow(node.lruvecs[0], LRU_INACTIVE_ANON)) return
+  for (const lruvec of node.lruvecs) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+}
+
+/** One round; true when it looked at as many pages as it was to reclaim (kswapd_shrink_node). */
+function kswapdShrinkNode(k: Kernel, node: Node, sc: ScanControl): boolean {
+  sc.nrToReclaim = nodeZones(k, node, sc.reclaimIdx).reduce(
+    (sum, zone) => sum + Math.max(zone.wmarkHigh + zone.watermarkBoost, SWAP_CLUSTER_MAX),
+    0,
+  )
+  shrinkNode(k, node, sc)
+  if (sc.order > 0 && sc.nrReclaimed >= compactGap(sc.order)) sc.order = 0
+  return sc.nrScanned >= sc.nrToReclaim
+}

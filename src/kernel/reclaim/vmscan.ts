@@ -1,0 +1,351 @@
+/**
+ * Reclaim: making pages free by dropping what can be had again.
+ *
+ *     for priority 12 ... 0, until enough is reclaimed
+ *       for each node
+ *         of each list, size >> priority pages, 32 at a time, from its tail:
+ *           inactive    reclaimed, kept or made active (vmscan_list.ts)
+ *           active      made inactive, unless it is a program's code in use
+ *
+ * A process that needs a page reclaims 32 (direct reclaim); kswapd works in the background until every mark is met
+ * (daemons/kswapd.ts). Pages of zones above the one wanted are passed over (pgskip).
+ *
+ * Each memory cgroup's lists are looked at in turn. Anonymous pages are left alone while there is no swap.
+ *
+ * Source: mm/vmscan.c (isolate_lru_folios, shrink_inactive_list, shrink_active_list, shrink_lruvec, shrink_node,
+ * do_try_to_free_pages).
+ */
+import { COST, now, spend } from '../base/cost.ts'
+import { ALLOCSTALL, EV, NS, PGSKIP, ZS } from '../base/counters.ts'
+import { __GFP_IO, PG_active, PG_workingset } from '../base/flags.ts'
+import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/list.ts'
+import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
+import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
+import { blockAdvance, waitUntil } from '../caches/block.ts'
+import {
+  isEvictable,
+  isolateLru,
+  LRU_ACTIVE_ANON,
+  LRU_ACTIVE_FILE,
+  LRU_INACTIVE_ANON,
+  LRU_INACTIVE_FILE,
+  lruNoteCost,
+  lruPutDirect,
+  putbackLru,
+  putPage,
+} from '../caches/lru.ts'
+import { compoundPages, pageMapped, pageZone } from '../frames/page.ts'
+import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
+import { compactionSuitable } from './compaction.ts'
+import { COMPACT } from './compaction_state.ts'
+import { shrinkSlab } from './shrink_slab.ts'
+import {
+  DEACTIVATE_ANON,
+  DEACTIVATE_FILE,
+  DEF_PRIORITY,
+  getScanCount,
+  inactiveIsLow,
+  nodeZones,
+  nothingFound,
+  PGDAT_CONGESTED,
+  PGDAT_DIRTY,
+  PGDAT_WRITEBACK,
+  prepareScanCount,
+  type ScanControl,
+  SWAP_CLUSTER_MAX,
+  scanControl,
+  snapshotRefaults,
+} from './vmscan_control.ts'
+import { reclaimStat, shrinkFolioList } from './vmscan_list.ts'
+import { folioReferenced } from './vmscan_rmap.ts'
+import { earliestDone } from './writeback.ts'
+import { lruAddDrain } from './zap.ts'
+
+/** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
+const WRITEBACK_WAIT_NS = 100e6
+const NO_PROGRESS_NS = 4e6
+
+interface Isolated {
+  readonly pages: Pfn[]
+  /** Pages taken, huge ones counting all of theirs; and pages looked at, those passed over included. */
+  taken: number
+  scanned: number
+}
+
+/** Takes up to `n` pages off the tail of a list; pages of zones beyond the wanted ones go to its head (isolate_lru_folios). */
+function isolateFolios(k: Kernel, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): Isolated {
+  const list = lruvec.lists + lru
+  const isolated: Isolated = { pages: [], taken: 0, scanned: 0 }
+  let scan = 0
+  for (let left = listLength(k.heads, list); left > 0 && scan < n; left--) {
+    const head = listLast(k.heads, list)
+    if (head === NO_PAGE) break
+    const pages = compoundPages(k, head)
+    const zone = pageZone(k, head)
+    isolated.scanned += pages
+    const skip = zone.type > sc.reclaimIdx
+    if (skip) k.event[PGSKIP + zone.type] += pages
+    else scan += pages
+    if (skip || (!sc.mayUnmap && pageMapped(k, head))) {
+      listDelete(k.heads, k.page, list, head)
+      listAdd(k.heads, k.page, list, head)
+      continue
+    }
+    isolateLru(k, head)
+    isolated.pages.push(head)
+    isolated.taken += pages
+  }
+  return isolated
+}
+
+/** Puts isolated pages back at the head of the lists their flags say; returns how many (move_folios_to_lru). */
+function moveToLru(k: Kernel, lruvec: Lruvec, pages: readonly Pfn[]): number {
+  let moved = 0
+  for (const head of pages) {
+    if (!isEvictable(k, head)) {
+      putbackLru(k, head)
+      continue
+    }
+    const size = compoundPages(k, head)
+    lruPutDirect(k, head)
+    spend(k, COST.lru_move, 1)
+    moved += size
+    if ((k.page[head * PAGE_WORDS] & PG_active) !== 0) lruvec.nonresidentAge += size
+    putPage(k, head)
+  }
+  return moved
+}
+
+function shrinkInactiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): number {
+  const file = lru === LRU_INACTIVE_FILE
+  lruAddDrain(k)
+  const { pages, taken, scanned } = isolateFolios(k, lruvec, lru, n, sc)
+  k.event[sc.kswapd ? EV.pgscan_kswapd : EV.pgscan_direct] += scanned
+  k.event[file ? EV.pgscan_file : EV.pgscan_anon] += scanned
+  if (taken === 0) return 0
+  const isolatedStat = file ? NS.nr_isolated_file : NS.nr_isolated_anon
+  node.stat[isolatedStat] += taken
+  const stat = reclaimStat()
+  const { kept, reclaimed } = shrinkFolioList(k, node, pages, sc, stat)
+  moveToLru(k, lruvec, kept)
+  node.stat[isolatedStat] -= taken
+  k.event[sc.kswapd ? EV.pgsteal_kswapd : EV.pgsteal_direct] += reclaimed
+  k.event[file ? EV.pgsteal_file : EV.pgsteal_anon] += reclaimed
+  lruNoteCost(lruvec, file, stat.pageout)
+  if (stat.unqueuedDirty === taken) wakeupFlusher(k)
+  const { found } = sc
+  found.dirty += stat.dirty
+  found.congested += stat.congested
+  found.unqueuedDirty += stat.unqueuedDirty
+  found.writeback += stat.writeback
+  found.immediate += stat.immediate
+  found.taken += taken
+  if (file) found.fileTaken += taken
+  return reclaimed
+}
+
+/** Reclaim met nothing but dirty pages: all of them are to be written (wakeup_flusher_threads). */
+function wakeupFlusher(k: Kernel): void {
+  const { writeback } = k.fs
+  if (writeback.dirty.size === 0) return
+  writeback.startAll = true
+  writeback.flusher.wakeNs = Math.min(writeback.flusher.wakeNs, now(k))
+}
+
+/** Makes pages from the tail of an active list inactive (shrink_active_list). */
+export function shrinkActiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): void {
+  lruAddDrain(k)
+  const { pages, taken, scanned } = isolateFolios(k, lruvec, lru, n, sc)
+  k.event[EV.pgrefill] += scanned
+  const isolatedStat = lru === LRU_ACTIVE_FILE ? NS.nr_isolated_file : NS.nr_isolated_anon
+  node.stat[isolatedStat] += taken
+  const active: Pfn[] = []
+  const inactive: Pfn[] = []
+  for (const head of pages) {
+    spend(k, COST.lru_scan, 1)
+    if (!isEvictable(k, head)) putbackLru(k, head)
+    else if (keepsActive(k, head, lru)) active.push(head)
+    else {
+      k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] & ~PG_active) | PG_workingset
+      inactive.push(head)
+    }
+  }
+  moveToLru(k, lruvec, active)
+  k.event[EV.pgdeactivate] += moveToLru(k, lruvec, inactive)
+  node.stat[isolatedStat] -= taken
+}
+
+/** Only code of programs in use stays active. */
+function keepsActive(k: Kernel, head: Pfn, lru: number): boolean {
+  const { ptes, exec } = folioReferenced(k, head)
+  return ptes > 0 && exec && lru === LRU_ACTIVE_FILE
+}
+
+function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): number {
+  if (lru === LRU_INACTIVE_ANON || lru === LRU_INACTIVE_FILE) return shrinkInactiveList(k, node, lruvec, lru, n, sc)
+  const may = lru === LRU_ACTIVE_FILE ? DEACTIVATE_FILE : DEACTIVATE_ANON
+  if ((sc.mayDeactivate & may) === 0) sc.skippedDeactivate = true
+  else shrinkActiveList(k, node, lruvec, lru, n, sc)
+  return 0
+}
+
+/** One round over the lists of one memory cgroup; when enough is reclaimed, the list with less left to do ends (shrink_lruvec). */
+function shrinkLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): void {
+  const left = getScanCount(k, node, sc)
+  const targets = [...left]
+  const proportional = !sc.kswapd && sc.priority === DEF_PRIORITY
+  let reclaimed = 0
+  while (left[LRU_INACTIVE_ANON] > 0 || left[LRU_ACTIVE_FILE] > 0 || left[LRU_INACTIVE_FILE] > 0) {
+    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) {
+      const n = Math.min(left[lru], SWAP_CLUSTER_MAX)
+      left[lru] -= n
+      if (n > 0) reclaimed += shrinkList(k, node, lruvec, lru, n, sc)
+    }
+    if (reclaimed < sc.nrToReclaim || proportional) continue
+    if (!balanceLists(left, targets)) break
+  }
+  sc.nrReclaimed += reclaimed
+  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON)) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+}
+
+/** Enough is reclaimed: what is left of the two kinds is cut so that both end in the proportion they began in. False when one has nothing left. */
+function balanceLists(left: number[], targets: readonly number[]): boolean {
+  const file = left[LRU_INACTIVE_FILE] + left[LRU_ACTIVE_FILE]
+  const anon = left[LRU_INACTIVE_ANON] + left[LRU_ACTIVE_ANON]
+  if (file === 0 || anon === 0) return false
+  const [ends, goesOn] = file > anon ? [LRU_INACTIVE_ANON, LRU_INACTIVE_FILE] : [LRU_INACTIVE_FILE, LRU_INACTIVE_ANON]
+  const percent = Math.floor((Math.min(file, anon) * 100) / (targets[ends] + targets[ends + 1] + 1))
+  left[ends] = 0
+  left[ends + 1] = 0
+  for (const lru of [goesOn, goesOn + 1]) {
+    const scanned = targets[lru] - left[lru]
+    left[lru] = Math.max(0, Math.floor((targets[lru] * (100 - percent)) / 100) - scanned)
+  }
+  return true
+}
+
+/** Waits for the disk to end a request, but not for long (reclaim_throttle VMSCAN_THROTTLE_WRITEBACK). */
+function throttleWriteback(k: Kernel): void {
+  const first = earliestDone(k)
+  if (first !== Number.POSITIVE_INFINITY) waitUntil(k, Math.min(first, now(k) + WRITEBACK_WAIT_NS))
+}
+
+/** One round on a node (shrink_node). */
+export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
+  const before = sc.nrReclaimed
+  blockAdvance(k)
+  for (;;) {
+    const reclaimed = sc.nrReclaimed
+    sc.found = nothingFound()
+    prepareScanCount(k, node, sc)
+    for (const lruvec of node.lruvecs) shrinkLruvec(k, node, lruvec, sc)
+    shrinkSlab(k, node, sc.priority)
+    noteFound(k, node, sc)
+    if (!shouldContinueReclaim(k, node, sc.nrReclaimed - reclaimed, sc)) break
+  }
+  if (sc.nrReclaimed > before) node.kswapd.failures = 0
+}
+
+/** Draws conclusions from what the round met: kswapd marks the node, and whoever meets nothing but writes waits. */
+function noteFound(k: Kernel, node: Node, sc: ScanControl): void {
+  const { found } = sc
+  if (sc.kswapd) {
+    if (found.writeback > 0 && found.writeback === found.taken) node.reclaimFlags |= PGDAT_WRITEBACK
+    if (found.unqueuedDirty === found.fileTaken) node.reclaimFlags |= PGDAT_DIRTY
+    if (found.immediate > 0) throttleWriteback(k)
+    if (found.dirty > 0 && found.dirty === found.congested) node.reclaimFlags |= PGDAT_CONGESTED
+  } else if ((node.reclaimFlags & PGDAT_CONGESTED) !== 0) throttleNoProgress(k, node)
+}
+
+/** Waits a moment, unless there is more to reclaim than is being written (reclaim_throttle VMSCAN_THROTTLE_NOPROGRESS). */
+function throttleNoProgress(k: Kernel, node: Node): void {
+  if (node.kswapd.failures >= MAX_RECLAIM_RETRIES) return
+  const zones = nodeZones(k, node, MAX_NR_ZONES - 1)
+  const pending = zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_write_pending], 0)
+  if (2 * pending <= zones.reduce((sum, zone) => sum + zoneReclaimablePages(zone), 0)) return
+  waitUntil(k, Math.min(earliestDone(k), now(k) + NO_PROGRESS_NS))
+}
+
+/** Pages of the zone that could be reclaimed (zone_reclaimable_pages): those of files, while there is no swap. */
+export function zoneReclaimablePages(zone: Zone): number {
+  const file = zone.stat[ZS.nr_zone_inactive_file] + zone.stat[ZS.nr_zone_active_file]
+  return file > 0 ? file : zone.stat[ZS.nr_free_pages]
+}
+
+/** Whether reclaim for a large block goes on on this node: it got pages, but not yet enough to compact (should_continue_reclaim). */
+function shouldContinueReclaim(k: Kernel, node: Node, reclaimed: number, sc: ScanControl): boolean {
+  const compacts = (sc.gfp & __GFP_IO) !== 0 && sc.order > 0 && (sc.order > PAGE_ALLOC_COSTLY_ORDER || sc.priority < DEF_PRIORITY - 2)
+  if (!compacts || reclaimed === 0) return false
+  for (const zone of nodeZones(k, node, sc.reclaimIdx)) {
+    const suitable = compactionSuitable(k, zone, sc.order, 0, sc.reclaimIdx)
+    if (suitable === COMPACT.success || suitable === COMPACT.continue) return false
+  }
+  return node.stat[NS.nr_inactive_file] > compactGap(sc.order)
+}
+
+/** Pages that compaction for a block needs to work with. */
+export const compactGap = (order: number): number => 2 << order
+
+/** The zone could give a large block without reclaim, or would have room to be compacted at its high mark (compaction_ready). */
+function compactionReady(k: Kernel, zone: Zone, sc: ScanControl): boolean {
+  if ((sc.gfp & __GFP_IO) === 0) return false
+  const suitable = compactionSuitable(k, zone, sc.order, 0, sc.reclaimIdx)
+  if (suitable === COMPACT.success) return true
+  if (suitable === COMPACT.skipped) return false
+  return zoneWatermarkOk(k, zone, 0, zone.wmarkHigh + zone.watermarkBoost + compactGap(sc.order), sc.reclaimIdx, 0)
+}
+
+/** Where a direct reclaimer may reclaim: zones by distance, of the nodes allowed. */
+export interface ReclaimPlaces {
+  readonly zonelist: readonly number[]
+  readonly nodemask: number
+}
+
+/** One round over all nodes the request may use; true when some zone had better be compacted (shrink_zones). */
+function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean {
+  let ready = false
+  let first: Node | undefined
+  let last: Node | undefined
+  for (const index of places.zonelist) {
+    const zone = k.zones[index]
+    if (zone.type > sc.reclaimIdx || ((places.nodemask >> zone.node) & 1) === 0) continue
+    if (sc.order > PAGE_ALLOC_COSTLY_ORDER && compactionReady(k, zone, sc)) {
+      ready = true
+      continue
+    }
+    const node = k.nodes[zone.node]
+    first ??= node
+    if (node === last) continue
+    last = node
+    shrinkNode(k, node, sc)
+  }
+  if (first !== undefined && sc.priority === 1 && sc.nrReclaimed === 0) throttleNoProgress(k, first)
+  return ready
+}
+
+/** Direct reclaim for a request that found no page; returns the pages reclaimed, 0 for no progress (try_to_free_pages). */
+export function tryToFreePages(k: Kernel, places: ReclaimPlaces, order: number, gfp: number, highest: number): number {
+  const sc = scanControl({ kswapd: false, gfp, order, reclaimIdx: highest, mayWritepage: k.sysctl.laptop_mode === 0 })
+  for (;;) {
+    k.event[ALLOCSTALL + highest]++
+    const ready = reclaimRounds(k, places, sc)
+    for (const node of k.nodes) if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(node)
+    if (sc.nrReclaimed > 0) return sc.nrReclaimed
+    if (ready) return 1
+    if (!sc.skippedDeactivate) return 0
+    sc.priority = DEF_PRIORITY
+    sc.forceDeactivate = true
+    sc.skippedDeactivate = false
+  }
+}
+
+function reclaimRounds(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean {
+  let ready = false
+  for (; sc.priority >= 0; sc.priority--) {
+    sc.nrScanned = 0
+    ready = shrinkZones(k, places, sc) || ready
+    if (sc.nrReclaimed >= sc.nrToReclaim || ready) break
+    if (sc.priority < DEF_PRIORITY - 2) sc.mayWritepage = true
+  }
+  return ready
+}

@@ -1,0 +1,133 @@
+/**
+ * How hard reclaim tries, and where: the numbers of one run, and how much of each list it will look at.
+ *
+ *     priority 12 ... 0      a list of n pages: n >> priority of them are looked at in one round
+ *     which lists            file pages only, while there is no swap; the active list only when the inactive one is low, or
+ *                            pages keep coming back and are activated
+ *
+ * Source: mm/vmscan.c (struct scan_control, prepare_scan_count, get_scan_count, inactive_is_low).
+ */
+import { NS, ZS } from '../base/counters.ts'
+import type { Kernel, Lruvec, Node } from '../base/state.ts'
+import { MAX_NR_ZONES, PAGE_SHIFT } from '../base/units.ts'
+import { LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
+
+/** Pages looked at together, and the goal of a direct reclaimer (SWAP_CLUSTER_MAX). */
+export const SWAP_CLUSTER_MAX = 32
+export const DEF_PRIORITY = 12
+
+export const DEACTIVATE_ANON = 1
+export const DEACTIVATE_FILE = 2
+
+/** Bits of Node.reclaimFlags, which kswapd sets by what it finds and clears when the node is balanced. */
+export const PGDAT_DIRTY = 1
+export const PGDAT_WRITEBACK = 2
+export const PGDAT_CONGESTED = 4
+
+/** What one round on a node found (scan_control.nr). */
+export interface Found {
+  dirty: number
+  unqueuedDirty: number
+  congested: number
+  writeback: number
+  immediate: number
+  fileTaken: number
+  taken: number
+}
+
+export interface ScanControl {
+  /** kswapd reclaims, not a process that waits for a page. */
+  readonly kswapd: boolean
+  readonly gfp: number
+  order: number
+  /** The highest zone type whose pages count. */
+  reclaimIdx: number
+  nrToReclaim: number
+  priority: number
+  mayWritepage: boolean
+  mayUnmap: boolean
+  maySwap: boolean
+  /** DEACTIVATE_*: which active lists may be looked at. */
+  mayDeactivate: number
+  forceDeactivate: boolean
+  skippedDeactivate: boolean
+  cacheTrimMode: boolean
+  fileIsTiny: boolean
+  nrScanned: number
+  nrReclaimed: number
+  found: Found
+}
+
+export const nothingFound = (): Found => ({ dirty: 0, unqueuedDirty: 0, congested: 0, writeback: 0, immediate: 0, fileTaken: 0, taken: 0 })
+
+/** A fresh run; `wish` says what is particular to it. */
+export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' | 'reclaimIdx'> & Partial<ScanControl>): ScanControl => ({
+  nrToReclaim: SWAP_CLUSTER_MAX,
+  priority: DEF_PRIORITY,
+  mayWritepage: true,
+  mayUnmap: true,
+  maySwap: true,
+  mayDeactivate: 0,
+  forceDeactivate: false,
+  skippedDeactivate: false,
+  cacheTrimMode: false,
+  fileIsTiny: false,
+  nrScanned: 0,
+  nrReclaimed: 0,
+  found: nothingFound(),
+  ...wish,
+})
+
+/** Whether there are too few inactive pages for the active ones; the larger the lists, the more may be active. */
+export function inactiveIsLow(lruvec: Lruvec, inactiveLru: number): boolean {
+  const inactive = lruvec.size[inactiveLru]
+  const active = lruvec.size[inactiveLru + 1]
+  const gib = Math.floor((inactive + active) / 2 ** (30 - PAGE_SHIFT))
+  const ratio = gib > 0 ? Math.floor(Math.sqrt(10 * gib)) : 1
+  return inactive * ratio < active
+}
+
+/** Decides for this round which active lists may be looked at, and how file and anonymous pages stand. */
+export function prepareScanCount(k: Kernel, node: Node, sc: ScanControl): void {
+  const lruvec = node.lruvecs[0]
+  sc.mayDeactivate = DEACTIVATE_ANON | DEACTIVATE_FILE
+  if (!sc.forceDeactivate) {
+    if (node.stat[NS.workingset_activate_anon] === lruvec.refaults[0] && !inactiveIsLow(lruvec, LRU_INACTIVE_ANON))
+      sc.mayDeactivate &= ~DEACTIVATE_ANON
+    if (node.stat[NS.workingset_activate_file] === lruvec.refaults[1] && !inactiveIsLow(lruvec, LRU_INACTIVE_FILE))
+      sc.mayDeactivate &= ~DEACTIVATE_FILE
+  }
+  const inactiveFile = lruvec.size[LRU_INACTIVE_FILE]
+  sc.cacheTrimMode = inactiveFile >> sc.priority > 0 && (sc.mayDeactivate & DEACTIVATE_FILE) === 0
+  sc.fileIsTiny = isFileTiny(k, node, sc)
+}
+
+/** Whether there is so little file cache that dropping all of it would not help. */
+function isFileTiny(k: Kernel, node: Node, sc: ScanControl): boolean {
+  let free = 0
+  let high = 0
+  for (const zone of nodeZones(k, node, MAX_NR_ZONES - 1)) {
+    free += zone.stat[ZS.nr_free_pages]
+    high += zone.wmarkHigh + zone.watermarkBoost
+  }
+  const file = node.stat[NS.nr_active_file] + node.stat[NS.nr_inactive_file]
+  return file + free <= high && (sc.mayDeactivate & DEACTIVATE_ANON) === 0 && node.stat[NS.nr_inactive_anon] >> sc.priority > 0
+}
+
+/** The node's zones with memory, up to a type. */
+export const nodeZones = (k: Kernel, node: Node, highest: number) =>
+  k.zones.slice(node.id * MAX_NR_ZONES, node.id * MAX_NR_ZONES + highest + 1).filter(zone => zone.managedPages > 0)
+
+/** Remembers how many pages had come back and been activated, so that the next run sees whether there are more (snapshot_refaults). */
+export function snapshotRefaults(node: Node): void {
+  const lruvec = node.lruvecs[0]
+  lruvec.refaults[0] = node.stat[NS.workingset_activate_anon]
+  lruvec.refaults[1] = node.stat[NS.workingset_activate_file]
+}
+
+/** Pages to look at of each list, by LRU_* (get_scan_count). Without swap there is no use in looking at anonymous pages. */
+export function getScanCount(k: Kernel, node: Node, sc: ScanControl): number[] {
+  const zones = nodeZones(k, node, sc.reclaimIdx)
+  const size = (lru: number) => zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_inactive_anon + lru], 0)
+  return [0, 0, size(LRU_INACTIVE_FILE) >> sc.priority, size(LRU_ACTIVE_FILE) >> sc.priority]
+}

@@ -1,0 +1,247 @@
+/**
+ * What becomes of pages that were isolated for reclaim, one by one, oldest first.
+ *
+ *     being read                     stays
+ *     not to be had (mlock, ramfs)   leaves the inactive list
+ *     being written                  made active, and marked to come to the list's end when the write is done
+ *     used through mappings          stays; twice, or by several, or code of a program: made active
+ *     marked referenced only         goes if clean
+ *     dirty file page                made active and marked: the flusher shall write it; only kswapd, when it meets nothing
+ *                                    but dirty pages, starts writes itself
+ *     anonymous, memory file         made active: there is no swap. A huge page is split on the way
+ *     anonymous, droppable           dropped unless written to (MADV_FREE)
+ *     clean file page                unmapped, taken out of the cache, leaving a shadow, and freed
+ *
+ * Source: mm/vmscan.c (shrink_folio_list, folio_check_references, pageout, __remove_mapping, reclaim_pages).
+ */
+import { COST, spend } from '../base/cost.ts'
+import { EV, NS } from '../base/counters.ts'
+import {
+  __GFP_FS,
+  __GFP_IO,
+  GFP_KERNEL,
+  PG_active,
+  PG_anon,
+  PG_dirty,
+  PG_isolated,
+  PG_locked,
+  PG_mlocked,
+  PG_reclaim,
+  PG_referenced,
+  PG_swapbacked,
+  PG_swapcache,
+  PG_writeback,
+} from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel, Node } from '../base/state.ts'
+import type { Mapping } from '../base/state_fs.ts'
+import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
+import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
+import { filemapRemove, mappingOf } from '../caches/filemap.ts'
+import { isEvictable, putbackLru, putPage } from '../caches/lru.ts'
+import { compoundMapcount, compoundPages, isThp, pageCount, pageIndex, pageMapped, pageNode } from '../frames/page.ts'
+import { canSplit, splitHugePage } from './thp_split.ts'
+import { releaseBuffers } from './truncate.ts'
+import { PGDAT_DIRTY, PGDAT_WRITEBACK, type ScanControl, scanControl } from './vmscan_control.ts'
+import { folioReferenced, tryToUnmap } from './vmscan_rmap.ts'
+import { writeOne } from './writeback.ts'
+
+/** What reclaim found among one batch of pages (struct reclaim_stat). */
+export interface ReclaimStat {
+  dirty: number
+  unqueuedDirty: number
+  congested: number
+  writeback: number
+  immediate: number
+  activate: number
+  /** Writes started. */
+  pageout: number
+}
+
+export const reclaimStat = (): ReclaimStat => ({
+  dirty: 0,
+  unqueuedDirty: 0,
+  congested: 0,
+  writeback: 0,
+  immediate: 0,
+  activate: 0,
+  pageout: 0,
+})
+
+/** What is to happen to a page. */
+type Verdict = 'keep' | 'activate' | 'free'
+
+/**
+ * Reclaims from isolated pages what can be had. Pages that stay are returned, still isolated; the pieces of a huge page
+ * that was split join the list.
+ */
+export function shrinkFolioList(
+  k: Kernel,
+  node: Node,
+  pages: Pfn[],
+  sc: ScanControl,
+  stat: ReclaimStat,
+): { kept: Pfn[]; reclaimed: number } {
+  const kept: Pfn[] = []
+  const freed: Pfn[] = []
+  let reclaimed = 0
+  for (let i = 0; i < pages.length; i++) {
+    const head = pages[i]
+    spend(k, COST.lru_scan, 1)
+    const verdict = (k.page[head * PAGE_WORDS] & PG_locked) !== 0 ? 'keep' : judge(k, node, head, pages, sc, stat)
+    if (verdict === 'free') {
+      reclaimed += compoundPages(k, head)
+      freed.push(head)
+      continue
+    }
+    if (verdict === 'activate') activate(k, head, stat)
+    kept.push(head)
+  }
+  k.event[EV.pgactivate] += stat.activate
+  for (let i = freed.length - 1; i >= 0; i--) {
+    k.page[freed[i] * PAGE_WORDS] &= ~PG_isolated
+    putPage(k, freed[i])
+  }
+  return { kept, reclaimed }
+}
+
+function activate(k: Kernel, head: Pfn, stat: ReclaimStat): void {
+  if ((k.page[head * PAGE_WORDS] & PG_mlocked) !== 0) return
+  k.page[head * PAGE_WORDS] |= PG_active
+  stat.activate += compoundPages(k, head)
+}
+
+function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, stat: ReclaimStat): Verdict {
+  const at = head * PAGE_WORDS
+  const size = compoundPages(k, head)
+  sc.nrScanned += size
+  if (!isEvictable(k, head)) return 'activate'
+  if (!sc.mayUnmap && pageMapped(k, head)) return 'keep'
+  noteDirty(k, head, size, stat)
+  if ((k.page[at] & PG_writeback) !== 0) return underWriteback(k, node, head, size, sc, stat)
+  const references = checkReferences(k, head)
+  if (references === 'keep' || references === 'activate') return references
+  const anon = (k.page[at] & PG_anon) !== 0
+  if (anon && (k.page[at] & PG_swapbacked) !== 0) return swapOut(k, head, pages, sc)
+  if (!anon && isThp(k, head) && !splitFor(k, head, pages, sc)) return 'keep'
+  if (pageMapped(k, head)) {
+    tryToUnmap(k, head)
+    if (pageMapped(k, head)) return 'activate'
+  }
+  if ((k.page[at] & PG_dirty) !== 0 && !anon) {
+    const verdict = writeOut(k, node, head, sc, stat, references === 'clean')
+    if (verdict !== 'free') return verdict
+  }
+  if (!releaseBuffers(k, head)) return 'activate'
+  return anon ? dropLazyfree(k, head) : dropCached(k, head)
+}
+
+/** Counts what of the batch waits for the disk; pages of no disk do not. */
+function noteDirty(k: Kernel, head: Pfn, pages: number, stat: ReclaimStat): void {
+  const flags = k.page[head * PAGE_WORDS]
+  if ((flags & (PG_swapbacked | PG_anon)) !== 0) return
+  const dirty = (flags & PG_dirty) !== 0
+  const writeback = (flags & PG_writeback) !== 0
+  if (dirty || writeback) stat.dirty += pages
+  if (dirty && !writeback) stat.unqueuedDirty += pages
+  if (writeback && (flags & PG_reclaim) !== 0) stat.congested += pages
+}
+
+function underWriteback(k: Kernel, node: Node, head: Pfn, pages: number, sc: ScanControl, stat: ReclaimStat): Verdict {
+  const at = head * PAGE_WORDS
+  if (sc.kswapd && (k.page[at] & PG_reclaim) !== 0 && (node.reclaimFlags & PGDAT_WRITEBACK) !== 0) stat.immediate += pages
+  else {
+    k.page[at] |= PG_reclaim
+    stat.writeback += pages
+  }
+  return 'activate'
+}
+
+/** Whether the page has been used since the last look; 'clean': it may go if it is clean (folio_check_references). */
+function checkReferences(k: Kernel, head: Pfn): Verdict | 'clean' {
+  const at = head * PAGE_WORDS
+  const { ptes, exec, locked } = folioReferenced(k, head)
+  const marked = (k.page[at] & PG_referenced) !== 0
+  k.page[at] &= ~PG_referenced
+  if (locked) return 'activate'
+  const file = (k.page[at] & PG_swapbacked) === 0
+  if (ptes > 0) {
+    k.page[at] |= PG_referenced
+    return marked || ptes > 1 || (exec && file) ? 'activate' : 'keep'
+  }
+  return marked && file ? 'clean' : 'free'
+}
+
+/** Splits a huge page; its pieces are looked at next. */
+function splitFor(k: Kernel, head: Pfn, pages: Pfn[], sc: ScanControl): boolean {
+  if (splitHugePage(k, head, pages) !== 0) return false
+  sc.nrScanned -= HPAGE_PMD_NR - 1
+  return true
+}
+
+/** There is no swap space for the page; the pieces of a huge one are tried next. */
+function swapOut(k: Kernel, head: Pfn, pages: Pfn[], sc: ScanControl): Verdict {
+  if ((k.page[head * PAGE_WORDS] & PG_swapcache) !== 0) return 'activate'
+  if ((sc.gfp & __GFP_IO) === 0) return 'keep'
+  if (!isThp(k, head)) return 'activate'
+  if (!canSplit(k, head)) return 'activate'
+  const whole = compoundMapcount(k, head) > 0
+  if (splitFor(k, head, pages, sc) && whole) k.event[EV.thp_swpout_fallback]++
+  return 'activate'
+}
+
+/** A dirty page: 'free' when it turned out clean after all. */
+function writeOut(k: Kernel, node: Node, head: Pfn, sc: ScanControl, stat: ReclaimStat, cleanOnly: boolean): Verdict {
+  const at = head * PAGE_WORDS
+  const mapping = mappingOf(k, head)
+  const file = (k.page[at] & PG_swapbacked) === 0
+  if (file && !(sc.kswapd && (k.page[at] & PG_reclaim) !== 0 && (node.reclaimFlags & PGDAT_DIRTY) !== 0)) {
+    node.stat[NS.nr_vmscan_immediate_reclaim]++
+    k.page[at] |= PG_reclaim
+    return 'activate'
+  }
+  if (cleanOnly || (sc.gfp & __GFP_FS) === 0 || !sc.mayWritepage) return 'keep'
+  if (!file) return 'activate'
+  return pageout(k, node, mapping, head, stat)
+}
+
+/** Starts to write a page of a disk file, unless its place on the disk is still to be decided. */
+function pageout(k: Kernel, node: Node, mapping: Mapping, head: Pfn, stat: ReclaimStat): Verdict {
+  const { disk } = mapping.inode.sb
+  if (disk === undefined) return 'activate'
+  const { blocks } = mapping.inode
+  node.stat[NS.nr_vmscan_write]++
+  if (blocks !== undefined && diskContent(blocks, pageIndex(k, head)) === NO_BLOCK) return 'keep'
+  writeOne(k, disk, head)
+  k.page[head * PAGE_WORDS] |= PG_reclaim
+  stat.pageout++
+  return 'keep'
+}
+
+function dropLazyfree(k: Kernel, head: Pfn): Verdict {
+  if (pageCount(k, head) !== 1) return 'keep'
+  k.event[EV.pglazyfreed] += compoundPages(k, head)
+  return 'free'
+}
+
+/** Takes a page that only the cache and we hold out of the cache (__remove_mapping). */
+function dropCached(k: Kernel, head: Pfn): Verdict {
+  if (pageCount(k, head) !== 1 + compoundPages(k, head)) return 'keep'
+  filemapRemove(k, mappingOf(k, head), head, (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0)
+  return 'free'
+}
+
+/** Reclaims pages that somebody picked and isolated (MADV_PAGEOUT), and puts the others back (reclaim_pages). */
+export function reclaimPages(k: Kernel, pages: readonly Pfn[]): void {
+  for (let i = 0; i < pages.length; ) {
+    const nid = pageNode(k, pages[i])
+    const batch: Pfn[] = []
+    for (; i < pages.length && pageNode(k, pages[i]) === nid; i++) {
+      k.page[pages[i] * PAGE_WORDS] &= ~PG_active
+      batch.push(pages[i])
+    }
+    const sc = scanControl({ kswapd: false, gfp: GFP_KERNEL, order: 0, reclaimIdx: ZONE_MOVABLE })
+    const { kept } = shrinkFolioList(k, k.nodes[asNode(nid)], batch, sc, reclaimStat())
+    for (const head of kept) putbackLru(k, head)
+  }
+}

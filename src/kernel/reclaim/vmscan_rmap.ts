@@ -1,0 +1,142 @@
+/**
+ * What reclaim asks of a page's mappings: has any of them been used since the last look, and can all of them go?
+ *
+ * Looking clears the accessed marks it finds. Mappings that advised sequential use do not count as uses. A page of a locked
+ * area is not unmapped; it is marked locked instead, and leaves for the unevictable list.
+ *
+ * Source: mm/rmap.c (folio_referenced_one, try_to_unmap_one).
+ */
+import { COST, spend } from '../base/cost.ts'
+import {
+  PG_anon,
+  PG_dirty,
+  PG_idle,
+  PG_swapbacked,
+  PG_young,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_HUGE,
+  PTE_PRESENT,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_SEQ_READ,
+} from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel } from '../base/state.ts'
+import type { Mm, Vma } from '../base/state_mm.ts'
+import { asPfn, type Pfn } from '../base/units.ts'
+import { mlockFolio } from '../caches/mlock_lru.ts'
+import { compoundPages, pageCount, pageIndex, pageMapped, totalMapcount } from '../frames/page.ts'
+import { countRss, splitHugePmd } from '../spaces/huge_pmd.ts'
+import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
+import { pageRemoveRmap, rmapEntries, tableMapping } from '../spaces/rmap.ts'
+import { vmaAt } from '../spaces/vma.ts'
+
+/** How often a page was found used, and what areas that used it, or lock it, are like. */
+export interface Referenced {
+  ptes: number
+  exec: boolean
+  locked: boolean
+}
+
+/** Looks for uses of the page through its mappings, and clears their marks (folio_referenced). */
+export function folioReferenced(k: Kernel, head: Pfn): Referenced {
+  const found: Referenced = { ptes: 0, exec: false, locked: false }
+  if (!pageMapped(k, head)) return found
+  const index = pageIndex(k, head)
+  const pages = compoundPages(k, head)
+  for (const { mm: id, delta } of rmapEntries(k, head)) {
+    const mm = k.spaces.mms.get(id)
+    if (mm === undefined) continue
+    if (pages > 1) hugeReferenced(k, mm, index + delta, head, found)
+    for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), found)
+    if (found.locked) return found
+  }
+  return found
+}
+
+function pteReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, found: Referenced): void {
+  const table = tableMapping(k, mm, vpn, pfn)
+  if (table !== 0) entryReferenced(k, mm, vpn, pfn, table, pteIndex(vpn), found)
+}
+
+function hugeReferenced(k: Kernel, mm: Mm, vpn: number, head: Pfn, found: Referenced): void {
+  const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
+  if (pmd === 0) return
+  const i = levelIndex(vpn, LEVEL_PMD)
+  const huge = PTE_HUGE | PTE_PRESENT
+  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) entryReferenced(k, mm, vpn, head, pmd, i, found)
+}
+
+function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number, i: number, found: Referenced): void {
+  const vma = vmaAt(mm, vpn)
+  if (vma === undefined) return
+  spend(k, COST.pte_visit, 1)
+  if ((vma.flags & VM_LOCKED) !== 0) {
+    mlockFolio(k, pfn)
+    found.locked = true
+    return
+  }
+  const flags = entryFlags(k, table, i)
+  const young = (k.page[pfn * PAGE_WORDS] & PG_young) !== 0
+  const used = (flags & PTE_ACCESSED) !== 0 && (vma.flags & VM_SEQ_READ) === 0
+  if ((flags & PTE_ACCESSED) !== 0) setEntry(k, table, i, entryValue(k, table, i), flags & ~PTE_ACCESSED)
+  if (!used && !young) return
+  k.page[pfn * PAGE_WORDS] &= ~(PG_young | PG_idle)
+  found.ptes++
+  if ((vma.flags & VM_EXEC) !== 0) found.exec = true
+}
+
+/**
+ * Removes all mappings of a page of a file, or of an anonymous page that may be dropped (MADV_FREE); what its entries knew of
+ * writes passes on to the page. Stops at a locked area, and at a droppable page that was written to. The caller sees by the mapcount
+ * whether all are gone (try_to_unmap).
+ */
+export function tryToUnmap(k: Kernel, head: Pfn): void {
+  const index = pageIndex(k, head)
+  const pages = compoundPages(k, head)
+  for (const { mm: id, delta } of rmapEntries(k, head)) {
+    const mm = k.spaces.mms.get(id)
+    if (mm === undefined) continue
+    for (let i = 0; i < pages; i++) if (!unmapOne(k, mm, index + delta + i, asPfn(head + i), head)) return
+  }
+}
+
+/** Removes the mapping at one virtual page, if it maps the page; false to stop. */
+function unmapOne(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, head: Pfn): boolean {
+  const vma = vmaAt(mm, vpn)
+  if (vma === undefined) return true
+  if (pfn !== head || compoundPages(k, head) > 1) splitHugeAt(k, vma, vpn, head)
+  const table = tableMapping(k, mm, vpn, pfn)
+  if (table === 0) return true
+  if ((vma.flags & VM_LOCKED) !== 0) {
+    mlockFolio(k, head)
+    return false
+  }
+  const i = pteIndex(vpn)
+  spend(k, COST.rmap_unmap, 1)
+  if ((entryFlags(k, table, i) & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
+  if (!mayDrop(k, head)) {
+    k.page[head * PAGE_WORDS] |= PG_swapbacked
+    return false
+  }
+  clearEntry(k, table, i)
+  countRss(k, mm, head, -1)
+  pageRemoveRmap(k, pfn, vma, false)
+  return true
+}
+
+/** A file's page may be unmapped; an anonymous one only while nobody has written to it since MADV_FREE, and nobody else holds it. */
+function mayDrop(k: Kernel, head: Pfn): boolean {
+  const flags = k.page[head * PAGE_WORDS]
+  return (flags & PG_anon) === 0 || ((flags & PG_dirty) === 0 && pageCount(k, head) === 1 + totalMapcount(k, head))
+}
+
+/** Turns a huge entry that maps the page into none (file) or into single ones. */
+function splitHugeAt(k: Kernel, vma: Vma, vpn: number, head: Pfn): void {
+  const pmd = walkTo(k, vma.mm, vpn, LEVEL_PMD)
+  if (pmd === 0) return
+  const i = levelIndex(vpn, LEVEL_PMD)
+  const huge = PTE_HUGE | PTE_PRESENT
+  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) splitHugePmd(k, vma, pmd, i)
+}
