@@ -19,89 +19,93 @@ import {
   MPOL_PREFERRED,
   MPOL_PREFERRED_MANY,
 } from '../kernel/base/flags.ts'
+import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
 import { sysMbind, sysSetMempolicyHomeNode } from '../kernel/calls/mbind.ts'
-import { type PolicyRequest, sysGetMempolicy, sysSetMempolicy } from '../kernel/calls/mempolicy.ts'
+import { type FoundPolicy, type PolicyRequest, sysGetMempolicy, sysSetMempolicy } from '../kernel/calls/mempolicy.ts'
 import { notYet } from './interpreter_missing.ts'
 import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, Run, Worker } from './interpreter_state.ts'
-import { POLICY_MODES, type Policy, type PolicyQuestion } from './program.ts'
+import type { Policy, PolicyMode } from './program.ts'
 
 type PolicyOp = OpOf<'mbind' | 'set_mempolicy' | 'get_mempolicy' | 'migrate_pages' | 'move_pages' | 'home_node'>
 
-const MODES = {
+const MODES: Readonly<Record<PolicyMode, number>> = {
   default: MPOL_DEFAULT,
   preferred: MPOL_PREFERRED,
   bind: MPOL_BIND,
   interleave: MPOL_INTERLEAVE,
   local: MPOL_LOCAL,
   preferred_many: MPOL_PREFERRED_MANY,
-} as const
-const MODE_FLAGS = { static: MPOL_F_STATIC_NODES, relative: MPOL_F_RELATIVE_NODES, balancing: MPOL_F_NUMA_BALANCING } as const
-const MBIND_FLAGS = { move: MPOL_MF_MOVE, move_all: MPOL_MF_MOVE_ALL, strict: MPOL_MF_STRICT } as const
-/** Bits of the node masks that the op hands over and asks for. */
+}
+const FLAGS = { static: MPOL_F_STATIC_NODES, relative: MPOL_F_RELATIVE_NODES, balancing: MPOL_F_NUMA_BALANCING }
+const MBIND_FLAGS = { move: MPOL_MF_MOVE, move_all: MPOL_MF_MOVE_ALL, strict: MPOL_MF_STRICT }
+/** Bits of the node masks that the executor hands over, and of the one it asks for. */
 const MASK_BITS = 64
 const ANSWER_BITS = 1024
 
-export function policyOp(run: Run, worker: Worker, doing: Doing, op: PolicyOp, _untilNs: number): number | undefined {
+/** A policy as the executor's system call names it: a mask only where there are nodes. */
+function request({ mode, nodes, flags }: Policy): PolicyRequest {
+  const named = nodes.filter(node => node < MASK_BITS)
+  return { mode: MODES[mode], flags: bits(flags, FLAGS), nodes: named, maxnode: named.length > 0 ? MASK_BITS : 0 }
+}
+
+const bits = <Name extends string>(names: readonly Name[], values: Readonly<Record<Name, number>>): number =>
+  names.reduce((sum, name) => sum | values[name], 0)
+
+/** set_mempolicy(2) by the task. */
+export const setMempolicy = (k: Kernel, task: Task, policy: Policy): number => sysSetMempolicy(k, task, request(policy))
+
+export function policyOp(run: Run, worker: Worker, doing: Doing, op: PolicyOp): number {
   const { k } = run
+  const { task } = worker
   switch (op.op) {
     case 'set_mempolicy':
-      return setMempolicy(run, worker.task, op.policy)
+      return setMempolicy(k, task, op.policy)
     case 'get_mempolicy':
-      return getMempolicy(run, worker, doing, op.question)
-    case 'mbind': {
+      return getMempolicy(k, worker, doing, op)
+    case 'migrate_pages':
+      return notYet(doing)
+    default: {
       const region = regionOf(worker, op.region)
       if (region === undefined) return -EINVAL
+      if (op.op === 'move_pages') return notYet(doing)
+      if (op.op === 'home_node') return sysSetMempolicyHomeNode(k, task, region.address, region.bytes, op.node)
       const { offset, length } = extentOf(region, op.range)
-      const flags = op.flags.reduce((all, word) => all | MBIND_FLAGS[word], 0)
-      return sysMbind(k, worker.task, region.address + offset, length, requestOf(op.policy), flags)
+      return sysMbind(k, task, region.address + offset, length, request(op.policy), bits(op.flags, MBIND_FLAGS))
     }
-    case 'home_node': {
-      const region = regionOf(worker, op.region)
-      return region === undefined ? -EINVAL : sysSetMempolicyHomeNode(k, worker.task, region.address, region.bytes, op.node)
-    }
-    default:
-      return 'region' in op && regionOf(worker, op.region) === undefined ? -EINVAL : notYet(doing)
   }
 }
 
-const requestOf = ({ mode, nodes, flags }: Policy): PolicyRequest => ({
-  mode: MODES[mode],
-  flags: flags.reduce((all, word) => all | MODE_FLAGS[word], 0),
-  nodes,
-  maxnode: MASK_BITS,
-})
-
-/** set_mempolicy(2) by the task. */
-export const setMempolicy = (run: Run, task: Task, policy: Policy): number => sysSetMempolicy(run.k, task, requestOf(policy))
-
-const hex = (mask: number) => `0x${mask.toString(16)}`
-
-function getMempolicy(run: Run, worker: Worker, doing: Doing, question: PolicyQuestion): number {
-  const { k } = run
+function getMempolicy(k: Kernel, worker: Worker, doing: Doing, { question }: OpOf<'get_mempolicy'>): number {
   const { task } = worker
   if (question.kind === 'allowed') {
-    const allowed = sysGetMempolicy(k, task, MPOL_F_MEMS_ALLOWED, 0, ANSWER_BITS)
-    if (typeof allowed === 'number') return allowed
-    doing.extra['mems_allowed'] = hex(allowed.nodes)
-    return 0
+    return answer(sysGetMempolicy(k, task, MPOL_F_MEMS_ALLOWED, 0, ANSWER_BITS), ({ nodes }) => {
+      doing.extra['mems_allowed'] = hex(nodes)
+    })
   }
-  const region = question.kind === 'task' ? undefined : regionOf(worker, question.region)
-  if (question.kind !== 'task' && region === undefined) return -EINVAL
-  const address = region === undefined || question.kind === 'task' ? 0 : region.address + question.offset
-  const flags = (region === undefined ? 0 : MPOL_F_ADDR) | (question.kind === 'node' ? MPOL_F_NODE : 0)
-  const found = sysGetMempolicy(k, task, flags, address, question.kind === 'node' ? undefined : ANSWER_BITS)
+  if (question.kind === 'task') return answer(sysGetMempolicy(k, task, 0, 0, ANSWER_BITS), found => showPolicy(doing, found))
+  const region = regionOf(worker, question.region)
+  if (region === undefined) return -EINVAL
+  const address = region.address + question.offset
+  if (question.kind === 'policy')
+    return answer(sysGetMempolicy(k, task, MPOL_F_ADDR, address, ANSWER_BITS), found => showPolicy(doing, found))
+  return answer(sysGetMempolicy(k, task, MPOL_F_ADDR | MPOL_F_NODE, address, undefined), ({ mode }) => {
+    doing.extra['node'] = mode
+  })
+}
+
+function answer(found: FoundPolicy | number, show: (found: FoundPolicy) => void): number {
   if (typeof found === 'number') return found
-  if (question.kind === 'node') doing.extra['node'] = found.mode
-  else {
-    doing.extra['mode'] = modeText(found.mode)
-    doing.extra['nodes'] = hex(found.nodes)
-  }
+  show(found)
   return 0
 }
 
-function modeText(mode: number): string {
-  const fixed = (mode & MPOL_F_STATIC_NODES) !== 0 ? '|static' : ''
-  return `${POLICY_MODES[mode & 0xfff]}${fixed}${(mode & MPOL_F_RELATIVE_NODES) !== 0 ? '|relative' : ''}`
+function showPolicy(doing: Doing, { mode, nodes }: FoundPolicy): void {
+  const name = Object.entries(MODES).find(([, number]) => number === (mode & 0xfff))?.[0] ?? '?'
+  const flags = `${(mode & MPOL_F_STATIC_NODES) !== 0 ? '|static' : ''}${(mode & MPOL_F_RELATIVE_NODES) !== 0 ? '|relative' : ''}`
+  doing.extra['mode'] = name + flags
+  doing.extra['nodes'] = hex(nodes)
 }
+
+const hex = (mask: number) => `0x${mask.toString(16)}`

@@ -1,0 +1,183 @@
+/**
+ * The simulated machine as a Source shows it: the files of a frame, single files, writes, lines of the prompt.
+ *
+ * A frame holds the base files, every knob, what is watched, and what only a simulation knows under /mmtop/ (see
+ * sample/source.ts). Reading costs the machine nothing: it is looked at from outside.
+ */
+import { COST_NAMES } from '../kernel/base/cost.ts'
+import { errnoName } from '../kernel/base/errno.ts'
+import type { Daemon } from '../kernel/base/state_shared.ts'
+import { tunables } from '../kernel/tunables.ts'
+import { basePaths } from '../sample/files.ts'
+import type { Answer, EventKind, Frame, Tunable } from '../sample/source.ts'
+import { UserError } from '../user_error.ts'
+import type { OpRecord, RunRecord } from '../workload/interpreter.ts'
+import type { Program } from '../workload/program.ts'
+import { createSimulation, runLine, type Simulation, type SimulationOptions } from './simulation.ts'
+
+/** Lines of /mmtop/events in one frame; of more, the first ones give way to a note. */
+const EVENTS_MAX = 200
+
+export interface Watched {
+  readonly sim: Simulation
+  readonly tunables: readonly Tunable[]
+  /** Files wanted beside the base ones. */
+  paths: readonly string[]
+  /** Lines of /mmtop/events since the last frame, and how many were dropped. */
+  events: string[]
+  dropped: number
+  /** CPU time of each kernel thread at the last frame. */
+  readonly ran: Map<string, number>
+  /** Time of the last frame. */
+  lastNs: number
+}
+
+/** @throws UserError as createSimulation does */
+export function watchSimulation(program: Program, options: SimulationOptions): Watched {
+  const sim = createSimulation(program, options)
+  return { sim, tunables: tunables(sim.k), paths: [], events: [], dropped: 0, ran: new Map(), lastNs: -1 }
+}
+
+/** Notes what happened, for the next frame. */
+export function noteRecord(watched: Watched, record: RunRecord): void {
+  const line = eventLine(watched.sim, record)
+  if (line === undefined) return
+  watched.events.push(line)
+  if (watched.events.length <= EVENTS_MAX) return
+  watched.events.shift()
+  watched.dropped++
+}
+
+function eventLine(sim: Simulation, record: RunRecord): string | undefined {
+  const event = (ns: number, kind: EventKind, text: string) => `${Math.floor(ns - sim.run.startNs)} ${kind} ${text}`
+  if (record.kind === 'end') return event(record.ns, 'note', 'the workload is over')
+  if (record.kind === 'death')
+    return event(
+      record.ns,
+      'kill',
+      `${record.worker} died: ${'signal' in record.death ? record.death.signal : `exit ${record.death.exit}`}`,
+    )
+  if (record.kind === 'expect')
+    return record.ret === 0
+      ? undefined
+      : event(record.startNs, 'expect', `${record.statement.text}: found ${record.fields['value'] ?? 'nothing'}`)
+  return event(record.startNs, eventKind(record), describe(record))
+}
+
+function eventKind(record: OpRecord): EventKind {
+  if (record.ret < 0 || record.fields['signal'] !== undefined) return 'error'
+  return /^(\S+ )?write /.test(record.statement.text) ? 'knob' : 'op'
+}
+
+/** An op and its result in a line. */
+function describe({ statement, ret, err, fields }: OpRecord): string {
+  const { signal } = fields
+  if (err !== undefined || signal !== undefined) return `${statement.text} = ${err ?? String(signal)}`
+  return ret === 0 ? statement.text : `${statement.text} = ${ret}`
+}
+
+/** The machine as it is now. Its time is later than the last frame's. */
+export function takeFrame(watched: Watched): Frame {
+  const { sim } = watched
+  const ns = Math.max(Math.floor(sim.ns), watched.lastNs + 1)
+  watched.lastNs = ns
+  look(sim)
+  const { k } = sim
+  const shape = {
+    nodes: k.nodes.map(node => node.id),
+    hugepageSizesKb: k.hugetlb.hstates.map(({ sizeKb }) => sizeKb),
+    pids: [...k.tasks.keys()],
+    cgroups: sim.run.cgroups,
+  }
+  const files = new Map<string, string>()
+  for (const path of [...basePaths(shape), ...watched.tunables.map(({ path }) => path), ...watched.paths]) {
+    const text = sim.ports.read(k, path)
+    if (typeof text === 'string') files.set(path, text)
+  }
+  for (const [name, lines] of Object.entries(ownFiles(watched))) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
+  watched.events = []
+  watched.dropped = 0
+  return { ns, files }
+}
+
+/** Stands on CPU 0 at the simulation's moment, as no task: what is read then is as of now. */
+function look(sim: Simulation): void {
+  sim.k.cpu = 0
+  sim.k.current = undefined
+  sim.k.clock[0] = sim.run.startNs + sim.ns
+}
+
+function ownFiles(watched: Watched): Record<string, readonly string[]> {
+  const { sim } = watched
+  const workers = sim.run.workers.flatMap(worker => (worker === undefined || worker.death !== undefined ? [] : [worker]))
+  const { program, k } = sim
+  return {
+    machine: [
+      `title ${titleOf(program)}`,
+      `workload ${program.file}`,
+      `seed ${k.machine.seed}`,
+      'model Linux 6.1 model',
+      ...(program.machineText === undefined ? [] : [program.machineText]),
+    ],
+    tasks: workers.map(({ task, name }) => `${task.pid} ${task.minflt} ${task.majflt} ${name}`),
+    activity: workers.map(
+      ({ task, doing, name }) => `${task.pid} ${(doing?.statement.text ?? 'idle').replace(new RegExp(`^(bg )?${name} `), '')}`,
+    ),
+    events: [
+      ...(watched.dropped > 0 ? [`${Math.floor(sim.ns)} note ${watched.dropped} events before these are not shown`] : []),
+      ...watched.events,
+      ...kernelEvents(sim),
+    ],
+    daemons: daemons(sim).map(
+      daemon => `${daemon.name} ${daemon.node < 0 ? '-' : daemon.node} ${hasRun(watched, daemon) ? 'running' : 'sleeping'}`,
+    ),
+    costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
+  }
+}
+
+export const titleOf = (program: Program): string => program.title ?? program.file.replace(/^.*\//, '').replace(/\.[^.]*$/, '')
+
+const kernelEvents = ({ k, run }: Simulation): string[] =>
+  k.events.splice(0).map(({ ns, kind, text }) => `${Math.floor(ns - run.startNs)} ${kind} ${text}`)
+
+const daemons = ({ k }: Simulation): readonly Daemon[] => [...k.nodes.flatMap(node => [node.kswapd, node.kcompactd]), k.khugepaged.daemon]
+
+/** Whether the thread used a CPU since the last frame. */
+function hasRun({ ran }: Watched, { name, ranNs }: Daemon): boolean {
+  const before = ran.get(name) ?? 0
+  ran.set(name, ranNs)
+  return ranNs > before
+}
+
+/** One file, now. */
+export function readNow({ sim }: Watched, path: string): string | undefined {
+  look(sim)
+  const text = sim.ports.read(sim.k, path)
+  return typeof text === 'string' ? text : undefined
+}
+
+/** Writes a file as root would. */
+export function writeNow(watched: Watched, path: string, text: string): Answer {
+  const { sim } = watched
+  look(sim)
+  sim.k.current = sim.k.tasks.get(1)
+  const ret = sim.ports.write(sim.k, path, text)
+  const errno = ret < 0 ? errnoName(ret) : ''
+  watched.events.push(
+    `${Math.floor(sim.ns)} ${ret < 0 ? 'error' : 'knob'} you: write ${path} ${text.trim()}${ret < 0 ? ` = ${errno}` : ''}`,
+  )
+  return { errno, text: '' }
+}
+
+/** Executes a line of the prompt; the machine runs on until it is over. */
+export function runNow(watched: Watched, line: string): Answer {
+  try {
+    const record = runLine(watched.sim, line, each => noteRecord(watched, each))
+    if (record === undefined) return { errno: '', text: '' }
+    const { text } = record.fields
+    return { errno: record.err ?? '', text: typeof text === 'string' ? text : describe(record) }
+  } catch (error) {
+    if (error instanceof UserError) return { errno: 'EINVAL', text: error.message }
+    throw error
+  }
+}

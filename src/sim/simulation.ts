@@ -1,0 +1,180 @@
+/**
+ * A simulated machine and the workload on it, on one clock: run on by an op, to a moment, to the end. Plain functions
+ * over state; whoever calls decides how fast wall time goes by meanwhile (worker.ts, direct.ts), or does not care (raw.ts).
+ *
+ *     line 1                     ns = 0       records, frames and screens count from here
+ *     ──|──op──|──op──|────sleep────|──op──|──end
+ *
+ * The same program, machine and seed always give the same records at the same times, however the run is cut into steps.
+ */
+import { assert } from '../kernel/base/assert.ts'
+import { errnoName } from '../kernel/base/errno.ts'
+import type { Kernel } from '../kernel/base/state.ts'
+import { bootKernel } from '../kernel/boot.ts'
+import { UserError } from '../user_error.ts'
+import {
+  nextStepNs,
+  type OpRecord,
+  type Ports,
+  type Run,
+  type RunRecord,
+  startRun,
+  step,
+  submitLine,
+  takeRecords,
+} from '../workload/interpreter.ts'
+import { machineOf } from '../workload/machine.ts'
+import { parseLine } from '../workload/parse.ts'
+import type { MachineSpec, Program } from '../workload/program.ts'
+import { PORTS } from './ports.ts'
+
+export interface SimulationOptions {
+  /** Keys that replace those of the workload's header. */
+  readonly machine?: MachineSpec
+  readonly seed?: number
+  /** Files written before line 1. */
+  readonly settings?: readonly Setting[]
+}
+
+/** PATH=VALUE */
+export interface Setting {
+  readonly path: string
+  readonly value: string
+}
+
+/** An expect that did not hold. */
+export interface Failure {
+  /** Line in the workload. */
+  readonly line: number
+  readonly text: string
+  /** What was found instead, as text. */
+  readonly found: string
+}
+
+export interface Simulation {
+  readonly program: Program
+  readonly k: Kernel
+  readonly ports: Ports
+  readonly run: Run
+  /** How far the machine has come, in nanoseconds since line 1. */
+  ns: number
+  /** The expects that did not hold, the first FAILURES_KEPT of them. */
+  readonly failures: Failure[]
+}
+
+/** Sees each record as it comes, with the machine as it is at that moment. */
+export type Watcher = (record: RunRecord) => void
+
+/** Failed expects that are kept: enough to read, and a loop of them does not fill the memory. */
+const FAILURES_KEPT = 100
+
+/**
+ * Boots the program's machine.
+ * @throws UserError for a machine that cannot be, or a setting that the kernel refuses
+ */
+export function createSimulation(program: Program, options: SimulationOptions = {}): Simulation {
+  const k = bootKernel(machineOf(program, { machine: options.machine, seed: options.seed }))
+  for (const { path, value } of options.settings ?? []) {
+    const ret = PORTS.write(k, path, value)
+    if (ret < 0) throw new UserError(`--set ${path}=${value}: ${errnoName(ret)}`)
+  }
+  return { program, k, ports: PORTS, run: startRun(k, program, PORTS), ns: 0, failures: [] }
+}
+
+/** Whether the workload's last line is over. */
+export const hasEnded = (sim: Simulation): boolean => sim.run.ended
+
+/**
+ * Runs the machine up to `ns` after line 1, or to the end of the workload.
+ * @param tired asked after each step whether to leave it at that for now
+ * @returns whether it got there
+ */
+export function runUntil(sim: Simulation, ns: number, watch: Watcher, tired: () => boolean = () => false): boolean {
+  const limit = sim.run.startNs + ns
+  for (let left = true; left && !sim.run.ended; ) {
+    left = advance(sim, limit, watch)
+    if (left && tired()) {
+      settle(sim)
+      return false
+    }
+  }
+  settle(sim)
+  if (!sim.run.ended) sim.ns = Math.max(sim.ns, ns)
+  return true
+}
+
+/** Runs the machine until the next op or expect of the workload or the prompt is over. @returns its record, undefined at the end */
+export function runOp(sim: Simulation, watch: Watcher): OpRecord | undefined {
+  let found: OpRecord | undefined
+  while (found === undefined && !sim.run.ended) {
+    mustAdvance(sim, record => {
+      if (record.kind === 'op' || record.kind === 'expect') found ??= record
+      watch(record)
+    })
+  }
+  settle(sim)
+  return found
+}
+
+/** Runs the workload to its last line. */
+export function runToEnd(sim: Simulation, watch: Watcher): void {
+  while (!sim.run.ended) mustAdvance(sim, watch)
+  settle(sim)
+}
+
+/**
+ * Executes one line as typed at the prompt; the machine runs on until it is over.
+ * @returns its record; undefined for a blank line
+ * @throws UserError when it is no op
+ */
+export function runLine(sim: Simulation, text: string, watch: Watcher): OpRecord | undefined {
+  const workers = sim.run.workers.flatMap(worker => worker?.name ?? [])
+  const statement = parseLine(text, { workers })
+  if (statement === undefined) return undefined
+  submitLine(sim.run, statement, sim.run.startNs + sim.ns)
+  let found: OpRecord | undefined
+  while (found === undefined) {
+    mustAdvance(sim, record => {
+      if (record.kind === 'op' || record.kind === 'expect') if (record.statement === statement || record.statement.i === 0) found ??= record
+      watch(record)
+    })
+  }
+  settle(sim)
+  return found
+}
+
+function mustAdvance(sim: Simulation, watch: Watcher): void {
+  const moved = advance(sim, Number.POSITIVE_INFINITY, watch)
+  assert(moved, 'nothing will ever happen again, and the workload is not over')
+}
+
+/** One step. @returns false when there is none before `limit` */
+function advance(sim: Simulation, limit: number, watch: Watcher): boolean {
+  if (!step(sim.run, sim.ports, limit)) return false
+  for (const record of takeRecords(sim.run)) {
+    note(sim, record)
+    watch(record)
+  }
+  return true
+}
+
+/** The machine stands at the begin of the next step, or at the end of the last when nothing follows. */
+function settle(sim: Simulation): void {
+  const next = sim.run.ended ? Number.POSITIVE_INFINITY : nextStepNs(sim.run)
+  sim.ns = Math.max(sim.ns, (next === Number.POSITIVE_INFINITY ? sim.k.clock[0] : next) - sim.run.startNs)
+}
+
+function note(sim: Simulation, record: RunRecord): void {
+  if (record.kind !== 'expect' || record.ret === 0) return
+  if (sim.failures.length >= FAILURES_KEPT) return
+  const value = record.fields['value']
+  const { i, text } = record.statement
+  sim.failures.push({ line: i, text, found: value === undefined ? 'nothing' : String(value) })
+}
+
+/** What repeats a failure: for the message of a bug. */
+export function whereItWas({ run, program, k }: Simulation): string {
+  const doing = run.workers.flatMap(worker => worker?.doing?.statement.text ?? [])
+  const under = doing.length > 0 ? `, at work: ${doing.join('; ')}` : ''
+  return `${program.file}, seed ${k.machine.seed}, line ${run.line}, ${Math.round(k.clock[0] - run.startNs)} ns${under}`
+}

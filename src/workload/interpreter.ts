@@ -1,0 +1,183 @@
+/**
+ * Runs a workload on the simulated kernel, a slice of virtual time at a time.
+ *
+ *     CPU 0   |ctl|--A--|   |ctl|--A--|--C--|--A--|        each CPU runs one at a time, at most SLICE_NS on end
+ *     CPU 1         |------B-------|    |---kswapd---|
+ *                   ^ whoever can begin earliest is next
+ *
+ * Each CPU has its own position in time (Cpu.nowNs). A step picks the thread (a controller, a process) or kernel daemon
+ * that can begin earliest, sets the kernel's clock to that moment, and lets it work until its slice is over, it has
+ * to wait, or somebody else's time has come. One system call is not divided. What a thread waits in place (the disk, a
+ * rate) is not charged to its CPU, so others can use it meanwhile.
+ *
+ * A step ends with the line that a controller executed, so whoever takes the records sees the machine as it was then. The
+ * order is that of the numbers alone: equals run in the order in which they ran last.
+ */
+import { must } from '../kernel/base/assert.ts'
+import { COST, spend } from '../kernel/base/cost.ts'
+import type { Kernel } from '../kernel/base/state.ts'
+import type { Task } from '../kernel/base/state_mm.ts'
+import { nextDaemonNs, runDaemons } from '../kernel/kernel.ts'
+import { setMarks } from './interpreter_conditions.ts'
+import { runController } from './interpreter_controller.ts'
+import { cursorOver } from './interpreter_cursor.ts'
+import { type Controller, MAX_WORKERS, type Ports, type Run, type RunRecord, type Thread, type Worker } from './interpreter_state.ts'
+import { runWorker } from './interpreter_worker.ts'
+import type { Program, Statement } from './program.ts'
+
+export type { DeathRecord, EndRecord, Field, Fields, OpRecord, Ports, Run, RunRecord, Sample, Worker } from './interpreter_state.ts'
+
+/** How long a thread keeps a CPU that others want too. */
+const SLICE_NS = 1e6
+
+/** A run about to execute its first line, now. */
+export function startRun(k: Kernel, program: Program, ports: Ports): Run {
+  const init = must(k.tasks.get(1), 'the machine has a first process')
+  init.cpusAllowed = [0]
+  const startNs = k.clock[0]
+  const file = controller(init, startNs, program.statements)
+  const prompt = controller(init, Number.POSITIVE_INFINITY, [])
+  const run: Run = {
+    k,
+    program,
+    startNs,
+    file,
+    prompt,
+    workers: Array.from<Worker | undefined>({ length: MAX_WORKERS }),
+    threads: [prompt, file],
+    lastOn: [],
+    turn: 1,
+    quietNs: startNs,
+    nextOrdinal: 1,
+    marks: new Map(),
+    cgroups: [],
+    records: [],
+    line: 0,
+    ended: false,
+  }
+  setMarks(run, ports)
+  return run
+}
+
+const controller = (task: Task, readyNs: number, body: readonly Statement[]): Controller => ({
+  kind: 'controller',
+  task,
+  readyNs,
+  turn: 0,
+  cursor: cursorOver(body),
+  line: undefined,
+  waiting: undefined,
+  last: undefined,
+})
+
+/** Has the prompt execute a line next, not before `ns`. */
+export function submitLine(run: Run, statement: Statement, ns: number): void {
+  run.prompt.cursor.frames.unshift({ body: [statement], at: 0, left: 0 })
+  if (run.prompt.line === undefined) run.prompt.readyNs = ns
+}
+
+/** The records since they were taken last. */
+export function takeRecords(run: Run): readonly RunRecord[] {
+  const taken = run.records
+  if (taken.length > 0) run.records = []
+  return taken
+}
+
+/** Who runs next, where, and from when; and when somebody else wants to. */
+interface Turn {
+  readonly thread: Thread
+  readonly cpu: number
+  readonly startNs: number
+  readonly othersNs: number
+}
+
+/**
+ * Lets whoever is earliest run. What begins before `limitNs` is not cut off there, so what happens does not depend on it.
+ * @returns false, having done nothing, when nobody wants to before `limitNs`
+ */
+export function step(run: Run, ports: Ports, limitNs: number): boolean {
+  const { k } = run
+  const turn = earliest(run)
+  const daemonNs = nextDaemonNs(k)
+  if (Math.min(daemonNs, turn?.startNs ?? Number.POSITIVE_INFINITY) >= limitNs) return false
+  if (turn === undefined || daemonNs <= turn.startNs) {
+    runDaemons(k, daemonNs)
+    wakeKilled(run, daemonNs)
+  } else {
+    run.quietNs = Math.min(turn.othersNs, daemonNs)
+    runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
+    wakeKilled(run, k.clock[0])
+  }
+  return true
+}
+
+/** When the next step would begin; Infinity when nothing will ever happen again. */
+export const nextStepNs = (run: Run): number => Math.min(nextDaemonNs(run.k), earliest(run)?.startNs ?? Number.POSITIVE_INFINITY)
+
+function earliest(run: Run): Turn | undefined {
+  let best: Thread | undefined
+  let bestCpu = 0
+  let bestNs = Number.POSITIVE_INFINITY
+  let othersNs = Number.POSITIVE_INFINITY
+  for (const thread of run.threads) {
+    if (thread.readyNs === Number.POSITIVE_INFINITY) continue
+    const cpu = cpuFor(run.k, thread)
+    const startNs = Math.max(thread.readyNs, run.k.cpus[cpu].nowNs)
+    if (best !== undefined && (startNs > bestNs || (startNs === bestNs && thread.turn > best.turn))) {
+      othersNs = Math.min(othersNs, startNs)
+      continue
+    }
+    othersNs = Math.min(othersNs, bestNs)
+    best = thread
+    bestCpu = cpu
+    bestNs = startNs
+  }
+  return best && { thread: best, cpu: bestCpu, startNs: bestNs, othersNs }
+}
+
+/** The CPU where the thread can go on earliest: the one it ran on last, unless another is free sooner. */
+function cpuFor(k: Kernel, { task, readyNs }: Thread): number {
+  const last = k.cpus[task.cpu]
+  const stay = last.online && task.cpusAllowed.includes(task.cpu)
+  if (stay && last.nowNs <= readyNs) return task.cpu
+  let best = stay ? task.cpu : -1
+  for (const cpu of allowedCpus(k, task)) if (best < 0 || k.cpus[cpu].nowNs < k.cpus[best].nowNs) best = cpu
+  return best
+}
+
+/** CPUs it may use; when all of them are offline Linux lets it use any (select_fallback_rq). */
+function allowedCpus(k: Kernel, task: Task): readonly number[] {
+  const online = task.cpusAllowed.filter(cpu => k.cpus[cpu].online)
+  if (online.length === 0) task.cpusAllowed = k.cpus.map(cpu => cpu.id)
+  return online.length > 0 ? online : k.cpus.filter(cpu => cpu.online).map(cpu => cpu.id)
+}
+
+function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs: number): void {
+  const { k } = run
+  const { task } = thread
+  k.cpu = cpu
+  k.current = task
+  k.clock[0] = startNs
+  task.cpu = cpu
+  thread.readyNs = startNs
+  thread.turn = run.turn++
+  const waited = waitedNs(k)
+  if (run.lastOn[cpu] !== thread) spend(k, COST.context_switch, 1)
+  run.lastOn[cpu] = thread
+  if (thread.kind === 'controller') runController(run, ports, thread)
+  else runWorker(run, ports, thread, untilNs)
+  const endNs = k.clock[0]
+  const busyNs = endNs - startNs - (waitedNs(k) - waited)
+  task.ranNs += busyNs
+  k.cpus[cpu].nowNs = startNs + busyNs
+  thread.readyNs = Math.max(thread.readyNs, endNs)
+}
+
+/** Time that threads have passed without using their CPU. */
+const waitedNs = (k: Kernel): number => k.costNs[COST.idle] + k.costNs[COST.io_wait]
+
+/** Who was sent a deadly signal does not sleep on. */
+function wakeKilled(run: Run, ns: number): void {
+  for (const worker of run.workers)
+    if (worker !== undefined && worker.task.killed !== 0 && worker.death === undefined) worker.readyNs = Math.min(worker.readyNs, ns)
+}

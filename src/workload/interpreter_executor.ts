@@ -1,0 +1,30 @@
+/**
+ * The executor's own memory: every process of a workload is a fork of the first one, and touches a few of its pages when it
+ * begins, at its first op, when it forks. The lists of pages are boot's (kernel/boot/memory_process.ts); here they are
+ * touched when the executor would, as ordinary accesses that fault, copy and count.
+ */
+import type { Kernel } from '../kernel/base/state.ts'
+import type { Task } from '../kernel/base/state_mm.ts'
+import { NO_PAGE } from '../kernel/base/units.ts'
+import { BASE_PROCESS, type Touch } from '../kernel/boot/memory_process.ts'
+import { type Access, accessPage } from '../kernel/fault/touch.ts'
+
+export const TOUCHES = BASE_PROCESS.touches
+
+const STARTS = new Map(BASE_PROCESS.vmas.map(({ name, start }) => [name, start]))
+
+/** Has the task access pages of its executor. */
+export function touchOwn(k: Kernel, task: Task, touches: readonly Touch[]): void {
+  if (task.mm === undefined) return
+  const access: Access = { pfn: NO_PAGE, fault: 0 }
+  for (const [part, page, how] of touches) {
+    k.vmf.vpn[0] = (STARTS.get(part) ?? 0) + page
+    accessPage(k, task.mm, how === 'write', access)
+  }
+}
+
+/** What a process touches before it has settled where it runs and with which policy, and after. */
+export function splitStart(touches: readonly Touch[]): readonly [early: readonly Touch[], late: readonly Touch[]] {
+  const settled = touches.findIndex(([part]) => part === 'control')
+  return [touches.slice(0, settled), touches.slice(settled)]
+}

@@ -1,0 +1,256 @@
+/**
+ * A process' ops on its address space, as system calls: which arguments an op stands for, and where a mapping goes.
+ *
+ *     0x200000000000 |--heap--|  2M  |--log--|  2M  ^ bump: the next mapping, rounded up
+ */
+import { EEXIST, EINVAL, ENOSPC } from '../kernel/base/errno.ts'
+import {
+  MADV_COLD,
+  MADV_COLLAPSE,
+  MADV_DOFORK,
+  MADV_DONTDUMP,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_HUGEPAGE,
+  MADV_HWPOISON,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NOHUGEPAGE,
+  MADV_NORMAL,
+  MADV_PAGEOUT,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_REMOVE,
+  MADV_SEQUENTIAL,
+  MADV_SOFT_OFFLINE,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NONBLOCK,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MCL_CURRENT,
+  MCL_FUTURE,
+  MCL_ONFAULT,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../kernel/base/flags.ts'
+import type { OpenFile } from '../kernel/base/state_fs.ts'
+import { alignUp, PAGE_SIZE } from '../kernel/base/units.ts'
+import { sysClose } from '../kernel/calls/files.ts'
+import { sysMadvise } from '../kernel/calls/madvise.ts'
+import { sysMincore } from '../kernel/calls/mincore.ts'
+import { MLOCK_ONFAULT, sysMlock, sysMlock2, sysMlockall, sysMunlock, sysMunlockall } from '../kernel/calls/mlock.ts'
+import { type MmapArguments, sysMmap } from '../kernel/calls/mmap.ts'
+import { sysMprotect } from '../kernel/calls/mprotect.ts'
+import { sysMremap } from '../kernel/calls/mremap.ts'
+import { MS_SYNC, sysMsync } from '../kernel/calls/msync.ts'
+import { sysMunmap } from '../kernel/calls/unmap.ts'
+import { backingOf } from './interpreter_files.ts'
+import { extentOf, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
+import type { Doing, OpOf, Region, Run, Worker } from './interpreter_state.ts'
+import type { Advice, MmapOp, Place } from './program.ts'
+
+const MIB_2 = 2 ** 21
+/** Where the first mapping of a process goes, and behind which address the area of the bump pointer ends. */
+export const BUMP_START = 0x200000000000
+const BUMP_END = 0x400000000000
+/** MAP_HUGETLB's page size, as its logarithm from this bit on. */
+const MAP_HUGE_SHIFT = 26
+
+type MemoryOp = OpOf<
+  'mmap' | 'madvise' | 'munmap' | 'munlock' | 'mprotect' | 'mremap' | 'mlock' | 'mlockall' | 'munlockall' | 'msync' | 'mincore'
+>
+
+const ADVICE_NUMBERS: Readonly<Record<Advice, number>> = {
+  normal: MADV_NORMAL,
+  random: MADV_RANDOM,
+  sequential: MADV_SEQUENTIAL,
+  willneed: MADV_WILLNEED,
+  dontneed: MADV_DONTNEED,
+  dontneed_locked: MADV_DONTNEED_LOCKED,
+  free: MADV_FREE,
+  remove: MADV_REMOVE,
+  dontfork: MADV_DONTFORK,
+  dofork: MADV_DOFORK,
+  mergeable: MADV_MERGEABLE,
+  unmergeable: MADV_UNMERGEABLE,
+  hugepage: MADV_HUGEPAGE,
+  nohugepage: MADV_NOHUGEPAGE,
+  dontdump: MADV_DONTDUMP,
+  wipeonfork: MADV_WIPEONFORK,
+  keeponfork: MADV_KEEPONFORK,
+  cold: MADV_COLD,
+  pageout: MADV_PAGEOUT,
+  populate_read: MADV_POPULATE_READ,
+  populate_write: MADV_POPULATE_WRITE,
+  collapse: MADV_COLLAPSE,
+  hwpoison: MADV_HWPOISON,
+  soft_offline: MADV_SOFT_OFFLINE,
+}
+
+const PROTECTIONS = { none: 0, ro: PROT_READ, rw: PROT_READ | PROT_WRITE }
+const LOCKS = { current: MCL_CURRENT, future: MCL_FUTURE, onfault: MCL_ONFAULT }
+
+/** Bytes that the executor asks mincore about in one call: a vector of 16 KiB. */
+const MINCORE_BYTES = 16384 * PAGE_SIZE
+
+export function memoryOp(run: Run, worker: Worker, doing: Doing, op: MemoryOp, untilNs: number): number | undefined {
+  const { k } = run
+  const { task } = worker
+  const pieces = (call: RangeCall) => ('pieces' in op ? ranged(run, worker, doing, op, untilNs, call) : undefined)
+  switch (op.op) {
+    case 'mmap':
+      return mmap(run, worker, doing, op)
+    case 'munmap':
+      return munmap(
+        run,
+        worker,
+        op,
+        pieces((address, bytes) => sysMunmap(k, task, address, bytes)),
+      )
+    case 'madvise':
+      return pieces((address, bytes) => sysMadvise(k, task, address, bytes, ADVICE_NUMBERS[op.advice]))
+    case 'mprotect':
+      return pieces((address, bytes) => sysMprotect(k, task, address, bytes, PROTECTIONS[op.access]))
+    case 'mlock':
+      return pieces((address, bytes) =>
+        op.onfault ? sysMlock2(k, task, address, bytes, MLOCK_ONFAULT) : sysMlock(k, task, address, bytes),
+      )
+    case 'munlock':
+      return pieces((address, bytes) => sysMunlock(k, task, address, bytes))
+    case 'mlockall':
+      return sysMlockall(
+        k,
+        task,
+        op.flags.reduce((bits, flag) => bits | LOCKS[flag], 0),
+      )
+    case 'munlockall':
+      return sysMunlockall(k, task)
+    default: {
+      const region = regionOf(worker, op.region)
+      if (region === undefined) return -EINVAL
+      if (op.op === 'mremap') return mremap(run, worker, doing, op, region)
+      return op.op === 'msync' ? sysMsync(k, task, region.address, region.bytes, MS_SYNC) : mincore(run, worker, region, op)
+    }
+  }
+}
+
+function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
+  const { k } = run
+  if (regionOf(worker, op.region) !== undefined) return -EEXIST
+  const slot = worker.regions.indexOf(undefined)
+  if (slot < 0) return -ENOSPC
+  const backing = backingOf(run, worker, doing, op)
+  if (typeof backing === 'number') return backing
+  const { file } = backing
+  const pageBytes = Math.max(backing.pageBytes, op.hugetlbBytes)
+  const base = placeOf(worker, op.place, pageBytes)
+  const ret = base < 0 ? base : sysMmap(k, worker.task, mmapArguments(op, base, file, pageBytes))
+  if (ret < 0) {
+    if (file !== undefined) sysClose(k, worker.task, file)
+    return ret
+  }
+  worker.regions[slot] = { name: op.region, address: ret, bytes: op.bytes, pageBytes, file }
+  if (op.place.kind === 'next') worker.bump = alignUp(base + op.bytes, MIB_2) + MIB_2
+  doing.extra['addr'] = hex(ret)
+  return 0
+}
+
+const hex = (address: number) => `0x${address.toString(16)}`
+
+/** The address asked for, 0 for any, or -EINVAL for a place beside a region that is not there. */
+function placeOf(worker: Worker, place: Place, pageBytes: number): number {
+  switch (place.kind) {
+    case 'anywhere':
+      return 0
+    case 'address':
+      return place.address
+    case 'region': {
+      const other = regionOf(worker, place.region)
+      return other === undefined ? -EINVAL : other.address + place.offset
+    }
+    case 'next': {
+      const align = place.alignBytes ?? 0
+      const base = alignUp(worker.bump, Math.max(MIB_2, pageBytes, align))
+      return align < MIB_2 ? base + align : base
+    }
+  }
+}
+
+function mmapArguments(op: MmapOp, address: number, file: OpenFile | undefined, pageBytes: number): MmapArguments {
+  return {
+    address,
+    bytes: op.bytes,
+    prot: (op.prot.read ? PROT_READ : 0) | (op.prot.write ? PROT_WRITE : 0) | (op.prot.exec ? PROT_EXEC : 0),
+    flags: mapFlags(op, file, pageBytes),
+    file,
+    pgoff: op.fileOffset / PAGE_SIZE,
+  }
+}
+
+function mapFlags(op: MmapOp, file: OpenFile | undefined, pageBytes: number): number {
+  let flags = op.shared ? MAP_SHARED : MAP_PRIVATE
+  if (op.locked) flags |= MAP_LOCKED
+  if (op.populate) flags |= MAP_POPULATE
+  if (op.nonblock) flags |= MAP_NONBLOCK
+  if (op.noreserve) flags |= MAP_NORESERVE
+  if (file === undefined) flags |= MAP_ANONYMOUS
+  if (file === undefined && op.hugetlbBytes > 0) flags |= MAP_HUGETLB | (Math.log2(pageBytes) << MAP_HUGE_SHIFT)
+  if (op.place.kind === 'anywhere') return flags
+  return flags | (op.fixed ? MAP_FIXED : MAP_FIXED_NOREPLACE)
+}
+
+/** After munmap: all of a region unmapped in one call frees its name. */
+function munmap(run: Run, worker: Worker, op: OpOf<'munmap'>, ret: number | undefined): number | undefined {
+  const region = regionOf(worker, op.region)
+  if (region === undefined || ret === undefined || ret < 0 || op.pieces !== undefined) return ret
+  const { offset, length } = extentOf(region, op.range)
+  if (offset === 0 && length === region.bytes) forget(run, worker, region)
+  return ret
+}
+
+/** The name is free again, and the file closed. */
+function forget(run: Run, worker: Worker, region: Region): void {
+  worker.regions[worker.regions.indexOf(region)] = undefined
+  if (region.file !== undefined) sysClose(run.k, worker.task, region.file)
+}
+
+function mremap(run: Run, worker: Worker, doing: Doing, op: OpOf<'mremap'>, region: Region): number {
+  const next = alignUp(worker.bump, Math.max(MIB_2, region.pageBytes))
+  const newAddress = op.to === 'new' ? next : (op.to ?? 0)
+  const flags = (op.mayMove ? MREMAP_MAYMOVE : 0) | (op.to === undefined ? 0 : MREMAP_FIXED) | (op.dontunmap ? MREMAP_DONTUNMAP : 0)
+  const ret = sysMremap(run.k, worker.task, { address: region.address, oldBytes: region.bytes, newBytes: op.bytes, flags, newAddress })
+  if (ret < 0) return ret
+  region.address = ret
+  region.bytes = op.bytes
+  if (ret >= BUMP_START && ret < BUMP_END) worker.bump = Math.max(worker.bump, alignUp(ret + op.bytes, MIB_2) + MIB_2)
+  doing.extra['addr'] = hex(ret)
+  return 0
+}
+
+/** Pages of the range that are in memory. */
+function mincore(run: Run, worker: Worker, region: Region, op: OpOf<'mincore'>): number {
+  const { offset, length } = extentOf(region, op.range)
+  let resident = 0
+  for (let at = offset; at < offset + length; at += MINCORE_BYTES) {
+    const ret = sysMincore(run.k, worker.task, region.address + at, Math.min(MINCORE_BYTES, offset + length - at))
+    if (ret < 0) return ret
+    resident += ret
+  }
+  return resident
+}

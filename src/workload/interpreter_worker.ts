@@ -1,0 +1,218 @@
+/**
+ * What a process does with its slice of a CPU: begins what it was told, goes on with it, ends.
+ */
+import { fail, must } from '../kernel/base/assert.ts'
+import { COST, now, spend } from '../kernel/base/cost.ts'
+import { EAGAIN, EINVAL } from '../kernel/base/errno.ts'
+import { PAGE_SIZE } from '../kernel/base/units.ts'
+import { judge, pidOf } from './interpreter_conditions.ts'
+import { nextStatement } from './interpreter_cursor.ts'
+import { TOUCHES, touchOwn } from './interpreter_executor.ts'
+import { fileOp } from './interpreter_files.ts'
+import { memoryOp } from './interpreter_memory.ts'
+import { policyOp } from './interpreter_policy.ts'
+import { type Outcome, recordOf, resultOutcome, signalName } from './interpreter_records.ts'
+import { extentOf, regionOf } from './interpreter_regions.ts'
+import type { Doing, Job, OpOf, Ports, Run, Worker } from './interpreter_state.ts'
+import { endWorker, forkWorker, startWorker, taskOp, wakeWaiters } from './interpreter_task.ts'
+import { check, touch } from './interpreter_touch.ts'
+import { uffdEvents, uffdOp } from './interpreter_uffd.ts'
+import { resolvePids } from './parse.ts'
+import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Source } from './program.ts'
+
+/** One slice of a process. Its readyNs says afterwards when it wants the next one. */
+export function runWorker(run: Run, ports: Ports, worker: Worker, untilNs: number): void {
+  if (worker.task.killed !== 0) endWorker(run, worker, { signal: signalName(worker.task.killed) })
+  else if (worker.starting !== undefined) startWorker(run, worker, worker.starting)
+  else if (worker.doing !== undefined || takeOp(run, ports, worker)) {
+    const doing = must(worker.doing, 'an op was taken')
+    const ret = perform(run, ports, worker, doing, untilNs)
+    if (ret !== undefined && worker.task.killed === 0) endOp(run, worker, doing, ret)
+  }
+}
+
+/** Begins the next op of its job; false when there is none now. */
+function takeOp(run: Run, ports: Ports, worker: Worker): boolean {
+  const { job } = worker
+  if (job === undefined || job.over || (worker.exiting && job.what.kind === 'block')) {
+    if (worker.exiting) endWorker(run, worker, { exit: 0 })
+    else worker.readyNs = Number.POSITIVE_INFINITY
+    return false
+  }
+  const { what } = job
+  if (what.kind !== 'block') {
+    beginOp(run, worker, job.statement, what.kind === 'op' ? what.op : { op: 'fork', child: what.child })
+    return true
+  }
+  const statement = nextStatement<Line>(what.cursor)
+  if (statement === undefined) {
+    endJob(run, worker, job)
+    return false
+  }
+  return takeStatement(run, ports, worker, job, statement)
+}
+
+type Line = Exclude<BlockStatement, LoopStatement<BlockStatement>>
+
+/** A line of its block: begins an op, or answers an expect. */
+function takeStatement(run: Run, ports: Ports, worker: Worker, job: Job, line: Line): boolean {
+  const statement = line.kind === 'deferred' ? resolvePids(line, name => pidOf(run, name)) : line
+  const source: Source = { ...statement, text: `${worker.name} ${statement.text}` }
+  if (statement.kind !== 'expect') {
+    beginOp(run, worker, source, opOf(statement))
+    return true
+  }
+  recordExpect(run, ports, worker, job, statement)
+  return false
+}
+
+function opOf(statement: LeafStatement): Doing['op'] {
+  if (statement.kind === 'worker') return statement.op
+  if (statement.kind === 'controller' && statement.op.op === 'sleep') return statement.op
+  return fail(`a block holds "${statement.text}"`)
+}
+
+function recordExpect(run: Run, ports: Ports, worker: Worker, job: Job, statement: ExpectStatement): void {
+  const startNs = now(run.k)
+  spend(run.k, COST.syscall, 1)
+  const { held, found } = judge(run, ports, statement, job.record)
+  const fields = { ...found, elapsed_ns: now(run.k) - startNs }
+  run.records.push(recordOf(statement, startNs, { kind: 'expect', worker: worker.name, ret: held ? 0 : -1, fields }))
+}
+
+function beginOp(run: Run, worker: Worker, statement: Source, op: Doing['op']): void {
+  spend(run.k, COST.syscall, 1)
+  const { minflt, majflt } = worker.task
+  worker.begun++
+  worker.doing = { statement, op, startNs: now(run.k), minflt, majflt, progress: 0, extra: {}, state: undefined }
+  if (worker.begun === 1) touchOwn(run.k, worker.task, worker.forked ? TOUCHES.forkedFirstOperation : TOUCHES.firstOperation)
+}
+
+function endOp(run: Run, worker: Worker, doing: Doing, ret: number): void {
+  const { task } = worker
+  const job = must(worker.job, 'an op belongs to a job')
+  const elapsedNs = now(run.k) - doing.startNs
+  job.last = { ret, elapsedNs, minflt: task.minflt - doing.minflt, majflt: task.majflt - doing.majflt, extra: doing.extra }
+  worker.doing = undefined
+  if (worker.begun === 1 && !worker.forked) touchOwn(run.k, task, TOUCHES.afterFirstOperation)
+  if (job.what.kind !== 'block') {
+    endJob(run, worker, job)
+    return
+  }
+  job.record = recordOf(doing.statement, doing.startNs, resultOutcome(worker, job.last))
+  run.records.push(job.record)
+}
+
+function endJob(run: Run, worker: Worker, job: Job): void {
+  job.over = true
+  worker.readyNs = worker.exiting ? now(run.k) : Number.POSITIVE_INFINITY
+  wakeWaiters(run, worker)
+}
+
+/** Goes on with an op. @returns its ret or a negative errno; undefined while it is not over */
+function perform(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: number): number | undefined {
+  const { op } = doing
+  switch (op.op) {
+    case 'sleep':
+      return sleep(run, worker, doing, op.ns)
+    case 'fork':
+      return fork(run, worker, doing, op.child)
+    case 'touch':
+      return touch(run, worker, doing, op, untilNs)
+    case 'check':
+      return check(run, worker, doing, op, untilNs)
+    case 'mmap':
+    case 'munmap':
+    case 'madvise':
+    case 'mprotect':
+    case 'mremap':
+    case 'mlock':
+    case 'munlock':
+    case 'mlockall':
+    case 'munlockall':
+    case 'msync':
+    case 'mincore':
+      return memoryOp(run, worker, doing, op, untilNs)
+    case 'mbind':
+    case 'set_mempolicy':
+    case 'get_mempolicy':
+    case 'migrate_pages':
+    case 'move_pages':
+    case 'home_node':
+      return policyOp(run, worker, doing, op)
+    case 'cpu':
+    case 'rlimit':
+    case 'setuid':
+    case 'oom_score_adj':
+    case 'clear_refs':
+    case 'thp_disable':
+    case 'write':
+      return taskOp(run, ports, worker, op)
+    case 'pagemap':
+    case 'read':
+    case 'uffd_events':
+      return aboutItself(run, ports, worker, doing, op)
+    case 'fallocate':
+    case 'ftruncate':
+    case 'readfile':
+    case 'writefile':
+    case 'fadvise':
+    case 'fsync':
+    case 'unlink':
+    case 'mkfiles':
+    case 'statfiles':
+    case 'rmfiles':
+      return fileOp(run, worker, doing, op, untilNs)
+    default:
+      return uffdOp(worker, doing, op)
+  }
+}
+
+/** A sleep in its block. */
+function sleep(run: Run, worker: Worker, doing: Doing, ns: number): number | undefined {
+  const endNs = doing.startNs + ns
+  if (now(run.k) >= endNs) return 0
+  worker.readyNs = endNs
+  return undefined
+}
+
+/** fork(2): a process like this one, with the same regions. It runs before its parent goes on. */
+function fork(run: Run, worker: Worker, doing: Doing, child: string): number | undefined {
+  if (doing.state?.kind === 'each') {
+    touchOwn(run.k, worker.task, TOUCHES.forkParentAfter)
+    return doing.state.done
+  }
+  const slot = run.workers.indexOf(undefined)
+  const born = slot < 0 ? -EAGAIN : forkWorker(run, worker, slot, child)
+  if (typeof born === 'number') return born
+  doing.state = { kind: 'each', done: born.task.pid }
+  return undefined
+}
+
+type AboutOp = OpOf<'pagemap' | 'read' | 'uffd_events'>
+
+/** What a block asks about its own process. */
+function aboutItself(run: Run, ports: Ports, worker: Worker, doing: Doing, op: AboutOp): number {
+  const { ret, fields = {} } = about(run, ports, worker, op)
+  Object.assign(doing.extra, fields)
+  return ret
+}
+
+/** The ops that are somebody's questions about a process. */
+export function about(run: Run, ports: Ports, worker: Worker, op: AboutOp): Outcome {
+  spend(run.k, COST.syscall, 1)
+  switch (op.op) {
+    case 'read': {
+      const text = ports.read(run.k, `/proc/${worker.task.pid}/${op.file}`)
+      return typeof text === 'number' ? { ret: text } : { ret: text.length, fields: { text } }
+    }
+    case 'pagemap': {
+      const region = regionOf(worker, op.region)
+      if (region === undefined) return { ret: -EINVAL }
+      const { offset, length } = extentOf(region, op.range)
+      return { ret: 0, fields: ports.pagemap(run.k, worker.task, (region.address + offset) / PAGE_SIZE, Math.floor(length / PAGE_SIZE)) }
+    }
+    case 'uffd_events':
+      return uffdEvents()
+  }
+}
