@@ -39,6 +39,8 @@ export const PG_anon_exclusive = 1 << 22
 export const PG_young = 1 << 23
 export const PG_idle = 1 << 24
 export const PG_hugetlb = 1 << 25
+/** Unmapped, and to be let go when the TLBs have been flushed: the gather holds a reference. */
+export const PG_gathered = 1 << 26
 /** Taken off its LRU list by reclaim, migration or compaction, which hold a reference. */
 export const PG_isolated = 1 << 27
 /** File page with blocks on disk already (ext4). */

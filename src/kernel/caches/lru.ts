@@ -43,8 +43,18 @@ import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_ORDER, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
 import { freeHugePage } from '../frames/hugetlb_pool.ts'
-import { compoundOrder, compoundPages, pageCount, pageMapped, pageMemcg, pageNode, pageOwner, pageZone, W_MAPCOUNT } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import {
+  compoundOrder,
+  compoundPages,
+  pageCount,
+  pageMapped,
+  pageMemcg,
+  pageNode,
+  pageOwner,
+  pageZone,
+  W_MAPCOUNT,
+} from '../frames/page.ts'
+import { freePages, isJunk } from '../frames/rmqueue.ts'
 
 export const LRU_INACTIVE_ANON = 0
 export const LRU_ACTIVE_ANON = 1
@@ -234,7 +244,8 @@ function activateOne(k: Kernel, pfn: Pfn): void {
 /** Moves an active page to the inactive list's head (MADV_COLD; deactivate_page). */
 export function deactivatePage(k: Kernel, pfn: Pfn): void {
   const flags = k.page[pfn * PAGE_WORDS]
-  if ((flags & (PG_lru | PG_active | PG_unevictable)) === (PG_lru | PG_active)) batchAdd(k, k.cpus[k.cpu].lruDeactivate, pfn, drainDeactivate)
+  if ((flags & (PG_lru | PG_active | PG_unevictable)) === (PG_lru | PG_active))
+    batchAdd(k, k.cpus[k.cpu].lruDeactivate, pfn, drainDeactivate)
 }
 
 const drainDeactivate = (k: Kernel, batch: FolioBatch) => moveBatch(k, batch, deactivateOne)
@@ -289,7 +300,8 @@ function lazyfreeOne(k: Kernel, pfn: Pfn): void {
 /** Moves a page whose write has ended to the tail of the inactive list (folio_rotate_reclaimable). */
 export function rotateReclaimable(k: Kernel, pfn: Pfn): void {
   const flags = k.page[pfn * PAGE_WORDS]
-  if ((flags & PG_lru) !== 0 && (flags & (PG_locked | PG_dirty | PG_unevictable)) === 0) batchAdd(k, k.cpus[k.cpu].lruRotate, pfn, drainRotate)
+  if ((flags & PG_lru) !== 0 && (flags & (PG_locked | PG_dirty | PG_unevictable)) === 0)
+    batchAdd(k, k.cpus[k.cpu].lruRotate, pfn, drainRotate)
 }
 
 const drainRotate = (k: Kernel, batch: FolioBatch) => moveBatch(k, batch, rotateOne)
@@ -318,6 +330,7 @@ export function lruAddDrainCpu(k: Kernel, cpu: number): void {
 
 /** To be called after a holder let go: frees the page when that was the last (put_page). */
 export function putPage(k: Kernel, head: Pfn): void {
+  if (isJunk(k, head)) fail(`page ${head} is let go after it was freed`)
   if (k.page[head * PAGE_WORDS + W_MAPCOUNT] === 0 && pageCount(k, head) === 0) freeUnused(k, head)
 }
 

@@ -10,7 +10,7 @@ import { EV, ZS } from '../base/counters.ts'
 import { PG_active, PG_BATCH_ONE, PG_BATCH_SHIFT, PG_lru, PG_mlocked, PG_unevictable } from '../base/flags.ts'
 import { PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import { asPfn, type Pfn } from '../base/units.ts'
+import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { compoundOrder, compoundPages, pageZone } from '../frames/page.ts'
 import { BATCH_PAGES, isEvictable, lruPutDirect, lruTakeDirect, putPage } from './lru.ts'
 
@@ -52,11 +52,14 @@ function batchAdd(k: Kernel, head: Pfn, what: number): void {
   }
   k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] + PG_BATCH_ONE) | 0
   batch.pages[batch.n++] = head * 4 + what
-  if (batch.n === BATCH_PAGES || compoundOrder(k, head) > 0) mlockDrainCpu(k, k.cpu)
+  if (batch.n === BATCH_PAGES || compoundOrder(k, head) > 0) mlockDrainCpu(k, k.cpu, head)
 }
 
-/** Works off a CPU's batch of locks and unlocks (mlock_page_drain_local). */
-export function mlockDrainCpu(k: Kernel, cpu: number): void {
+/**
+ * Works off a CPU's batch of locks and unlocks (mlock_page_drain_local).
+ * @param held a page that the caller still holds, though nothing else may: who takes a mapping off a page lets it go later.
+ */
+export function mlockDrainCpu(k: Kernel, cpu: number, held: Pfn = NO_PAGE): void {
   const batch = k.cpus[cpu].mlock
   const n = batch.n
   batch.n = 0
@@ -66,7 +69,7 @@ export function mlockDrainCpu(k: Kernel, cpu: number): void {
   for (let i = 0; i < n; i++) {
     const head = asPfn(batch.pages[i] >>> 2)
     k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] - PG_BATCH_ONE) | 0
-    putPage(k, head)
+    if (head !== held) putPage(k, head)
   }
 }
 

@@ -27,16 +27,7 @@
  * Invariants: a free page's record is all zero but for what the table shows; pages of order 1..8 in one piece have
  * PG_head on the first and PG_tail on the others.
  */
-import {
-  PG_anon,
-  PG_BATCH_SHIFT,
-  PG_head,
-  PG_hugetlb,
-  PG_isolated,
-  PG_private,
-  PG_swapcache,
-  PG_tail,
-} from '../base/flags.ts'
+import { PG_anon, PG_BATCH_SHIFT, PG_gathered, PG_head, PG_hugetlb, PG_isolated, PG_private, PG_swapcache, PG_tail } from '../base/flags.ts'
 import { PAGE_WORDS, W_NEXT, W_PREV } from '../base/list.ts'
 import type { Kernel, Zone } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, HPAGE_PUD_NR, type NodeId, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
@@ -97,7 +88,8 @@ export function pageSetContent(k: Kernel, pfn: Pfn, content: number, index: numb
 }
 
 /** Whether two pages hold the same bytes. */
-export const sameContent = (k: Kernel, a: Pfn, b: Pfn): boolean => pageContent(k, a) === pageContent(k, b) && pageContentIndex(k, a) === pageContentIndex(k, b)
+export const sameContent = (k: Kernel, a: Pfn, b: Pfn): boolean =>
+  pageContent(k, a) === pageContent(k, b) && pageContentIndex(k, a) === pageContentIndex(k, b)
 
 /** The memory cgroup the page is charged to; 0 is the root, which counts nothing. */
 export const pageMemcg = (k: Kernel, pfn: Pfn): number => k.page[pfn * PAGE_WORDS + W_CONTENT] >>> CONTENT_BITS
@@ -122,7 +114,8 @@ export function compoundHead(k: Kernel, pfn: Pfn): Pfn {
   if ((k.page[huge * PAGE_WORDS] & PG_head) !== 0 && k.page[(huge + 1) * PAGE_WORDS + W_OWNER] >= HPAGE_PMD_ORDER) return asPfn(huge)
   const giant = pfn - (pfn % HPAGE_PUD_NR)
   const gigantic = PG_head | PG_hugetlb
-  if ((k.page[giant * PAGE_WORDS] & gigantic) === gigantic && k.page[(giant + 1) * PAGE_WORDS + W_OWNER] > HPAGE_PMD_ORDER) return asPfn(giant)
+  if ((k.page[giant * PAGE_WORDS] & gigantic) === gigantic && k.page[(giant + 1) * PAGE_WORDS + W_OWNER] > HPAGE_PMD_ORDER)
+    return asPfn(giant)
   return pfn
 }
 
@@ -140,7 +133,8 @@ export function compoundOrder(k: Kernel, head: Pfn): number {
 }
 
 /** Pages of the compound page that starts here; 1 for a single page. */
-export const compoundPages = (k: Kernel, head: Pfn): number => (k.page[head * PAGE_WORDS] & PG_head) === 0 ? 1 : 1 << compoundOrder(k, head)
+export const compoundPages = (k: Kernel, head: Pfn): number =>
+  (k.page[head * PAGE_WORDS] & PG_head) === 0 ? 1 : 1 << compoundOrder(k, head)
 
 /** Whether this is the head of a transparent huge page (not hugetlb, not a kernel compound). */
 export const isThp = (k: Kernel, head: Pfn): boolean =>
@@ -203,7 +197,7 @@ export const pageMapped = (k: Kernel, head: Pfn): boolean => totalMapcount(k, he
 
 /**
  * References that Linux' page_count would show: one a mapping, one a page for the page or swap cache, one each for
- * buffers, a folio batch and whoever isolated it.
+ * buffers, a folio batch, a gather of unmapped pages and whoever isolated it.
  */
 export function pageCount(k: Kernel, head: Pfn): number {
   const flags = k.page[head * PAGE_WORDS]
@@ -213,5 +207,6 @@ export function pageCount(k: Kernel, head: Pfn): number {
   if ((flags & PG_private) !== 0) count++
   count += flags >>> PG_BATCH_SHIFT
   if ((flags & PG_isolated) !== 0) count++
+  if ((flags & PG_gathered) !== 0) count++
   return count
 }

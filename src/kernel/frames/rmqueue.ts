@@ -42,7 +42,18 @@ import {
   ZONE_NORMAL,
 } from '../base/units.ts'
 import { blockType, freeOnePage, reserveHighatomicPageblock, rmqueueSmallest, rmqueueType } from './buddy.ts'
-import { destroyCompound, pageZone, prepCompound, tailsTouched, W_CONTENT, W_FLAGS, W_INDEX, W_MAPCOUNT, W_OWNER, W_PRIVATE } from './page.ts'
+import {
+  destroyCompound,
+  pageZone,
+  prepCompound,
+  tailsTouched,
+  W_CONTENT,
+  W_FLAGS,
+  W_INDEX,
+  W_MAPCOUNT,
+  W_OWNER,
+  W_PRIVATE,
+} from './page.ts'
 import { pcpAllocate, pcpAllowedOrder, pcpFree } from './pcp.ts'
 import { wakeupKswapd, wmarkPages, zoneWatermarkFast } from './watermark.ts'
 
@@ -85,7 +96,15 @@ export function allocFlagsNofragment(k: Kernel, preferred: Zone, gfp: number): n
  * @param nodemask bit per node that may serve it; ALL_NODES for any.
  * @param preferred where the search begins: preferredZone of the node asked for.
  */
-export function getPageFromFreelist(k: Kernel, gfp: number, order: number, flags: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
+export function getPageFromFreelist(
+  k: Kernel,
+  gfp: number,
+  order: number,
+  flags: number,
+  preferred: Zone,
+  zonelist: readonly number[],
+  nodemask: number,
+): Pfn {
   const highest = gfpZone(gfp)
   let allocFlags = flags
   for (let i = 0; i < zonelist.length; i++) {
@@ -152,6 +171,9 @@ export function freshenPages(k: Kernel, pfn: Pfn, order: number): void {
 function freshRecord(k: Kernel, pfn: number): void {
   k.page.fill(0, pfn * PAGE_WORDS, (pfn + 1) * PAGE_WORDS)
 }
+
+/** Whether the page was freed and not handed out again, as far as junk in its record tells (tests). */
+export const isJunk = (k: Kernel, pfn: Pfn): boolean => k.junkOnFree && k.page[pfn * PAGE_WORDS + W_OWNER] === JUNK
 
 /** Cleans what the owner left in the records, so that they are as fresh ones; asserts that nobody uses the pages. */
 function freePagesPrepare(k: Kernel, pfn: Pfn, order: number): void {

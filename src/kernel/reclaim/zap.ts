@@ -14,6 +14,7 @@ import { COST, spend } from '../base/cost.ts'
 import {
   PG_anon,
   PG_dirty,
+  PG_gathered,
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_PRESENT,
@@ -142,8 +143,11 @@ function noteFileUse(k: Kernel, vma: Vma, head: Pfn, flags: number): void {
 
 export const emptyGather = (): Gather => ({ pages: new Int32Array(512), n: 0 })
 
+/** Takes a reference to an unmapped page, once, for the time until the TLBs are flushed. */
 function gatherPage(k: Kernel, head: Pfn): void {
   const gather = k.gather
+  if ((k.page[head * PAGE_WORDS] & PG_gathered) !== 0) return
+  k.page[head * PAGE_WORDS] |= PG_gathered
   gather.pages[gather.n++] = head
   if (gather.n === gather.pages.length) flushGather(k)
 }
@@ -154,6 +158,9 @@ export function flushGather(k: Kernel): void {
   if (gather.n === 0) return
   spend(k, COST.tlb_flush, 1)
   lruAddDrain(k)
-  for (let i = gather.n - 1; i >= 0; i--) putPage(k, asPfn(gather.pages[i]))
+  for (let i = gather.n - 1; i >= 0; i--) {
+    k.page[gather.pages[i] * PAGE_WORDS] &= ~PG_gathered
+    putPage(k, asPfn(gather.pages[i]))
+  }
   gather.n = 0
 }
