@@ -33,9 +33,12 @@ const DEFAULT_MEMLOCK = 8 * 2 ** 20
 /** Where mmap looks downwards from, with an 8 MiB stack limit, its guard gap and no randomness. */
 export const MMAP_BASE = 0x7ffff7fff
 
+/** A top table has a twin for page-table isolation, whether that is used or not (PGD_ALLOCATION_ORDER). */
+const PGD_ORDER = 1
+
 /** An address space with nothing in it, or undefined when there is no page for its top table. */
 export function mmCreate(k: Kernel): Mm | undefined {
-  const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, 0)
+  const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, PGD_ORDER)
   if (pfn === NO_PAGE) return undefined
   const mm: Mm = {
     id: k.spaces.nextMm++,
@@ -78,7 +81,7 @@ function mmPut(k: Kernel, mm: Mm): void {
   khugepagedExit(k, mm)
   exitMmap(k, mm)
   mmPutHugeZeroPage(k, mm)
-  tableFree(k, mm.pgd)
+  tableFree(k, mm.pgd, PGD_ORDER)
   k.spaces.mms.delete(mm.id)
 }
 

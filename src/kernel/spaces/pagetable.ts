@@ -84,14 +84,14 @@ function grown(from: Int32Array): Int32Array {
   return to
 }
 
-/** Gives a table's number and page back; it must be empty. */
-export function tableFree(k: Kernel, table: number): void {
+/** Gives a table's number and its 2^order pages back; it must be empty. */
+export function tableFree(k: Kernel, table: number, order = 0): void {
   const tables = k.spaces.tables
   assert(tables.used[table] === 0, `page table ${table} is freed with ${tables.used[table]} entries in use`)
   const pfn = asPfn(tables.pfn[table])
   tables.pfn[table] = 0
   tables.free.push(table)
-  freePages(k, pfn, 0)
+  freePages(k, pfn, order)
 }
 
 /** Counts a page-table page of a level for its mm and node, or takes it off the count. */
