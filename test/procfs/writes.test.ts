@@ -5,6 +5,7 @@ import { must } from '../../src/kernel/base/assert.ts'
 import { ERRNO, errnoName } from '../../src/kernel/base/errno.ts'
 import type { Kernel } from '../../src/kernel/base/state.ts'
 import { ZONE_DMA32 } from '../../src/kernel/base/units.ts'
+import { runDaemons } from '../../src/kernel/kernel.ts'
 import { KNOBS, tunables } from '../../src/kernel/tunables.ts'
 import { verify } from '../../src/kernel/verify.ts'
 import { procList, procRead, procReaddir, procWrite } from '../../src/procfs/tree.ts'
@@ -135,6 +136,15 @@ describe('what a knob does', () => {
     expect(zone.pcps[0].high).toBe(Math.floor(zone.managedPages / 8 / 2))
     write(k, '/proc/sys/vm/percpu_pagelist_high_fraction', '0')
     expect(zone.pcps[0].high).toBe(before)
+  })
+
+  it('stat_interval 0, or less, lets time go on', () => {
+    for (const text of ['0', '-5']) {
+      expect(write(k, '/proc/sys/vm/stat_interval', text)).toBe(String(text.length))
+      k.vmstat.wakeNs = k.clock[0]
+      runDaemons(k, k.clock[0] + 1e8)
+      expect(k.vmstat.wakeNs).toBeGreaterThan(k.clock[0] + 1e8)
+    }
   })
 
   it('numa_stat 0 clears the counters and stops them', () => {

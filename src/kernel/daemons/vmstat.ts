@@ -8,6 +8,9 @@ import { now } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import { drainZonePages } from '../frames/pcp.ts'
 
+/** A work item that asks for no delay at all waits for the next tick. */
+const TICK_NS = 4e6
+
 export function runVmstat(k: Kernel): void {
   for (const zone of k.zones) {
     for (let cpu = 0; cpu < zone.pcps.length; cpu++) {
@@ -17,5 +20,5 @@ export function runVmstat(k: Kernel): void {
       if (pcp.expire === 0) drainZonePages(k, zone, cpu)
     }
   }
-  k.vmstat.wakeNs = now(k) + k.sysctl.stat_interval * 1e9
+  k.vmstat.wakeNs = now(k) + Math.max(k.sysctl.stat_interval * 1e9, TICK_NS)
 }
