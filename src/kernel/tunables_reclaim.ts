@@ -18,7 +18,7 @@ import { intVector, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts
 
 const SWAP = awaits('swap')
 const NODE_RECLAIM = awaits('reclaim within a node')
-const OOM = awaits('the out-of-memory killer')
+const PANIC = awaits('a kernel that can panic')
 const HWPOISON = awaits('memory failure')
 
 const RECLAIM: readonly Knob[] = [
@@ -153,7 +153,7 @@ const COMPACT: readonly Knob[] = [
 const OUT_OF_MEMORY: readonly Knob[] = [
   sysctlInt(
     'panic_on_oom',
-    { reach: OOM, min: 0, max: 2 },
+    { reach: PANIC, min: 0, max: 2 },
     {
       default: '0',
       meaning: 'Whether running out of memory stops the machine instead of a process: 1 unless limited to some nodes, 2 always',
@@ -162,7 +162,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'oom_kill_allocating_task',
-    { reach: OOM },
+    { reach: WORKS },
     {
       default: '0',
       meaning: 'Whether the process that asked is killed instead of the one with the highest score',
