@@ -208,17 +208,19 @@ function bindRange(
   end: number,
   change: (old: Mempolicy | undefined) => Mempolicy | undefined | number,
 ): number {
-  for (let vma = findVma(mm, first); vma !== undefined && vma.start < end; ) {
+  for (let at = first; at < end; ) {
+    const vma = findVma(mm, at)
+    if (vma === undefined || vma.start >= end) return 0
     const policy = change(vma.policy)
     if (typeof policy === 'number') return policy
     const stop = Math.min(end, vma.end)
     if (!samePolicy(vma.policy, policy)) {
-      const area = changeVma(k, vma, Math.max(first, vma.start), stop, { policy })
+      const area = changeVma(k, vma, Math.max(at, vma.start), stop, { policy })
       if (typeof area === 'number') return area
       if (hasSharedPolicy(area) && area.mapping !== undefined)
         setSharedPolicy(area.mapping.inode.policies, area.pgoff, area.pgoff + area.end - area.start, policy)
     }
-    vma = findVma(mm, stop)
+    at = stop
   }
   return 0
 }
