@@ -13,7 +13,7 @@
  * Source: mm/page_alloc.c (alloc_contig_pages, pfn_range_valid_contig, alloc_contig_range), mm/page_isolation.c
  * (has_unmovable_pages, set_migratetype_isolate, unset_migratetype_isolate).
  */
-import { ZS } from '../base/counters.ts'
+import { EV, ZS } from '../base/counters.ts'
 import { __GFP_THISNODE, PG_buddy, PG_head, PG_hugetlb, PG_lru } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Zone } from '../base/state.ts'
@@ -81,7 +81,10 @@ function takeRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
   }
   for (let pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) isolateBlock(k, zone, pfn)
   const free = allFree(k, start, end)
-  if (free) for (let pfn = start; pfn < end; ) pfn += 2 ** isolateFreeBlock(k, zone, asPfn(pfn))
+  if (free) {
+    for (let pfn = start; pfn < end; ) pfn += 2 ** isolateFreeBlock(k, zone, asPfn(pfn))
+    k.event[EV.compact_isolated] += end - start
+  }
   for (let pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) zone.stat[ZS.nr_free_pages] += makeMovable(k, zone, pfn)
   return free
 }

@@ -33,6 +33,7 @@ import type { Vma } from '../../kernel/base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, PAGE_KB, type Pfn } from '../../kernel/base/units.ts'
 import { hugepageVmaCheck } from '../../kernel/fault/huge_memory_check.ts'
 import { compoundHead, compoundMapcount, pageMapcount, tailPtes } from '../../kernel/frames/page.ts'
+import { isSharedTable } from '../../kernel/spaces/hugetlb.ts'
 import {
   chunkOf,
   entryAt,
@@ -161,7 +162,7 @@ function smapsHugetlb(k: Kernel, vma: Vma, h: Hstate, stats: MemSizeStats): void
     const table = walkTo(k, vma.mm, at, level)
     const i = levelIndex(at, level)
     if (table === 0 || (entryFlags(k, table, i) & (PTE_PRESENT | PTE_MIGRATION)) === 0) continue
-    if (compoundMapcount(k, asPfn(entryValue(k, table, i))) >= 2) stats.sharedHugetlb += pages
+    if (compoundMapcount(k, asPfn(entryValue(k, table, i))) >= 2 || isSharedTable(k, table)) stats.sharedHugetlb += pages
     else stats.privateHugetlb += pages
   }
 }
