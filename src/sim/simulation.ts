@@ -91,15 +91,13 @@ export const hasEnded = (sim: Simulation): boolean => sim.run.ended
  */
 export function runUntil(sim: Simulation, ns: number, watch: Watcher, tired: () => boolean = () => false): boolean {
   const limit = sim.run.startNs + ns
-  for (let left = true; left && !sim.run.ended; ) {
-    left = advance(sim, limit, watch)
-    if (left && tired()) {
-      settle(sim)
-      return false
-    }
+  while (!sim.run.ended && advance(sim, limit, watch)) {
+    if (!tired()) continue
+    settle(sim)
+    return false
   }
-  settle(sim)
-  if (!sim.run.ended) sim.ns = Math.max(sim.ns, ns)
+  if (sim.run.ended) settle(sim)
+  else sim.ns = Math.max(sim.ns, ns)
   return true
 }
 
