@@ -7,7 +7,7 @@ import { check } from './check.ts'
 import { complain, EXIT } from './exit.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { record } from './record.ts'
-import { showScreens } from './screens.ts'
+import { showScreens, whyNoScreens } from './screens.ts'
 import { type Format, printTunables, snapshot } from './snapshot.ts'
 import type { Setting } from './values.ts'
 
@@ -60,8 +60,14 @@ const openFast = (target: string | undefined, words: Words): Promise<Source> =>
 export async function screensOrText(target: string | undefined, words: Words, commands: readonly string[]): Promise<number> {
   if (target !== undefined) notACommand(target, commands)
   if (words.batch === true) return batch(target, words)
-  if (process.stdout.isTTY && process.stdin.isTTY)
-    return showScreens(await openSource(target, sourceOptions(words, 1)), screenOptions(words))
+  return screensOrSnapshot(target, words)
+}
+
+/** The screens; where there is nothing to show them on, what they would show, and a word about it. */
+function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
+  const why = whyNoScreens(process)
+  if (why === undefined) return showScreens(() => openSource(target, sourceOptions(words, 1)), screenOptions(words))
+  complain(`${why}: a snapshot instead of the screens`)
   return snapshotTarget(target, words)
 }
 
@@ -84,8 +90,7 @@ const looks = (words: Words) => ({ width: words.width ?? 120, ascii: words.ascii
 /** `mmtop play`. */
 export async function playFile(file: string, words: Words): Promise<number> {
   if (!isRecording(file)) throw new UserError('not a recording', { file })
-  const source = await openSource(file, sourceOptions(words, 1))
-  return showScreens(source, screenOptions(words))
+  return screensOrSnapshot(file, words)
 }
 
 /** `mmtop record`. */

@@ -1,4 +1,6 @@
 /** Where the screens are reached: nothing before this function loads Ink or React. */
+import { existsSync } from 'node:fs'
+import { createRecording } from '../recording/writer.ts'
 import type { Source } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
 
@@ -7,11 +9,26 @@ export interface ScreenOptions {
   readonly ascii: boolean
 }
 
+/** What is wrong with the terminal, if anything is. */
+export function whyNoScreens({ stdin, stdout, env }: Pick<NodeJS.Process, 'stdin' | 'stdout' | 'env'>): string | undefined {
+  if (!stdout.isTTY) return 'the output is no terminal'
+  if (!stdin.isTTY) return 'the input is no terminal'
+  if (env.TERM === undefined || env.TERM === '' || env.TERM === 'dumb')
+    return `the terminal (TERM=${env.TERM ?? ''}) can do nothing but text`
+  return undefined
+}
+
 /**
- * Shows a source until the user leaves.
+ * Shows a source until the user leaves. The screens are loaded while the source is being opened.
  * @returns the exit status
  */
-export async function showScreens(source: Source, _options: ScreenOptions): Promise<number> {
-  await source.close()
-  throw new UserError('this build has no screens: pipe the output, or use mmtop snapshot')
+export async function showScreens(open: () => Promise<Source>, { color, ascii }: ScreenOptions): Promise<number> {
+  const loading = import('../tui/show.tsx')
+  const source = await open()
+  const { show } = await loading
+  const record = (path: string) => {
+    if (existsSync(path)) throw new UserError('there is such a file already: choose another name', { file: path })
+    return createRecording(path, source)
+  }
+  return show(source, { colour: color, ascii, env: process.env, record })
 }

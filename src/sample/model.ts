@@ -106,6 +106,12 @@ function makeModel(tracker: Tracker, pace: Pace, seq: number, sample: Sample, sc
   }
 }
 
+/** The next frame begins a new past: it comes from another part of a recording, at or after `ns`. */
+export function leap(tracker: Tracker, ns: number): void {
+  jumpBack(tracker, ns)
+  tracker.model = undefined
+}
+
 function jumpBack(tracker: Tracker, ns: number): void {
   forget(tracker.history)
   forgetFrames(tracker.tape)

@@ -97,6 +97,8 @@ export interface Source {
   write?(path: string, text: string): Promise<Answer>
   /** Executes one workload line now (simulation only). */
   run?(line: string): Promise<Answer>
+  /** Words that could stand where the last one of a workload line is being typed, each begun as that one is. */
+  complete?(line: string): Promise<readonly string[]>
   /** Releases threads and descriptors. Idempotent. */
   close(): Promise<void>
 }

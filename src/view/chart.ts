@@ -45,13 +45,22 @@ export function lineChart(model: Model, title: string, lines: readonly LineOf[],
   const length = Math.max(0, ...series.map(each => each.values.length))
   const times = timesOf(model.history, model.seq, length)
   const top = Math.max(max ?? 0, ...series.flatMap(each => each.values.filter(Number.isFinite)))
-  return { kind: 'line', title, unit, series, labels: times.map(String), max: niceMax(top, unit), markers: knobMarkers(model, times) }
+  return {
+    kind: 'line',
+    title,
+    unit,
+    series,
+    labels: times.map(String),
+    span: count,
+    max: niceMax(top, unit),
+    markers: knobMarkers(model, times),
+  }
 }
 
-/** Where knobs were turned, among samples taken at `times`. */
+/** Where knobs were turned, among samples taken at `times`: at the first sample after it. */
 function knobMarkers(model: Model, times: readonly number[]): { index: number; text: string }[] {
   return model.events.flatMap(event => {
-    const index = event.kind === 'knob' ? times.findIndex(ns => ns >= event.ns) : -1
+    const index = event.kind === 'knob' && event.ns >= times[0] ? times.findIndex(ns => ns >= event.ns) : -1
     return index < 0 ? [] : [{ index, text: event.text }]
   })
 }
@@ -65,6 +74,7 @@ export function barChart(title: string, unit: Unit, bars: readonly { readonly na
     unit,
     series: [{ name: title, style: 'series1', values }],
     labels: bars.map(bar => bar.name),
+    span: bars.length,
     max: niceMax(Math.max(0, ...values), unit),
     markers: [],
   }
@@ -78,6 +88,7 @@ export function gaugeChart(title: string, unit: Unit, value: number, max: number
     unit,
     series: [{ name: title, style: 'series1', values: [value] }],
     labels: [],
+    span: 1,
     max: max > 0 ? max : 1,
     markers: [],
   }

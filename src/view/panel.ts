@@ -62,9 +62,21 @@ export interface PanelUi {
   readonly scroll: number
   /** What was opened with Enter: the id of a list row; '' for the list itself. */
   readonly open: string
+  /** How many samples before the newest the model is from; 0: it is the newest. */
+  readonly back: number
 }
 
-export const DEFAULT_UI: PanelUi = { ascii: false, sort: undefined, filter: '', moving: false, selected: -1, zoom: 60, scroll: 0, open: '' }
+export const DEFAULT_UI: PanelUi = {
+  ascii: false,
+  sort: undefined,
+  filter: '',
+  moving: false,
+  selected: -1,
+  zoom: 60,
+  scroll: 0,
+  open: '',
+  back: 0,
+}
 
 export interface Series {
   readonly name: string
@@ -81,6 +93,8 @@ export interface ChartSpec {
   readonly series: readonly Series[]
   /** Line: machine time of each value. Bar: name of each category. */
   readonly labels: readonly string[]
+  /** Values that the whole width stands for; where there are fewer, the left stays empty. */
+  readonly span: number
   /** Top of the scale: a round number not below any value, above 0. */
   readonly max: number
   /** Moments worth a mark (a knob was turned), by index of a value. */

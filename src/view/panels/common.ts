@@ -6,7 +6,7 @@ import { fieldOf, glanceUnit } from '../fields.ts'
 import { formatValue } from '../format.ts'
 import { shareBar, spark } from '../glyphs.ts'
 import { type Block, block, paragraph, rowWidth } from '../layout.ts'
-import { type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
+import { type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
 import { knobRow, shortPath } from '../subjects/knobs.ts'
 import { fitText, wrap } from '../width.ts'
 
@@ -115,18 +115,21 @@ function choiceSpans(text: string, value: string, path: string, ascii: boolean):
 export type Clauses = readonly (string | undefined | false)[]
 
 /**
- * The line in words that a panel opens with: clauses in order of weight, as many as fit two lines.
- * ["a", undefined, "c"] is "A; c."
+ * The line in words that a panel opens with: clauses in order of weight, as many as fit two lines (one where there is
+ * little room). ["a", undefined, "c"] is "A; c."
  */
-export function words(clauses: Clauses, width: number, ascii: boolean): Block {
+export function words(clauses: Clauses, { width, height }: Size, ascii: boolean): Block {
+  const most = height < LOW ? 1 : WORD_LINES
   const said = clauses.filter(clause => typeof clause === 'string' && clause !== '')
   const text = (count: number) => `${said.slice(0, count).join('; ')}.`.replace(/^./, first => first.toUpperCase())
   let count = said.length
-  while (count > 1 && wrap(text(count), width).length > WORD_LINES) count--
-  return paragraph(text(count), width, 'text', WORD_LINES, ascii)
+  while (count > 1 && wrap(text(count), width).length > most) count--
+  return paragraph(text(count), width, 'text', most, ascii)
 }
 
 const WORD_LINES = 2
+/** Rows below which every one counts. */
+const LOW = 7
 
 /** Where something worth a look stands out by a sign as well as a colour. */
 export const alarm = (ascii: boolean): string => (ascii ? '!' : '▲')

@@ -32,7 +32,7 @@ const HUGE_ORDER = 9
 
 export const fragmentation: PanelFunction = (model, ui, size): Panel => {
   const rows = model.sample.buddy()
-  const said = words(clauses(rows), size.width, ui.ascii)
+  const said = words(clauses(rows), size, ui.ascii)
   const counts = section(
     'free blocks by order (4 KiB x 2^order)',
     drawTable({ columns: buddyColumns(model), rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),

@@ -1,6 +1,6 @@
 /** The three status lines above every panel: what is watched and how fast, where memory is, what just happened. */
 import type { Model } from '../../sample/model.ts'
-import { formatBytes, formatClock, formatCount, formatPercent } from '../format.ts'
+import { formatBytes, formatClock, formatCount, formatPercent, plural } from '../format.ts'
 import { fillOf, type Segment, segmentBar, shareBar } from '../glyphs.ts'
 import { block, rowWidth, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
@@ -38,8 +38,28 @@ function machineRow(model: Model, ui: PanelUi, width: number): Row {
     machine.has('seed') ? `seed ${machine.get('seed')}` : undefined,
   ].filter(fact => fact !== undefined && fact !== '')
   const left = [span('mmtop ', 'title'), span(model.title, 'value'), ...facts.map(fact => span(dot + fact, 'dim'))]
-  const right = [span(formatClock(model.sample.ns), 'value'), span(' '), ...paceSpans(model, ui), ...daemonSpans(model, ui)]
+  const pace = [...backSpans(ui), ...paceSpans(model, ui)]
+  const clock = (length: number) => [span(formatClock(model.sample.ns).slice(0, length), 'value'), span(' ')]
+  const rights = [
+    [...clock(12), ...pace, ...daemonSpans(model, ui)],
+    [...clock(12), ...pace],
+    [...clock(8), ...pace],
+  ]
+  const right = roomiest(rights, width - TITLE_LEAST)
   return bothEnds(left, right, width, ui.ascii)
+}
+
+/** Columns of the title that the right side leaves it. */
+const TITLE_LEAST = 20
+
+/** The first of several rows, each shorter than the one before, that fits; or else the last. */
+function roomiest(rows: readonly Row[], width: number): Row {
+  return rows.find(row => rowWidth(row) <= width) ?? rows[rows.length - 1]
+}
+
+/** Where the screens show the past while the machine goes on. */
+function backSpans({ back, ascii }: PanelUi): Span[] {
+  return back > 0 ? [span(`${ascii ? '<<' : '◂◂'} ${plural(back, 'sample')} back`, 'warn'), span(ascii ? ' - ' : ' · ', 'dim')] : []
 }
 
 function paceSpans({ pace, kind }: Model, { ascii }: PanelUi): Span[] {
@@ -73,10 +93,8 @@ function memoryRow(model: Model, ui: PanelUi, width: number): Row {
     ui.ascii,
   )
   const free = parts[parts.length - 1]
-  const right = [
-    span(`${ui.ascii ? '.' : '·'}free ${formatBytes(free.bytes)}/${formatBytes(totalBytes)}`, 'value', 'MemFree'),
-    ...pressureSpans(model),
-  ]
+  const freeOf = [span(`${ui.ascii ? '.' : '·'}free ${formatBytes(free.bytes)}/${formatBytes(totalBytes)}`, 'value', 'MemFree')]
+  const right = roomiest([[...freeOf, ...pressureSpans(model)], freeOf], width - rowWidth(bar) - BAR_LABEL)
   const legend = used.flatMap((part, i): Span[] => {
     const { sign, style } = fillOf(i, ui.ascii)
     return part.bytes === 0 ? [] : [span(` ${sign}`, style), span(`${part.name} ${formatBytes(part.bytes)}`, 'text', part.about)]
@@ -100,6 +118,9 @@ function wholeItems(items: readonly Span[], room: number): Span[] {
   }
   return shown
 }
+
+/** Columns of what stands before and behind the bar. */
+const BAR_LABEL = 7
 
 function pressureSpans(model: Model): Span[] {
   const { some, full } = model.sample.pressure()

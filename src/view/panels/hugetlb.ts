@@ -17,7 +17,7 @@ const KNOBS = ['nr_hugepages', 'nr_hugepages_mempolicy', 'nr_overcommit_hugepage
 
 export const hugetlb: PanelFunction = (model, ui, size): Panel => {
   const pools = poolRows(model)
-  const said = words(clauses(pools), size.width, ui.ascii)
+  const said = words(clauses(pools), size, ui.ascii)
   const bars = section('who has the pages', barBlock(pools, size.width, ui), ui.ascii)
   const table = section(
     'pools',

@@ -20,7 +20,7 @@ const GROUPS: readonly (readonly [title: string, keys: readonly string[]])[] = [
 
 export const memory: PanelFunction = (model, ui, size): Panel => {
   const { parts, totalBytes } = memoryParts(model)
-  const said = words(clauses(model, totalBytes), size.width, ui.ascii)
+  const said = words(clauses(model, totalBytes), size, ui.ascii)
   const whole = section('all memory', wholeBlock(model, ui, size.width), ui.ascii)
   const groups = GROUPS.map(
     ([title, keys]): Part => ({ title, least: size.height < 26 ? 25 : 36, make: width => shareBlock(model, keys, totalBytes, width, ui) }),
@@ -30,7 +30,7 @@ export const memory: PanelFunction = (model, ui, size): Panel => {
   const lines = parts.filter(part => ['anon', 'file', 'free'].includes(part.name)).map(part => ({ name: part.name, keys: [part.about] }))
   const chart =
     left >= 5
-      ? [chartBlock(lineChart(model, 'anonymous, page cache, free', lines, ui.zoom, totalBytes), size.width, Math.min(left, 14))]
+      ? [chartBlock(lineChart(model, 'anonymous, page cache, free', lines, ui.zoom, totalBytes), size.width, Math.min(left, 24))]
       : []
   return toPanel([...blocks, ...chart], size, ui)
 }

@@ -30,7 +30,7 @@ const PARTS = ['AnonPages', 'FilePages', 'Slab', 'PageTables'] as const
 
 export const nodes: PanelFunction = (model, ui, size): Panel => {
   const rows = nodeRows(model)
-  const said = words(clauses(model, rows), size.width, ui.ascii)
+  const said = words(clauses(model, rows), size, ui.ascii)
   const bars = section('what each node holds', barBlock(rows, size.width, ui), ui.ascii)
   const table = section(
     'memory and allocations per second',
@@ -51,7 +51,7 @@ export const nodes: PanelFunction = (model, ui, size): Panel => {
   const lines = rows.slice(0, 5).map(row => ({ name: `N${row.node.node}`, keys: [`N${row.node.node}.MemFree`] }))
   const most = Math.max(1, ...rows.map(row => row.node.meminfo.bytes.get('MemTotal') ?? 0))
   const chart =
-    left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free memory', lines, ui.zoom, most), size.width, Math.min(left, 12))] : []
+    left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free memory', lines, ui.zoom, most), size.width, Math.min(left, 24))] : []
   return toPanel([...blocks, ...chart], size, ui)
 }
 

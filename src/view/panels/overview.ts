@@ -50,7 +50,7 @@ const WIDE = 118
 const CHART_ROWS = 6
 
 export const overview: PanelFunction = (model, ui, size): Panel => {
-  const said = words(clauses(model), size.width, ui.ascii)
+  const said = words(clauses(model), size, ui.ascii)
   const room = size.height - said.rows.length
   const taskHeight = room === Number.POSITIVE_INFINITY ? room : Math.max(0, Math.min(model.sample.tasks().length + 2, Math.floor(room / 3)))
   const upper = room === Number.POSITIVE_INFINITY ? 16 : room - taskHeight
@@ -154,7 +154,8 @@ const rollingWidth = (width: number): number => TIME_WIDTH + rollingColumns(widt
 /** The newest sample last, one row a sample, as vmstat does. */
 function rollingBlock(model: Model, ui: PanelUi, width: number, height: number): Block {
   const columns = rollingColumns(width)
-  const count = Math.max(1, height - 2)
+  const headed = height >= 4
+  const count = Math.max(1, height - (headed ? 2 : 1))
   const times = timesOf(model.history, model.seq, count)
   const values = columns.map(column => summed(model, column.keys, count))
   const head: Row = [
@@ -171,7 +172,8 @@ function rollingBlock(model: Model, ui: PanelUi, width: number, height: number):
     })
     return [span(formatClock(ns).slice(0, TIME_WIDTH), 'dim'), ...cells]
   })
-  return fillBlock(section('vmstat', block([head, ...rows], width, ui.ascii), ui.ascii), Math.max(2, height))
+  const part = block([head, ...rows], width, ui.ascii)
+  return fillBlock(headed ? section('vmstat', part, ui.ascii) : part, Math.max(2, height))
 }
 
 function taskBlock(model: Model, ui: PanelUi, width: number, height: number): Block {

@@ -19,7 +19,7 @@ export const processes: PanelFunction = (model, ui, size): Panel => {
 }
 
 function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly TaskRow[]): Panel {
-  const said = words(clauses(model, rows), size.width, ui.ascii)
+  const said = words(clauses(model, rows), size, ui.ascii)
   const height = size.height - said.rows.length
   const shown = ui.moving ? rows.filter(row => (row.minfltPerSecond ?? 0) > 0 || (row.majfltPerSecond ?? 0) > 0) : rows
   const listed = listRows(shown, TASK_COLUMNS, row => String(row.pid), {
@@ -59,7 +59,7 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel
       `OOM score ${task.oomScore}${task.oomScoreAdj === undefined || task.oomScoreAdj === 0 ? '' : ` (adj ${task.oomScoreAdj})`}`,
     task.activity,
   ]
-  const said = words(facts, size.width, ui.ascii)
+  const said = words(facts, size, ui.ascii)
   const areas = areaRows(task)
   const wants = detailPaths(row.pid)
   if (areas.length === 0) {

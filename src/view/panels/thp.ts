@@ -43,7 +43,7 @@ const COUNTERS = [
 const LEVELS = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const
 
 export const thp: PanelFunction = (model, ui, size): Panel => {
-  const said = words(clauses(model), size.width, ui.ascii)
+  const said = words(clauses(model), size, ui.ascii)
   const parts = [
     {
       title: 'per second',

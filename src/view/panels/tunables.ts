@@ -20,7 +20,7 @@ export const tunables: PanelFunction = (model, ui, size): Panel => {
         : `${changed.length} not at the default: ${list.join(', ')}${changed.length > 4 ? ' ...' : ''}`),
     turned !== undefined && `last turned: ${turned.text}`,
   ]
-  const said = words(facts, size.width, ui.ascii)
+  const said = words(facts, size, ui.ascii)
   const height = size.height - said.rows.length
   const shown = ui.moving ? changed : rows
   const listed = listRows(shown, KNOB_COLUMNS, row => row.tunable.path, { model, ui, height: height - 1, fallback: undefined })

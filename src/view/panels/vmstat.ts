@@ -96,7 +96,7 @@ export const vmstat: PanelFunction = (model, ui, size): Panel => {
   const columns = columnsOf(model, ui)
   const all = rowsOf(model)
   const shown = ui.moving ? all.filter(row => row.change !== undefined && row.change !== 0) : all
-  const said = words(clauses(model, all), size.width, ui.ascii)
+  const said = words(clauses(model, all), size, ui.ascii)
   const height = size.height - said.rows.length
   const listed = listRows(shown, columns, row => row.field.key, { model, ui, height: height - 1, fallback: undefined })
   return toPanel([said, drawList(listed, columns, { model, ui, width: size.width, height })], size, ui, { list: listed.state })

@@ -30,7 +30,7 @@ const KNOBS = [
 
 export const zones: PanelFunction = (model, ui, size): Panel => {
   const rows = zoneRows(model)
-  const said = words(clauses(model, rows), size.width, ui.ascii)
+  const said = words(clauses(model, rows), size, ui.ascii)
   const gauges = section('free against the watermarks min, low and high', gaugeBlock(rows, size.width, ui), ui.ascii)
   const table = section(
     'zones',
@@ -47,7 +47,7 @@ export const zones: PanelFunction = (model, ui, size): Panel => {
     .filter(zone => zone.zone !== 'DMA')
     .slice(0, 5)
     .map(zone => ({ name: `N${zone.node} ${zone.zone}`, keys: [`N${zone.node}.${zone.zone}.free`] }))
-  const chart = left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free', lines, ui.zoom), size.width, Math.min(left, 12))] : []
+  const chart = left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free', lines, ui.zoom), size.width, Math.min(left, 24))] : []
   return toPanel([...blocks, ...chart], size, ui)
 }
 

@@ -1,0 +1,262 @@
+/**
+ * Line charts by blessed-contrib, as rows of spans. Its widgets want a terminal; here they get a screen that is none, draw
+ * on their canvas of braille dots, and the canvas is read off. What stands around the lines is written by us: scale and
+ * times with units, a legend with figures, marks where a knob was turned.
+ *
+ *     huge pages/s                        ━ fault 212  ━ fallback 3         title, legend
+ *       200 ⡇        ⡀    ⢀⠤⠤⣀                                              top of the scale
+ *       100 ⡇     ⢀⠔⠊⠈⠢⡀⡠⠃   ⠑⠒⠤⡀
+ *         0 ⣇⣀⣀⠔⠁        ⠁            ⠈⠒                                     plot, 4 dots a row
+ *            ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉                                              axis
+ *           -1m00s    -45s     -30s      -15s                               ages, where there is room
+ *
+ * The widget's own rules, and what is done about them: a value far off the scale never ends (all are clamped, gaps are
+ * moved over); the value at the very top would be cut off (the scale is widened by just that); the last point may fall
+ * off the right edge (so may no more); clearing is slow (the canvas is emptied directly); each size is built once.
+ * Where there are no colours several lines could not be told apart, and without braille none drawn: then, and for bars
+ * and gauges, and where there is little room, charts are those of view/chart_text.ts.
+ */
+import line, { type Context, type LineWidget } from 'blessed-contrib/lib/widget/charts/line.js'
+import { chartRows } from '../view/chart_text.ts'
+import { formatDuration, formatValue } from '../view/format.ts'
+import { fitRow, rowWidth } from '../view/layout.ts'
+import { type ChartSpec, type Row, type Span, type Style, span } from '../view/panel.ts'
+import { crop, fitText } from '../view/width.ts'
+import type { Looks } from './screen.ts'
+
+/** Styles by the colour number that stands for them on the canvas. */
+const STYLES: readonly Style[] = ['text', 'series1', 'series2', 'series3', 'series4', 'series5', 'series6', 'frame', 'dim', 'knob']
+const numberOf = (style: Style): number => Math.max(0, STYLES.indexOf(style))
+const [FRAME, DIM, KNOB] = [numberOf('frame'), numberOf('dim'), numberOf('knob')]
+
+/** The widget's scale; ours is mapped to it. */
+const SCALE = 1000
+/** Dots that the widget keeps below the plot, and those of them that its lines stay above. */
+const BELOW = 11
+const ABOVE_AXIS = 2
+/** Columns for the scale's figures. */
+const LABEL = 6
+const LEFT_DOTS = LABEL * 2
+/** Where a plot begins, right of its axis. */
+const PLOT_DOTS = LEFT_DOTS + 2
+const LEAST = { width: 30, height: 6 }
+/** Rows under the title from which ages are written below the axis. */
+const ROWS_WITH_AGES = 7
+/** Sizes that are kept built: more than a screen has charts. */
+const WIDGETS_KEPT = 16
+
+/** What draws charts; it keeps widgets, so one is made for a screen. */
+export function newCharts({ ascii, colours, braille }: { ascii: boolean; colours: boolean; braille: boolean }): Looks['chart'] {
+  const widgets = new Map<string, LineWidget>()
+  return (spec, width, height) => {
+    const small = width < LEAST.width || height < LEAST.height
+    if (spec.kind !== 'line' || ascii || !braille || small || (!colours && spec.series.length > 1))
+      return chartRows(spec, width, height, ascii)
+    const withAges = height - 1 >= ROWS_WITH_AGES
+    // The widget leaves its last row empty, and the one above to what stands under the axis.
+    const rows = height - 1 + (withAges ? 1 : 2)
+    const widget = widgetOf(widgets, width, rows)
+    draw(widget, spec, { width, rows, withAges })
+    return [titleRow(spec, width, withAges), ...readCanvas(widget.ctx).slice(0, height - 1)].map(row => fitRow(row, width))
+  }
+}
+
+/** Size of the canvas in characters. */
+interface Canvas {
+  readonly width: number
+  readonly rows: number
+  readonly withAges: boolean
+}
+
+/** Screens are built for terminals; a widget outside of one needs no more than this of it. */
+const NO_SCREEN = { type: 'screen', setEffects: () => undefined } as const
+
+function widgetOf(widgets: Map<string, LineWidget>, width: number, rows: number): LineWidget {
+  const key = `${width} ${rows}`
+  const known = widgets.get(key)
+  if (known !== undefined) return known
+  if (widgets.size >= WIDGETS_KEPT) widgets.clear()
+  const dots = rows * 4 - BELOW
+  const widget = line({
+    screen: NO_SCREEN,
+    width: width + 6,
+    height: rows + 2,
+    minY: 0,
+    maxY: (SCALE * dots) / (dots - ABOVE_AXIS),
+    numYLabels: 1,
+    wholeNumbersOnly: true,
+    xPadding: LEFT_DOTS,
+    xLabelPadding: LEFT_DOTS,
+    showLegend: false,
+    style: { line: FRAME, text: DIM, baseline: FRAME },
+  })
+  widget.emit('attach')
+  tame(widget.ctx)
+  widgets.set(key, widget)
+  return widget
+}
+
+/** Makes a canvas leave out gaps and the widget's own labels, and empty itself at once. */
+function tame(ctx: Context): void {
+  const { moveTo, lineTo, beginPath } = { moveTo: ctx.moveTo.bind(ctx), lineTo: ctx.lineTo.bind(ctx), beginPath: ctx.beginPath.bind(ctx) }
+  let penUp = true
+  ctx.clearRect = () => {
+    ctx._canvas.content.fill(0)
+    ctx._canvas.colors.fill(null)
+    ctx._canvas.chars.fill(null)
+  }
+  ctx.fillText = () => undefined
+  ctx.beginPath = () => {
+    penUp = true
+    beginPath()
+  }
+  ctx.moveTo = (x, y) => {
+    penUp = false
+    moveTo(x, y)
+  }
+  ctx.lineTo = (x, y) => {
+    if (!Number.isFinite(y)) {
+      penUp = true
+      return
+    }
+    // A point between two gaps is a line to itself.
+    if (penUp) moveTo(x, y)
+    penUp = false
+    lineTo(x, y)
+  }
+}
+
+function draw(widget: LineWidget, spec: ChartSpec, canvas: Canvas): void {
+  const { ctx } = widget
+  const points = Math.max(1, spec.span, ...spec.series.map(({ values }) => values.length))
+  const slots = slotsFor(points, canvas.width)
+  const x = Array.from({ length: slots }, () => '')
+  widget.setData(
+    spec.series.map(({ name, style, values }) => ({
+      title: name,
+      x,
+      y: scaled(values, points, spec.max),
+      style: { line: numberOf(style) },
+    })),
+  )
+  if (spec.series.length === 1) fillBelow(ctx, spec.series[0].style, canvas)
+  const column = (index: number) => PLOT_DOTS + ((canvas.width * 2 - LEFT_DOTS) / slots) * index
+  const missing = points - spec.labels.length
+  for (const { index } of spec.markers) drawMarker(ctx, Math.floor(column(index + missing)), canvas)
+  drawScale(ctx, spec, canvas)
+  if (canvas.withAges) drawAges(ctx, spec, canvas, at => (at - PLOT_DOTS) / ((canvas.width * 2 - LEFT_DOTS) / slots) - missing)
+}
+
+/** The widget spreads its points over as many slots as there are labels; one more than needed keeps the last point in sight. */
+function slotsFor(points: number, width: number): number {
+  const dots = width * 2 - LEFT_DOTS
+  return Math.max(1, Math.ceil((dots * (points - 1)) / (dots - 3)))
+}
+
+/** On the widget's scale, the newest at the right; NaN where there is no value. */
+function scaled(values: readonly number[], points: number, max: number): number[] {
+  const shown = values.map(value => (Number.isFinite(value) ? Math.min(1, Math.max(0, value / max)) * SCALE : Number.NaN))
+  return [...Array.from({ length: points - shown.length }, () => Number.NaN), ...shown]
+}
+
+/** Where there is one line only, an area shows it better. */
+function fillBelow(ctx: Context, style: Style, { width, rows }: Canvas): void {
+  const bottom = rows * 4 - BELOW - ABOVE_AXIS
+  ctx.strokeStyle = numberOf(style)
+  for (let x = PLOT_DOTS; x < width * 2; x++) {
+    let top = 0
+    while (top < bottom && !isSet(ctx, x, top, width)) top++
+    ctx.beginPath()
+    ctx.moveTo(x, top)
+    if (isSet(ctx, x, top, width)) ctx.lineTo(x, bottom)
+    ctx.stroke()
+  }
+}
+
+/** Bits of the dots in a braille character, row by row. */
+const DOTS = [
+  [0x01, 0x08],
+  [0x02, 0x10],
+  [0x04, 0x20],
+  [0x40, 0x80],
+] as const
+
+function isSet({ _canvas: { content } }: Context, x: number, y: number, width: number): boolean {
+  return (content[(y >> 2) * width + (x >> 1)] & DOTS[y & 3][x & 1]) !== 0
+}
+
+/** A dotted line from top to axis, where no line is. */
+function drawMarker(ctx: Context, x: number, { width, rows }: Canvas): void {
+  ctx.strokeStyle = KNOB
+  for (let y = 0; y < rows * 4 - BELOW; y += 4) {
+    if (ctx._canvas.content[(y >> 2) * width + (x >> 1)] !== 0) continue
+    ctx.beginPath()
+    ctx.moveTo(x, y)
+    ctx.lineTo(x, y + 1)
+    ctx.stroke()
+  }
+}
+
+/** Writes characters over the canvas; `x` and `y` in characters. */
+function write({ _canvas: { chars } }: Context, text: string, x: number, y: number, width: number): void {
+  for (const [i, character] of [...text].entries()) {
+    if (x + i < 0 || x + i >= width) continue
+    chars[y * width + x + i] = `\x1b[38;5;${DIM}m${character}\x1b[39m`
+  }
+}
+
+function drawScale(ctx: Context, spec: ChartSpec, { width, rows }: Canvas): void {
+  const plot = rows - 3
+  const steps = plot >= 9 ? 4 : plot >= 3 ? 2 : 1
+  for (let step = 0; step <= steps; step++) {
+    const text = formatValue((spec.max * step) / steps, spec.unit)
+    write(ctx, fitText(text, LABEL - 1, 'right'), 0, Math.round((plot - 1) * (1 - step / steps)), width)
+  }
+}
+
+/** How long before the newest sample each quarter of the plot is, where samples are. */
+function drawAges(ctx: Context, spec: ChartSpec, { width, rows }: Canvas, indexAt: (dot: number) => number): void {
+  const newest = Number(spec.labels.at(-1))
+  const ticks = width >= 60 ? 4 : 2
+  for (let tick = 0; tick < ticks; tick++) {
+    const column = LABEL + 1 + Math.floor(((width - LABEL - 1) * tick) / ticks)
+    const label = spec.labels[Math.round(indexAt(column * 2))]
+    if (label !== undefined) write(ctx, `-${formatDuration(newest - Number(label))}`, column, rows - 2, width)
+  }
+}
+
+/** The canvas as rows of spans, one a run of one colour. */
+function readCanvas(ctx: Context): Row[] {
+  return ctx._canvas
+    .frame()
+    .split('\n')
+    .map(text => {
+      const spans: Span[] = []
+      let style: Style = 'text'
+      for (const part of text.split('\x1b[')) {
+        const found = /^(?:38;5;(\d+)|39|49)m/.exec(part)
+        if (found !== null) style = STYLES[Number(found[1] ?? 0)] ?? 'text'
+        const shown = found === null ? part : part.slice(found[0].length)
+        const last = spans.at(-1)
+        if (shown === '') continue
+        if (last !== undefined && (last.style === style || shown.trim() === ''))
+          spans[spans.length - 1] = { ...last, text: last.text + shown }
+        else spans.push(span(shown, style))
+      }
+      return spans
+    })
+}
+
+/** Title at the left; at the right each line's sign, name and newest value, and how long the chart is: what fits. */
+function titleRow(spec: ChartSpec, width: number, withAges: boolean): Row {
+  const ns = Number(spec.labels.at(-1)) - Number(spec.labels[0])
+  const items = spec.series.map(({ name, style, values }): Row => {
+    const text = `${spec.series.length > 1 ? `${name} ` : ''}${formatValue(values.at(-1), spec.unit)}`
+    return [span('  ━ ', style), span(text, 'value')]
+  })
+  if (!withAges && ns > 0) items.push([span(`  last ${formatDuration(ns)}`, 'dim')])
+  const title = crop(spec.title, width)
+  const right: Span[] = []
+  for (const item of items) if (title.length + rowWidth(right) + rowWidth(item) <= width) right.push(...item)
+  return [span(title, 'title'), span(' '.repeat(Math.max(0, width - title.length - rowWidth(right)))), ...right]
+}

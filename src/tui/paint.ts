@@ -1,0 +1,80 @@
+/**
+ * From rows of styled text to what a terminal is sent, past Ink.
+ *
+ * Ink lays out regions, but it would take every coloured character apart and put it together again, and remember each
+ * text it ever measured. So a region enters Ink as one marker a row, a private-use character that is always the same,
+ * and the row itself waits in the canvas until the screen writer puts it in the marker's place:
+ *
+ *     what Ink writes       U+E000                      canvas   0  "\e[0;1mmem\e[0m 1.8G free ..."   80 columns
+ *                           U+E001                               1  ...
+ *
+ * Texts are clean when they come from a Sample; controls are still taken out here, behind everything else.
+ */
+import { plain, type Row } from '../view/panel.ts'
+import { displayWidth } from '../view/width.ts'
+import type { Theme } from './theme.ts'
+
+/** A row as it is sent, and how many columns it fills. */
+export interface Painted {
+  readonly text: string
+  readonly width: number
+}
+
+export interface Canvas {
+  readonly rows: Map<number, Painted>
+  /** Called when rows have changed. */
+  changed: () => void
+}
+
+const FIRST_MARKER = 0xe000
+/** Private-use characters there are from the first marker on. */
+const MARKERS = 6400
+
+export const newCanvas = (): Canvas => ({ rows: new Map(), changed: () => undefined })
+
+/** The text that stands for rows `first` to `first + count - 1` of the canvas in Ink. */
+export function markers(first: number, count: number): string {
+  const codes = Array.from({ length: Math.min(count, MARKERS - first) }, (_, i) => FIRST_MARKER + first + i)
+  return codes.map(code => String.fromCharCode(code)).join('\n')
+}
+
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029\ue000-\uf8ff]/g
+
+/** One sequence a change of style. */
+export function paintRow(row: Row, theme: Theme): string {
+  let style: string | undefined
+  let text = ''
+  for (const each of row) {
+    if (each.text === '') continue
+    if (each.style !== style) text += theme.on[each.style]
+    style = each.style
+    text += each.text.replace(CONTROL, '?')
+  }
+  return text
+}
+
+/** Puts rows into the canvas from `first` on. */
+export function setRows(canvas: Canvas, first: number, rows: readonly Row[], theme: Theme): void {
+  let changed = false
+  for (const [i, row] of rows.entries()) {
+    const text = paintRow(row, theme)
+    if (canvas.rows.get(first + i)?.text === text) continue
+    canvas.rows.set(first + i, { text, width: displayWidth(plain(row)) })
+    changed = true
+  }
+  if (changed) canvas.changed()
+}
+
+/** The rows that a frame of Ink's stands for; a marker takes the blanks behind it that its row needs. */
+export function paintFrame(frame: string, canvas: Canvas): Painted[] {
+  return frame.split('\n').map(line => {
+    let width = displayWidth(line)
+    const text = line.replace(/([\ue000-\uf8ff])( *)/g, (_, marker: string, blanks: string) => {
+      const painted = canvas.rows.get(marker.charCodeAt(0) - FIRST_MARKER) ?? { text: '', width: 0 }
+      const left = blanks.slice(Math.max(0, painted.width - 1))
+      width += painted.width + left.length - blanks.length - 1
+      return `${painted.text}\x1b[0m${left}`
+    })
+    return { text, width }
+  })
+}

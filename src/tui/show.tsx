@@ -1,0 +1,87 @@
+/** Puts the screens on a terminal, and takes them off again. */
+import { render } from 'ink'
+import type { Source } from '../sample/source.ts'
+import { chartRows } from '../view/chart_text.ts'
+import { App } from './app.tsx'
+import { newCanvas } from './paint.ts'
+import { newScreenWriter, sizeOf } from './screen_writer.ts'
+import { createSession, type Session } from './session.ts'
+import type { Recorder } from './sitting.ts'
+import { holdTerminal } from './terminal.ts'
+import { colourDepth, type Environment, hasBraille, hasLightBackground, hasUnicode, makeTheme } from './theme.ts'
+
+export interface ShowOptions {
+  /** false: no colours, whatever the terminal has. */
+  readonly colour: boolean
+  /** Nothing but ASCII; it is also chosen where the locale has no Unicode. */
+  readonly ascii: boolean
+  readonly env: Environment
+  /** Opens a recording of what is shown; it throws UserError where that cannot be. */
+  readonly record: (path: string) => Recorder
+}
+
+/**
+ * Shows a source on process.stdout until the user leaves. The terminal is given back whatever happens.
+ * @returns the exit status; rejects where something is broken
+ */
+export async function show(source: Source, options: ShowOptions): Promise<number> {
+  const { stdin, stdout, stderr } = process
+  const { env, record } = options
+  const depth = colourDepth(options.colour, env)
+  const ascii = options.ascii || !hasUnicode(env)
+  const canvas = newCanvas()
+  const writer = newScreenWriter(stdout, canvas)
+  const session = createSession({
+    source,
+    size: sizeOf(stdout),
+    looks: { ascii, chart: (spec, width, height) => chartRows(spec, width, height, ascii) },
+    record,
+    now: () => performance.now(),
+    redraw: () => writer.start(),
+    suspend: () => hold.suspend(),
+  })
+  const hold = holdTerminal({ stdin, stdout }, writer, () => session.finish())
+  const app = render(<App session={session} canvas={canvas} theme={makeTheme(depth, hasLightBackground(env))} />, {
+    stdout: writer.stream,
+    stdin,
+    stderr,
+    debug: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+    isScreenReaderEnabled: false,
+  })
+  const broken = untilBroken()
+  try {
+    if (!ascii && hasBraille(env)) drawBetterSoon(session, depth !== 'none')
+    return await Promise.race([session.run(), broken.promise, app.waitUntilExit().then(() => 0)])
+  } finally {
+    broken.forget()
+    app.unmount()
+    writer.close()
+    hold.leave()
+    session.finish()
+    await source.close()
+  }
+}
+
+/** blessed-contrib takes a while to load, so the first frame does without it. */
+function drawBetterSoon(session: Session, colours: boolean): void {
+  const unsubscribe = session.subscribe(() => {
+    if (session.screen().panel === undefined) return
+    unsubscribe()
+    setImmediate(async () => {
+      const { newCharts } = await import('./charts.ts')
+      session.dress({ ascii: false, chart: newCharts({ ascii: false, colours, braille: true }) })
+    })
+  })
+}
+
+/** Rejects with whatever nobody caught, so that it is told after the terminal is given back. */
+function untilBroken(): { readonly promise: Promise<never>; readonly forget: () => void } {
+  let listener = (_error: unknown): void => undefined
+  const promise = new Promise<never>((_, reject) => {
+    listener = reject
+  })
+  process.on('uncaughtException', listener)
+  return { promise, forget: () => process.off('uncaughtException', listener) }
+}
