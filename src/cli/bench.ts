@@ -1,0 +1,187 @@
+/**
+ * How fast the simulator is, as ratios of one run: `npm run bench [-- --json] [NAME ...]`.
+ *
+ * Each measure runs in a process of its own, so that none warms another's code or fills another's memory. A workload is timed through
+ * the whole simulator, not through its parts.
+ */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { feed, newTracker } from '../sample/model.ts'
+import { openDirect } from '../sim/direct.ts'
+import { createSimulation, runOp, type Simulation } from '../sim/simulation.ts'
+import { nearestWord, UserError } from '../user_error.ts'
+import { parseWorkload } from '../workload/parse.ts'
+
+const MIB = 2 ** 20
+const GIB_PAGES = 2 ** 18
+
+interface Measure {
+  readonly name: string
+  /** What is asked of it, for the table. */
+  readonly target: string
+  readonly run: () => number | Promise<number>
+}
+
+const start = (lines: string): Simulation => createSimulation(parseWorkload(lines, 'bench'))
+
+/** Executes the next lines. */
+function skip(sim: Simulation, lines: number): void {
+  for (let i = 0; i < lines; i++) runOp(sim, () => undefined)
+}
+
+/** Wall milliseconds of the next line. */
+function timed(sim: Simulation): number {
+  const startMs = performance.now()
+  skip(sim, 1)
+  return performance.now() - startMs
+}
+
+const perSecond = (things: number, ms: number) => (things / ms) * 1000
+
+/** A machine whose code has been compiled by use, before what is measured. */
+function warm(gib: number, lines: string): Simulation {
+  const warming = 'spawn A\nloop 4\nA mmap W 512M\nA touch W write\nA munmap W\nend\n'
+  const sim = start(`machine mem=${gib}G\ncmdline transparent_hugepage=never\n${warming}${lines}`)
+  skip(sim, 13)
+  return sim
+}
+
+/** Nanoseconds of wall time a fault, on a machine of which three quarters are written. */
+function faultNs(gib: number): number {
+  const sim = warm(gib, `A mmap R ${gib * 768}M\nA touch R write\n`)
+  skip(sim, 1)
+  return (timed(sim) * 1e6) / (gib * 0.75 * GIB_PAGES)
+}
+
+const MEASURES: readonly Measure[] = [
+  {
+    name: 'anon_write_4k_faults_per_s',
+    target: '>= 6000000',
+    run: () => {
+      const sim = warm(5, 'A mmap R 4G\nA touch R write\n')
+      skip(sim, 1)
+      return perSecond(4 * GIB_PAGES, timed(sim))
+    },
+  },
+  {
+    name: 'anon_write_2m_faults_per_s',
+    target: '> 5700 (the real kernel)',
+    run: () => {
+      const sim = start('machine mem=5G\ncmdline transparent_hugepage=always\nspawn A\nA mmap R 4G\nA touch R write stride=2M\n')
+      skip(sim, 2)
+      return perSecond(2048, timed(sim))
+    },
+  },
+  {
+    name: 'populate_4g_ms',
+    target: '< 572 (the real kernel)',
+    run: () => timed(warm(5, 'A mmap R 4G flags=populate\n')),
+  },
+  {
+    name: 'munmap_pages_per_s',
+    target: '> 14000000 (by the cost model)',
+    run: () => {
+      const sim = warm(5, 'A mmap R 4G\nA touch R write\nA munmap R\n')
+      skip(sim, 2)
+      return perSecond(4 * GIB_PAGES, timed(sim))
+    },
+  },
+  {
+    name: 'fork_cow_pages_per_s',
+    target: '> 1100000 (by the cost model)',
+    run: () => {
+      const sim = start(
+        'machine mem=5G\ncmdline transparent_hugepage=never\nspawn A\nA mmap R 2G\nA touch R write\nfork A B\nB touch R write\n',
+      )
+      skip(sim, 3)
+      return perSecond(2 * GIB_PAGES, timed(sim) + timed(sim))
+    },
+  },
+  {
+    name: 'bytes_per_page',
+    target: '<= 32',
+    run: () => {
+      const before = process.memoryUsage.rss()
+      const sim = start('machine mem=32G\ncmdline transparent_hugepage=never\nspawn A\nA mmap R 31G\nA touch R write\n')
+      skip(sim, 3)
+      return (process.memoryUsage.rss() - before) / (31 * GIB_PAGES)
+    },
+  },
+  {
+    name: 'boot_1t_ms',
+    target: '< 1000',
+    run: () => {
+      const startMs = performance.now()
+      start('machine nodes=4 mem=256G,256G,256G,256G\n')
+      return performance.now() - startMs
+    },
+  },
+  {
+    name: 'boot_1t_rss_mib',
+    target: '< 300',
+    run: () => {
+      const sim = start('machine nodes=4 mem=256G,256G,256G,256G\n')
+      return process.memoryUsage.rss() / MIB + Math.min(0, sim.ns)
+    },
+  },
+  { name: 'fault_cost_ratio_64x_machine', target: '<= 1.25', run: () => faultNs(64) / faultNs(1) },
+  { name: 'sample_ms', target: '< 2', run: sampleMs },
+]
+
+/** A frame of a two-node machine with a few processes: read, parsed, derived. */
+async function sampleMs(): Promise<number> {
+  const lines = [
+    'machine nodes=2 mem=1G,1G',
+    ...'ABCD'.split('').flatMap(name => [`spawn ${name}`, `${name} mmap R 64M`, `${name} touch R write`]),
+    'sleep 1000s',
+  ]
+  const source = openDirect(parseWorkload(lines.join('\n'), 'bench'), {}, { intervalNs: 1e9 })
+  const tracker = newTracker(source)
+  const times: number[] = []
+  for (let i = 0; i < 200; i++) {
+    const startMs = performance.now()
+    const frame = await source.next()
+    if (frame !== undefined) feed(tracker, frame, source.pace())
+    times.push(performance.now() - startMs)
+  }
+  return times.sort((a, b) => a - b)[times.length / 2]
+}
+
+function measured(name: string): number {
+  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--one', name], { encoding: 'utf8', maxBuffer: MIB })
+  if (child.status !== 0) throw new Error(`${name}: ${child.stderr}`)
+  return Number(child.stdout)
+}
+
+function chosen(words: readonly string[]): readonly Measure[] {
+  const names = MEASURES.map(({ name }) => name)
+  for (const word of words) {
+    if (names.includes(word)) continue
+    const near = nearestWord(word, names)
+    throw new UserError(`no measure "${word}"${near === undefined ? '' : `, did you mean "${near}"?`}`)
+  }
+  return words.length === 0 ? MEASURES : MEASURES.filter(({ name }) => words.includes(name))
+}
+
+const rounded = (n: number) => (n >= 1000 ? Math.round(n) : Number(n.toPrecision(4)))
+
+async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === '--one') {
+    const measure = MEASURES.find(({ name }) => name === argv[1])
+    process.stdout.write(String(await measure?.run()))
+    return
+  }
+  const results = chosen(argv.filter(word => word !== '--json')).map(({ name, target }) => ({
+    name,
+    target,
+    value: rounded(measured(name)),
+  }))
+  if (argv.includes('--json'))
+    process.stdout.write(`${JSON.stringify(Object.fromEntries(results.map(({ name, value }) => [name, value])))}\n`)
+  else for (const { name, value, target } of results) process.stdout.write(`${name.padEnd(32)} ${String(value).padStart(12)}   ${target}\n`)
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof UserError ? error.oneLine : error instanceof Error ? error.stack : String(error)}\n`)
+  process.exitCode = error instanceof UserError ? 2 : 1
+})
