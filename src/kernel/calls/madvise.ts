@@ -172,7 +172,7 @@ function markArea(k: Kernel, vma: Vma, start: number, end: number, advice: numbe
   if (flags === vma.flags) return vma
   const area = changeVma(k, vma, start, end, { flags })
   if (typeof area === 'number') return area === -ENOMEM ? -EAGAIN : area
-  khugepagedEnterVma(k, area, area.flags)
+  if (area !== vma) khugepagedEnterVma(k, area, flags)
   return area
 }
 

@@ -136,7 +136,7 @@ function mlockFixup(k: Kernel, vma: Vma, start: number, end: number, lock: numbe
   if (flags === old || (old & (VM_SPECIAL | VM_HUGETLB)) !== 0 || vma.mapping?.inode.sb.type === 'secretmem') return vma
   const area = changeVma(k, vma, start, end, { flags })
   if (typeof area === 'number') return area
-  khugepagedEnterVma(k, area, flags)
+  if (area !== vma) khugepagedEnterVma(k, area, flags)
   const was = (old & VM_LOCKED) !== 0
   const is = (flags & VM_LOCKED) !== 0
   if (was === is) return area

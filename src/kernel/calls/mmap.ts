@@ -255,7 +255,6 @@ function grow(k: Kernel, task: Task, mm: Mm, start: number, end: number): number
   if (!mayExpandVm(task, mm, flags, pages) || mm.vmas.count > k.sysctl.max_map_count) return -ENOMEM
   if (vmEnoughMemory(k, task, mm, pages) < 0) return -ENOMEM
   const heap = growHeap(k, mm, start, end, flags)
-  khugepagedEnterVma(k, heap, heap.flags)
   vmStatAccount(mm, flags, pages)
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += pages
   heap.flags |= VM_SOFTDIRTY
@@ -265,6 +264,7 @@ function grow(k: Kernel, task: Task, mm: Mm, start: number, end: number): number
 function growHeap(k: Kernel, mm: Mm, start: number, end: number, flags: number): Vma {
   const attributes: VmaAttributes = { flags, mapping: undefined, file: undefined, policy: undefined, uffd: 0 }
   const joined = mergeBrkVma(k, mm, start, end, attributes)
-  if (joined !== undefined) return joined
-  return addVma(k, newVma(mm, start, end, attributes, start, ''))
+  if (joined === undefined) return addVma(k, newVma(mm, start, end, attributes, start, ''))
+  khugepagedEnterVma(k, joined, flags)
+  return joined
 }

@@ -100,7 +100,7 @@ function mprotectFixup(k: Kernel, task: Task, vma: Vma, start: number, end: numb
     if (charged) vmUnacctMemory(k, pages)
     return area
   }
-  khugepagedEnterVma(k, area, area.flags)
+  if (area !== vma) khugepagedEnterVma(k, area, flags)
   if ((flags & VM_HUGETLB) !== 0) changeHugetlb(k, area, start, end, pageProt(area))
   else changeProtection(k, area, start, end, pageProt(area))
   if ((oldFlags & (VM_WRITE | VM_SHARED | VM_LOCKED)) === VM_LOCKED && (flags & VM_WRITE) !== 0) mmPopulate(k, area.mm, start, end, true)

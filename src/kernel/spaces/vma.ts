@@ -383,7 +383,8 @@ function absorb(k: Kernel, into: Vma, start: number, end: number, overlapped: re
 
 /**
  * Gives [start, end) of one VMA new attributes: merges with neighbours where that is possible, else splits.
- * @returns the VMA that covers the range now, or -ENOMEM when it would take one area too many.
+ * @returns the VMA that covers the range now, another one than before where it merged; or -ENOMEM when it would take one area
+ * too many, -EINVAL for a cut within a huge TLB page.
  */
 export function changeVma(k: Kernel, vma: Vma, start: number, end: number, change: Partial<VmaAttributes>): Vma | number {
   const attributes: VmaAttributes = {
