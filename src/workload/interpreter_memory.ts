@@ -59,6 +59,17 @@ import { type MmapArguments, sysMmap } from '../kernel/calls/mmap.ts'
 import { sysMprotect } from '../kernel/calls/mprotect.ts'
 import { sysMremap } from '../kernel/calls/mremap.ts'
 import { MS_SYNC, sysMsync } from '../kernel/calls/msync.ts'
+import {
+  IPC_CREAT,
+  IPC_PRIVATE,
+  SHM_HUGE_SHIFT,
+  SHM_HUGETLB,
+  SHM_NORESERVE,
+  SHM_RDONLY,
+  sysShmat,
+  sysShmget,
+  sysShmRemove,
+} from '../kernel/calls/shm.ts'
 import { sysMunmap } from '../kernel/calls/unmap.ts'
 import { backingOf } from './interpreter_files.ts'
 import { extentOf, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
@@ -71,6 +82,8 @@ export const BUMP_START = 0x200000000000
 const BUMP_END = 0x400000000000
 /** MAP_HUGETLB's page size, as its logarithm from this bit on. */
 const MAP_HUGE_SHIFT = 26
+/** Rights to the segments that processes make for themselves. */
+const SEGMENT_MODE = 0o600
 
 type MemoryOp = OpOf<
   'mmap' | 'madvise' | 'munmap' | 'munlock' | 'mprotect' | 'mremap' | 'mlock' | 'mlockall' | 'munlockall' | 'msync' | 'mincore'
@@ -160,7 +173,11 @@ function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   const { file } = backing
   const pageBytes = Math.max(backing.pageBytes, op.hugetlbBytes)
   const base = placeOf(worker, op.place, pageBytes)
-  const ret = base < 0 ? base : sysMmap(k, worker.task, mmapArguments(op, base, file, pageBytes))
+  const map = () =>
+    op.backing.kind === 'shm'
+      ? attach(run, worker, op, op.backing.hugetlbBytes, base)
+      : sysMmap(k, worker.task, mmapArguments(op, base, file, pageBytes))
+  const ret = base < 0 ? base : map()
   if (ret < 0) {
     if (file !== undefined) sysClose(k, worker.task, file)
     return ret
@@ -169,6 +186,16 @@ function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   if (op.place.kind === 'next') worker.bump = alignUp(base + op.bytes, MIB_2) + MIB_2
   doing.extra['addr'] = hex(ret)
   return 0
+}
+
+/** Makes a segment, attaches it and removes it, so that it goes with the last process that has it. */
+function attach({ k }: Run, { task }: Worker, op: MmapOp, hugetlbBytes: number, address: number): number {
+  const huge = hugetlbBytes === 0 ? 0 : SHM_HUGETLB | (Math.log2(hugetlbBytes) << SHM_HUGE_SHIFT)
+  const id = sysShmget(k, task, IPC_PRIVATE, op.bytes, IPC_CREAT | SEGMENT_MODE | huge | (op.noreserve ? SHM_NORESERVE : 0))
+  if (id < 0) return id
+  const ret = sysShmat(k, task, id, address, op.prot.write ? 0 : SHM_RDONLY)
+  sysShmRemove(k, task, id)
+  return ret
 }
 
 const hex = (address: number) => `0x${address.toString(16)}`

@@ -85,19 +85,23 @@ function pace(a: Args): Pace {
 const hugetlbOf = (flags: readonly MmapFlag[]) =>
   flags.includes('huge_1gb') ? GIB_1 : flags.includes('hugetlb') || flags.includes('huge_2mb') ? MIB_2 : 0
 
+/** Kinds of huge pages that memory without a path may be made of. */
+const HUGE = ['hugetlb', 'hugetlb-1g'] as const
+
 function mmap(a: Args): MmapOp {
-  exclusive(a, 'file', 'memfd', 'secret')
+  exclusive(a, 'file', 'memfd', 'secret', 'shm')
   exclusive(a, 'align', 'at')
   const flags = maybe(a, 'flags', value.listOf(MMAP_FLAGS, 'mmap flag')) ?? []
   const file = maybe(a, 'file', value.path)
-  const memfd = maybe(a, 'memfd', value.oneOf(['hugetlb', 'hugetlb-1g'] as const, 'kind of memfd'))
+  const memfd = maybe(a, 'memfd', value.oneOf(HUGE, 'kind of memfd'))
+  const shm = maybe(a, 'shm', value.oneOf(HUGE, 'kind of shm'))
   const next: Place = { kind: 'next', alignBytes: undefined }
   return {
     op: 'mmap',
     region: region(a),
     bytes: get(a, 'SIZE', value.size),
     prot: maybe(a, 'prot', value.prot) ?? { read: true, write: true, exec: false },
-    shared: flags.includes('shared') || flag(a, 'secret'),
+    shared: flags.includes('shared') || flag(a, 'secret') || flag(a, 'shm') || shm !== undefined,
     hugetlbBytes: hugetlbOf(flags),
     locked: flags.includes('locked'),
     populate: flags.includes('populate'),
@@ -105,15 +109,19 @@ function mmap(a: Args): MmapOp {
     noreserve: flags.includes('noreserve'),
     fixed: flags.includes('fixed') && a.taken.has('at'),
     place: maybe(a, 'at', value.place) ?? maybe(a, 'align', value.alignment) ?? next,
-    backing: file !== undefined ? { kind: 'file', path: file, grow: !flag(a, 'notrunc') } : memory(a, memfd),
+    backing: file !== undefined ? { kind: 'file', path: file, grow: !flag(a, 'notrunc') } : memory(a, memfd, shm),
     fileOffset: maybe(a, 'fileoff', value.size) ?? 0,
   }
 }
 
-function memory(a: Args, memfd: 'hugetlb' | 'hugetlb-1g' | undefined): MmapOp['backing'] {
+type Huge = (typeof HUGE)[number]
+const hugeBytes = (kind: Huge | undefined) => (kind === 'hugetlb' ? MIB_2 : kind === 'hugetlb-1g' ? GIB_1 : 0)
+
+function memory(a: Args, memfd: Huge | undefined, shm: Huge | undefined): MmapOp['backing'] {
   if (flag(a, 'secret')) return { kind: 'secret' }
+  if (shm !== undefined || flag(a, 'shm')) return { kind: 'shm', hugetlbBytes: hugeBytes(shm) }
   if (memfd === undefined && !flag(a, 'memfd')) return { kind: 'anonymous' }
-  return { kind: 'memfd', hugetlbBytes: memfd === 'hugetlb' ? MIB_2 : memfd === 'hugetlb-1g' ? GIB_1 : 0 }
+  return { kind: 'memfd', hugetlbBytes: hugeBytes(memfd) }
 }
 
 function policyQuestion(a: Args): PolicyQuestion {
@@ -130,7 +138,7 @@ const node = value.between(0, 1023, value.count)
 
 export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
   mmap: worker(
-    'R SIZE [prot=PROT] [flags=FLAGS] [align=SIZE|none] [at=PLACE] [file=PATH] [memfd] [memfd=hugetlb|hugetlb-1g] [secret] [fileoff=SIZE] [notrunc]',
+    'R SIZE [prot=PROT] [flags=FLAGS] [align=SIZE|none] [at=PLACE] [file=PATH] [memfd] [memfd=hugetlb|hugetlb-1g] [secret] [shm] [shm=hugetlb|hugetlb-1g] [fileoff=SIZE] [notrunc]',
     'maps SIZE bytes as region R',
     mmap,
   ),

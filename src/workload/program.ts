@@ -137,6 +137,8 @@ export type Backing =
   | { readonly kind: 'file'; readonly path: string; readonly grow: boolean }
   | { readonly kind: 'memfd'; readonly hugetlbBytes: number }
   | { readonly kind: 'secret' }
+  /** A System V segment, removed as soon as it is attached: it lives as long as somebody has it. */
+  | { readonly kind: 'shm'; readonly hugetlbBytes: number }
 
 /** `PATH` or `PATH:KEY`: the integer in a file, or the number after KEY in a file of "KEY number" lines. */
 export interface FileValue {

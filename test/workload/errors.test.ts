@@ -52,7 +52,7 @@ const ERRORS: readonly (readonly [text: string, message: string])[] = [
   ['A touch R read stride=4K stride=8K', 'w:1:26: touch: stride= is given twice'],
   ['A touch R read stride=', 'w:1:23: touch: stride= needs a value'],
   ['A munmap R span=4K', 'w:1:17: munmap: span= goes with stride='],
-  ['A mmap R 2M file=/f secret', 'w:1:21: mmap: file, memfd and secret exclude each other'],
+  ['A mmap R 2M file=/f secret', 'w:1:21: mmap: file, memfd, secret and shm exclude each other'],
   ['A mmap R 2M align=4K at=0x1000', 'w:1:25: mmap: align and at exclude each other'],
   ['A touch R read for=1s repeat=2', 'w:1:20: touch: repeat and for exclude each other'],
   ['A get_mempolicy node', 'w:1:17: get_mempolicy: node goes with a region'],

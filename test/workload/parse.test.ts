@@ -126,6 +126,7 @@ describe('a mapping', () => {
     ['memfd=hugetlb', { backing: { kind: 'memfd', hugetlbBytes: 2 << 20 } }],
     ['memfd=hugetlb-1g flags=shared', { backing: { kind: 'memfd', hugetlbBytes: 1 << 30 }, shared: true }],
     ['secret', { backing: { kind: 'secret' }, shared: true }],
+    ['shm=hugetlb', { backing: { kind: 'shm', hugetlbBytes: 2 << 20 }, shared: true }],
     ['prot=none', { prot: { read: false, write: false, exec: false } }],
     ['align=4K', { place: { kind: 'next', alignBytes: 4096 } }],
     ['align=none', { place: { kind: 'anywhere' } }],
