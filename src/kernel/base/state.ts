@@ -247,6 +247,8 @@ export interface Kernel {
   readonly rng: Rng
   /** Nanoseconds since boot at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed. */
   readonly clock: Float64Array
+  /** A kernel thread was woken and wants to run now: who runs in slices of time ends his. Cleared when a slice begins. */
+  needResched: boolean
   /** The CPU that runs now, and for whom: undefined is a kernel thread. */
   cpu: number
   current: Task | undefined

@@ -203,11 +203,32 @@ export interface Writeback {
   readonly dirty: Map<number, Inode>
   /** Everything that is dirty is to be written, because reclaim found nothing else (WB_REASON_VMSCAN). */
   startAll: boolean
+  /** When old data was last looked for; and until when files had to be dirty to be queued for background writing. */
+  lastOldFlushNs: number
+  queuedNs: number
   /** Pages dirtied since a writer last looked at the limits. */
   dirtied: number
 }
 
+/** A System V shared memory segment (struct shmid_kernel). */
+export interface ShmSegment {
+  readonly id: number
+  /** What it is found by; 0 for a private one. */
+  readonly key: number
+  /** As asked for; the file may be longer by the rest of a page. */
+  readonly bytes: number
+  readonly inode: Inode
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** Keeps its pages until it is removed. */
+  held: OpenFile | undefined
+}
+
 export interface FileSystems {
+  /** Shared memory segments by number. */
+  readonly segments: Map<number, ShmSegment>
+  nextSegment: number
   readonly writeback: Writeback
   /** Ends requests of the disks when their time has come. */
   readonly blockDone: Daemon

@@ -39,6 +39,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     machine,
     rng: { state: machine.seed | 0 },
     clock: new Float64Array(1),
+    needResched: false,
     cpu: 0,
     current: undefined,
     page: new Int32Array((maxPfn + 1) * PAGE_WORDS),

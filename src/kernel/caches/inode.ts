@@ -29,12 +29,14 @@ const sleeping = (name: string): Daemon => ({ name, node: asNode(NO_NODE), wakeN
 /** No file system mounted yet. */
 export const fileSystems = (): FileSystems => ({
   superBlocks: [],
+  segments: new Map(),
+  nextSegment: 0,
   inodes: new Map(),
   byPath: new Map(),
   negative: new Set(),
   mappings: new Map(),
   disks: [],
-  writeback: { flusher: sleeping('flush'), dirty: new Map(), startAll: false, dirtied: 0 },
+  writeback: { flusher: sleeping('flush'), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },
   blockDone: sleeping('kblockd'),
   nextInode: 1,
   nextMapping: 1,

@@ -3,13 +3,13 @@
  *
  * A slab is 2^order pages; the order is the smallest one that holds enough objects and wastes little (a sixteenth, then
  * an eighth, then a quarter). Which object lies in which slab is not modelled: objects are taken to be packed, so a
- * cache has as many slabs as its objects need, and beyond those keeps up to MIN_PARTIAL empty ones per node before
+ * cache has as many slabs as its objects need, and beyond those keeps as many as a CPU and each node keep with room before
  * pages go back. alloc/kmem.ts adds slabs; this room, which reclaim may use, only gives them back.
  *
  * Invariants: active <= total; total is the sum over slabs of what each holds; a slab's head page has PG_slab and is linked
  * on the cache's list of its node; nr_slab_* count the pages of all slabs.
  *
- * Source: mm/slub.c (calculate_order, set_min_partial, discard_slab); sizes as /proc/slabinfo shows them.
+ * Source: mm/slub.c (calculate_order, set_min_partial, set_cpu_partial, discard_slab); sizes as /proc/slabinfo shows them.
  */
 import { assert, must } from '../base/assert.ts'
 import { NS } from '../base/counters.ts'
@@ -38,8 +38,14 @@ const KINDS: Readonly<Record<string, Kind>> = {
   lsm_inode_cache: { bytes: 32, reclaimable: false },
 }
 
-/** Empty slabs a node keeps of each cache. */
-const MIN_PARTIAL = 5
+/** Slabs with room that a node keeps at least, by object size (set_min_partial). */
+const minPartial = (bytes: number): number => Math.min(10, Math.max(5, Math.floor(Math.log2(bytes) / 2)))
+
+/** Slabs with room that a CPU keeps for itself, by object size (set_cpu_partial). */
+function cpuPartial(cache: KmemCache): number {
+  const objects = cache.objectBytes >= PAGE_SIZE ? 6 : cache.objectBytes >= 1024 ? 24 : cache.objectBytes >= 256 ? 52 : 120
+  return Math.ceil((objects * 2) / cache.objectsPerSlab)
+}
 
 /** The cache of that name, made on first use. */
 export function kmemCache(k: Kernel, name: string): KmemCache {
@@ -96,7 +102,7 @@ export function kmemFree(k: Kernel, name: string, objects: number): void {
   const cache = kmemCache(k, name)
   assert(cache.active >= objects, `more objects of ${name} are freed than there are`)
   cache.active -= objects
-  const keep = MIN_PARTIAL * k.nodes.length * cache.objectsPerSlab
+  const keep = (minPartial(cache.objectBytes) * k.nodes.length + cpuPartial(cache)) * cache.objectsPerSlab
   while (cache.total - cache.active >= keep + cache.objectsPerSlab) discardSlab(k, cache)
 }
 

@@ -116,7 +116,7 @@ export interface TouchRun {
 }
 
 /**
- * Goes on with a run until the virtual time `untilNs`, the end of the range, or a fault that ends or suspends it
+ * Goes on with a run until the virtual time `untilNs` (before it when a kernel thread is woken), the end of the range, or a fault that ends or suspends it
  * (run.result.fault is then not 0). Returns true when the range is done.
  */
 export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boolean {
@@ -132,7 +132,7 @@ export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boo
     if (write) touchContent(k, run, (at - vpn * PAGE_SIZE) | 0, run.contentIndexed ? (vpn - run.contentBase) | 0 : 0)
     at += strideBytes
     done++
-    if (k.clock[0] >= untilNs) break
+    if (k.clock[0] >= untilNs || (k.needResched && untilNs < Number.POSITIVE_INFINITY)) break
   }
   run.at = at
   run.done = done

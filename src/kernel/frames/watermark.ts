@@ -113,6 +113,7 @@ export function wakeupKswapd(k: Kernel, zone: Zone, gfp: number, order: number, 
     return
   }
   kswapd.wakeNs = now(k)
+  k.needResched = true
 }
 
 /** Asks the node's kcompactd for a free block of this order; it decides itself whether there is a point (wakeup_kcompactd). */

@@ -58,7 +58,7 @@ import {
 } from './vmscan_control.ts'
 import { reclaimStat, shrinkFolioList } from './vmscan_list.ts'
 import { folioReferenced } from './vmscan_rmap.ts'
-import { earliestDone } from './writeback.ts'
+import { earliestDone, wakeFlusher } from './writeback.ts'
 import { lruAddDrain } from './zap.ts'
 
 /** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
@@ -149,7 +149,7 @@ function wakeupFlusher(k: Kernel): void {
   const { writeback } = k.fs
   if (writeback.dirty.size === 0) return
   writeback.startAll = true
-  writeback.flusher.wakeNs = Math.min(writeback.flusher.wakeNs, now(k))
+  wakeFlusher(k)
 }
 
 /** Makes pages from the tail of an active list inactive (shrink_active_list). */

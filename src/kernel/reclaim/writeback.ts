@@ -199,13 +199,21 @@ export function balanceDirtyPages(k: Kernel): void {
   for (;;) {
     const limits = dirtyLimits(k)
     const dirty = nodeSum(k, NR_DIRTY)
-    if (dirty > limits.background && k.sysctl.laptop_mode === 0) writeback.flusher.wakeNs = Math.min(writeback.flusher.wakeNs, now(k))
+    if (dirty > limits.background && k.sysctl.laptop_mode === 0) wakeFlusher(k)
     if (dirty + nodeSum(k, NR_WRITEBACK) <= (limits.dirty + limits.background) / 2) return
     writeBackground(k)
     const first = earliestDone(k)
     if (first === Number.POSITIVE_INFINITY) return
     waitUntil(k, first)
   }
+}
+
+/** Lets the flusher run now. */
+export function wakeFlusher(k: Kernel): void {
+  const { flusher } = k.fs.writeback
+  if (flusher.wakeNs <= now(k)) return
+  flusher.wakeNs = now(k)
+  k.needResched = true
 }
 
 /** When the next request of any disk ends. */
@@ -223,6 +231,7 @@ export function writeBackground(k: Kernel): void {
   for (;;) {
     const limits = dirtyLimits(k)
     if (nodeSum(k, NR_DIRTY) <= limits.background) return
+    k.fs.writeback.queuedNs = now(k)
     const inode = k.fs.writeback.dirty.values().next().value
     if (inode === undefined || writeChunk(k, inode, chunkPages(limits)) === 0) return
   }
@@ -239,17 +248,17 @@ function writeChunk(k: Kernel, inode: Inode, pages: number): number {
   return written
 }
 
-/** Starts to write all that is dirty, or what has been for `olderNs`. */
-export function writeDirtyInodes(k: Kernel, olderNs: number): void {
+/** Starts to write all files that were dirty at `sinceNs` and have not been written since. */
+export function writeDirtyInodes(k: Kernel, sinceNs: number): void {
   for (const inode of [...k.fs.writeback.dirty.values()]) {
-    if (inode.dirtiedNs > now(k) - olderNs) continue
+    if (inode.dirtiedNs > sinceNs) continue
     writeRange(k, inode.mapping, 0, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, false)
   }
 }
 
 /** Writes all that is dirty on any disk and waits for it (sync). */
 export function syncAll(k: Kernel): void {
-  writeDirtyInodes(k, 0)
+  writeDirtyInodes(k, now(k))
   for (const disk of k.fs.disks) if (disk.queue.length > 0) waitUntil(k, disk.busyUntilNs)
 }
 
