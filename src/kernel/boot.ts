@@ -61,7 +61,6 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   const counters = bootCounters(machine, map, footprint)
   initCounters(k, footprint, counters)
   initFileSystems(k, counters.bufferPages)
-  initHugetlb(k, map)
   initSwap(k)
   initNumaBalancing(k)
   k.zeroPage = EMPTY_ZERO_PAGE
@@ -69,6 +68,7 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   k.cpu = k.nodes[footprint.initNode].cpus[0] ?? 0
   firstProcess(k)
   k.cpu = 0
+  initHugetlb(k, map)
   return k
 }
 
