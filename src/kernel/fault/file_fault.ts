@@ -59,6 +59,7 @@ import { xaPage } from '../caches/xarray.ts'
 import { compoundHead, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
+import { lruAddDrain } from '../reclaim/zap.ts'
 import { countRss } from '../spaces/huge_pmd.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
@@ -80,11 +81,15 @@ const fileOf = (vma: Vma): OpenFile => must(vma.file, 'an area maps a file that 
 /** Whether the first write to a clean page must be noticed, so that its mappings are read-only till then (vma_wants_writenotify). */
 const wantsWritenotify = (sb: SuperBlock) => sb.disk !== undefined || sb.type === 'ramfs'
 
-/** A fault on a page of the area's file; the entry of k.vmf is empty, or its table missing (do_fault). */
+/**
+ * A fault on a page of the area's file; the entry of k.vmf is empty, or its table missing (do_fault). One that had to wait
+ * is tried again: by the processor, or by who populates, who works off this CPU's batches each time a fault made it stop.
+ */
 export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
   const first = attempt(k, vma, mapping, false)
   if ((first & VM_FAULT_RETRY) === 0) return first
   k.event[EV.pgfault]++
+  if (!k.vmf.user) lruAddDrain(k)
   const second = attempt(k, vma, mapping, true)
   return k.vmf.user ? second | VM_FAULT_MAJOR : second
 }
