@@ -7,7 +7,7 @@
  *         shared, or the page of zeros         split the entry, copy one page
  *
  * There is one huge page of zeros. Each address space that maps it holds one use of it until it ends; one more use is the
- * shrinker's, which frees the page when no other is left.
+ * shrinker's (reclaim/thp_split.ts), which frees the page when no other is left.
  *
  * Every huge entry of private memory keeps a spare table (spaces/huge_pmd.ts) that moves with it.
  *
@@ -167,19 +167,6 @@ function makeHugeZeroPage(k: Kernel): boolean {
 export function mmPutHugeZeroPage(k: Kernel, mm: Mm): void {
   if (mm.hugeZeroPage) k.thp.hugeZeroUsers--
   mm.hugeZeroPage = false
-}
-
-/** Pages that shrinkHugeZeroPageScan would free now. */
-export const shrinkHugeZeroPageCount = (k: Kernel): number => (k.thp.hugeZeroUsers === 1 ? HPAGE_PMD_NR : 0)
-
-/** Frees the huge page of zeros if nobody uses it; returns the pages freed. */
-export function shrinkHugeZeroPageScan(k: Kernel): number {
-  if (k.thp.hugeZeroUsers !== 1) return 0
-  const head = k.thp.hugeZeroPage
-  k.thp.hugeZeroPage = NO_PAGE
-  k.thp.hugeZeroUsers = 0
-  freePages(k, head, HPAGE_PMD_ORDER)
-  return HPAGE_PMD_NR
 }
 
 // --- writing to a read-only huge entry

@@ -1,5 +1,6 @@
 /**
- * /proc/sys/vm/drop_caches: 1 drops clean page cache that is not mapped, 2 the objects of files that nobody uses, 3 both.
+ * /proc/sys/vm/drop_caches: 1 drops clean page cache that is not mapped, 2 the objects of files that nobody uses, and
+ * what else its owners can give back, 3 both.
  *
  * Source: fs/drop_caches.c, mm/vmscan.c drop_slab.
  */
@@ -7,6 +8,7 @@ import { EV } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
 import { blockAdvance } from '../caches/block.ts'
 import { dropUnusedObjects } from '../caches/inode_objects.ts'
+import { dropSlabNode } from './shrink_slab.ts'
 import { invalidatePages } from './truncate.ts'
 
 /** @param what 1, 2 or 3. */
@@ -19,6 +21,7 @@ export function dropCaches(k: Kernel, what: number): void {
   }
   if ((what & 2) !== 0) {
     dropUnusedObjects(k)
+    for (const node of k.nodes) dropSlabNode(k, node)
     k.event[EV.drop_slab]++
   }
 }

@@ -11,9 +11,9 @@
  * which puts the huge page on the deferred queue (and counts it there) before it leaves it by being split.
  *
  * The deferred queue holds huge pages of which some part is no longer mapped. Shrinking it splits them, oldest first, which
- * frees those parts.
+ * frees those parts. Under the same pressure the huge page of zeros goes, when nobody maps it.
  *
- * Source: mm/huge_memory.c (split_huge_page_to_list, __split_huge_page, deferred_split_scan).
+ * Source: mm/huge_memory.c (split_huge_page_to_list, __split_huge_page, deferred_split_scan, shrink_huge_zero_page_scan).
  */
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
@@ -39,7 +39,7 @@ import {
 } from '../base/flags.ts'
 import { listAddTail, listDelete, listFirst, listInsertBefore, listLength, PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { Kernel, Node } from '../base/state.ts'
-import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, type Pfn } from '../base/units.ts'
+import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruOf, lruvecOf, putPage } from '../caches/lru.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
 import { deferredSplitHugePage, deferredSplitRemove } from '../frames/deferred.ts'
@@ -55,6 +55,7 @@ import {
   totalMapcount,
   W_MAPCOUNT,
 } from '../frames/page.ts'
+import { freePages } from '../frames/rmqueue.ts'
 import { rmapEntries, tableMapping } from '../spaces/rmap.ts'
 import { mustVma } from '../spaces/vma.ts'
 import { dropBeyondEnd, splitCached, splitHugeMapping, takeNodes, unmapFilePages } from './thp_split_file.ts'
@@ -187,4 +188,19 @@ export function deferredSplitScan(k: Kernel, node: Node, max: number): number {
     listAddTail(k.heads, k.page, node.deferredSplit, link)
   }
   return split === 0 && deferredSplitCount(k, node) === 0 ? SHRINK_STOP : split
+}
+
+// --- the huge page of zeros
+
+/** Pages that shrinkHugeZeroPageScan would free now. */
+export const shrinkHugeZeroPageCount = (k: Kernel): number => (k.thp.hugeZeroUsers === 1 ? HPAGE_PMD_NR : 0)
+
+/** Frees the huge page of zeros if nobody uses it; returns the pages freed. */
+export function shrinkHugeZeroPageScan(k: Kernel): number {
+  if (k.thp.hugeZeroUsers !== 1) return 0
+  const head = k.thp.hugeZeroPage
+  k.thp.hugeZeroPage = NO_PAGE
+  k.thp.hugeZeroUsers = 0
+  freePages(k, head, HPAGE_PMD_ORDER)
+  return HPAGE_PMD_NR
 }
