@@ -174,7 +174,7 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
   const { at, oldPages, newPages } = call
   const keep = (call.flags & MREMAP_DONTUNMAP) !== 0
   if (mm.vmas.count >= k.sysctl.max_map_count - 3) return -ENOMEM
-  if (keep && (vma.flags & VM_LOCKED) !== 0) splitOff(k, vma, at, at + oldPages)
+  if ((keep && (vma.flags & VM_LOCKED) !== 0) || (vma.flags & VM_HUGETLB) !== 0) splitOff(k, vma, at, at + oldPages)
   const { flags } = vma
   const promise = keep ? newPages : newPages - oldPages
   if (isAccounted(flags) && vmEnoughMemory(k, task, mm, promise) < 0) return -ENOMEM
@@ -191,7 +191,10 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
   return moved < oldPages ? -ENOMEM : to
 }
 
-/** Makes the range an area of its own. There is room for two more areas: the caller has looked. */
+/**
+ * Makes the range an area of its own, so that locks, or promises of huge TLB pages, stay with the rest (6.1 forgets the rest's
+ * promises and never takes them back). There is room for two more areas: the caller has looked.
+ */
 function splitOff(k: Kernel, vma: Vma, start: number, end: number): void {
   if (start > vma.start) splitVma(k, vma, start, true)
   if (end < vma.end) splitVma(k, vma, end, false)

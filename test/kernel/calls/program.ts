@@ -5,6 +5,7 @@
 
 import {
   MADV_COLD,
+  MADV_COLLAPSE,
   MADV_DOFORK,
   MADV_DONTFORK,
   MADV_DONTNEED,
@@ -18,16 +19,19 @@ import {
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
+  MADV_REMOVE,
   MADV_SEQUENTIAL,
   MADV_UNMERGEABLE,
   MADV_WIPEONFORK,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MAP_SHARED,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -58,7 +62,12 @@ export function dice(seed: number): (n: number) => number {
   }
 }
 
+/** The size of huge TLB pages, as MAP_HUGETLB names it. */
+const HUGE_2MB = 21 << 26
+
 const ADVICE = [
+  MADV_COLLAPSE,
+  MADV_REMOVE,
   MADV_COLD,
   MADV_DOFORK,
   MADV_DONTFORK,
@@ -99,10 +108,11 @@ export function step({ k, tasks, roll }: Program): string {
     case 0:
     case 1: {
       const flags =
-        MAP_PRIVATE |
+        pick(roll, [MAP_PRIVATE, MAP_PRIVATE, MAP_PRIVATE, MAP_SHARED]) |
         MAP_ANONYMOUS |
         pick(roll, [MAP_FIXED, MAP_FIXED, MAP_FIXED_NOREPLACE, 0]) |
-        pick(roll, [0, 0, 0, MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE])
+        pick(roll, [0, 0, 0, MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE]) |
+        (aligned && roll(3) === 0 && (k.hugetlb.hstates[0]?.nrHugePages ?? 0) > 0 ? MAP_HUGETLB | HUGE_2MB : 0)
       return said(
         `mmap ${flags}`,
         sysMmap(k, task, { address: start, bytes, prot: pick(roll, [3, 3, 3, 1, 0]), flags, file: undefined, pgoff: 0 }),
