@@ -35,5 +35,5 @@ export function shmemFileSetup(k: Kernel, task: Task, pages: number, noreserve: 
   return fileOpen(k, inodeCreate(k, shmemMount(k), name, { nlink: 0, sizeBytes, noreserve, mode: 0o777 }), { read: true, write: true })
 }
 
-/** memfd_create(2) for memory of single pages: an empty file that whoever has it may read and write. */
+/** memfd_create(2) for memory of single pages: an empty file that whoever has it may read and write; its pages are promised one by one. */
 export const memfdCreate = (k: Kernel, task: Task, name: string): OpenFile | number => shmemFileSetup(k, task, 0, true, `/memfd:${name}`)
