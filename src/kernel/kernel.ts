@@ -11,9 +11,13 @@ import { runKhugepaged } from './daemons/khugepaged.ts'
 import { runKswapd } from './daemons/kswapd.ts'
 import { runVmstat } from './daemons/vmstat.ts'
 
+const NEVER = Number.POSITIVE_INFINITY
+
 interface Work {
   readonly daemon: Daemon
   readonly run: (k: Kernel) => void
+  /** Runs at the lowest priority: in what the others leave of the CPUs, so it keeps nobody waiting. */
+  readonly nice?: boolean
 }
 
 /** All kernel threads, in the order in which equals run. */
@@ -22,7 +26,7 @@ function daemons(k: Kernel): Work[] {
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.vmstat, run: runVmstat },
-    { daemon: k.khugepaged.daemon, run: runKhugepaged },
+    { daemon: k.khugepaged.daemon, run: runKhugepaged, nice: true },
     ...k.nodes.map(node => ({ daemon: node.kswapd, run: (machine: Kernel) => runKswapd(machine, node) })),
     ...k.nodes.map(node => ({ daemon: node.kcompactd, run: (machine: Kernel) => runKcompactd(machine, node) })),
   ]
@@ -47,11 +51,12 @@ export function runDaemons(k: Kernel, untilNs: number): void {
 
 function due(k: Kernel, untilNs: number): Work | undefined {
   let first: Work | undefined
-  for (const work of daemons(k)) if (work.daemon.wakeNs <= untilNs && (first === undefined || work.daemon.wakeNs < first.daemon.wakeNs)) first = work
+  for (const work of daemons(k))
+    if (work.daemon.wakeNs <= untilNs && (first === undefined || work.daemon.wakeNs < first.daemon.wakeNs)) first = work
   return first
 }
 
-function runOne(k: Kernel, { daemon, run }: Work): void {
+function runOne(k: Kernel, { daemon, run, nice }: Work): void {
   const cpu = freeCpu(k, daemon)
   const start = Math.max(daemon.wakeNs, k.cpus[cpu].nowNs)
   k.cpu = cpu
@@ -61,12 +66,19 @@ function runOne(k: Kernel, { daemon, run }: Work): void {
   daemon.wakeNs = Number.POSITIVE_INFINITY
   run(k)
   daemon.ranNs += k.clock[0] - start
-  k.cpus[cpu].nowNs = k.clock[0]
+  if (nice !== true) k.cpus[cpu].nowNs = k.clock[0]
 }
 
-/** The online CPU of the thread's node (of any, when it has none) whose work ends first. */
+/**
+ * The online CPU of the thread's node (of any, when it has none) where it can begin earliest: of equals the one it ran on last,
+ * else the one that has been idle longest.
+ */
 function freeCpu(k: Kernel, daemon: Daemon): number {
   const online = k.cpus.filter(cpu => cpu.online)
   const local = online.filter(cpu => cpu.node === daemon.node)
-  return (local.length > 0 ? local : online).reduce((best, cpu) => (cpu.nowNs < best.nowNs ? cpu : best)).id
+  const candidates = local.length > 0 ? local : online
+  const startNs = candidates.reduce((earliest, cpu) => Math.min(earliest, Math.max(cpu.nowNs, daemon.wakeNs)), NEVER)
+  const free = candidates.filter(cpu => Math.max(cpu.nowNs, daemon.wakeNs) === startNs)
+  return (free.find(cpu => cpu.id === daemon.cpu && daemon.ranNs > 0) ?? free.reduce((best, cpu) => (cpu.nowNs < best.nowNs ? cpu : best)))
+    .id
 }

@@ -50,6 +50,7 @@ export function noteRecord(watched: Watched, record: RunRecord): void {
 
 function eventLine(sim: Simulation, record: RunRecord): string | undefined {
   const event = (ns: number, kind: EventKind, text: string) => `${Math.floor(ns - sim.run.startNs)} ${kind} ${text}`
+  if (record.kind === 'sample') return undefined
   if (record.kind === 'end') return event(record.ns, 'note', 'the workload is over')
   if (record.kind === 'death')
     return event(

@@ -14,7 +14,7 @@
  */
 
 import { filesBelow } from '../procfs/tree.ts'
-import type { OpRecord, RunRecord, Sample, Worker } from '../workload/interpreter.ts'
+import type { OpRecord, RunRecord, Sample, SampleRecord, Worker } from '../workload/interpreter.ts'
 import type { Program } from '../workload/program.ts'
 import { createSimulation, runToEnd, type Simulation, type SimulationOptions } from './simulation.ts'
 
@@ -48,12 +48,16 @@ const CGROUP_FILES = [
 export function recordRaw(program: Program, options: SimulationOptions, write: (line: string) => void): Simulation {
   const sim = createSimulation(program, options)
   write(rawHeader(sim))
-  runToEnd(sim, record => write(rawLine(sim, record)))
+  let files: Sampled = { sampled_ns: 0, files: {} }
+  runToEnd(sim, record => {
+    if (record.kind === 'sample') files = sampleMachine(sim, record)
+    else write(rawLine(sim, record, files))
+  })
   return sim
 }
 
 /** The first line of a recording; the machine as it is before line 1. */
-export function rawHeader(sim: Simulation): string {
+function rawHeader(sim: Simulation): string {
   const paths = [
     ...HEADER_FILES,
     ...filesBelow(sim.k, '/proc/sys/vm', 0),
@@ -68,8 +72,14 @@ export function rawHeader(sim: Simulation): string {
   return line({ event: 'header', format: FORMAT, ...identity, tunables })
 }
 
-/** What a record is in the recording. A sample is read from the machine as it stands. */
-export function rawLine(sim: Simulation, record: RunRecord): string {
+/** What a sample read of the machine. */
+interface Sampled {
+  readonly sampled_ns: number
+  readonly files: Readonly<Record<string, string>>
+}
+
+/** What a record is in the recording; of a sample's processes the texts are read from the machine as it stands. */
+function rawLine(sim: Simulation, record: Exclude<RunRecord, SampleRecord>, sampled: Sampled): string {
   const since = (ns: number) => Math.round(ns - sim.run.startNs)
   switch (record.kind) {
     case 'end':
@@ -81,7 +91,8 @@ export function rawLine(sim: Simulation, record: RunRecord): string {
     default: {
       const { i, text } = record.statement
       const head = { i, t_ns: since(record.startNs), op: text, ret: record.ret }
-      const sample = record.sample === undefined ? {} : sampleOf(sim, record.sample)
+      const sample =
+        record.sample === undefined ? {} : { sample: record.sample.name, ...sampled, workers: sampleWorkers(sim, record.sample) }
       return line({ ...head, ...(record.err === undefined ? {} : { err: record.err }), ...sample, ...rounded(record) })
     }
   }
@@ -106,15 +117,14 @@ function readFiles(sim: Simulation, paths: readonly string[]): Record<string, st
   return files
 }
 
-function sampleOf(sim: Simulation, sample: Sample): object {
+function sampleMachine(sim: Simulation, { sample, ns }: SampleRecord): Sampled {
   const paths = ['/proc/vmstat', '/proc/meminfo', ...(sample.light ? [] : fullPaths(sim)), ...(sample.slab ? ['/proc/slabinfo'] : [])]
+  return { sampled_ns: Math.round(ns - sim.run.startNs), files: readFiles(sim, paths) }
+}
+
+function sampleWorkers(sim: Simulation, { light }: Sample): object {
   const live = sim.run.workers.flatMap(worker => (worker === undefined || worker.death !== undefined ? [] : [worker]))
-  return {
-    sample: sample.name,
-    sampled_ns: Math.round(sim.k.clock[0] - sim.run.startNs),
-    files: readFiles(sim, paths),
-    workers: Object.fromEntries(live.map(worker => [worker.name, workerOf(sim, worker, sample.light)])),
-  }
+  return Object.fromEntries(live.map(worker => [worker.name, workerOf(sim, worker, light)]))
 }
 
 function fullPaths(sim: Simulation): string[] {

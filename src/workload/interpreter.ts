@@ -25,7 +25,19 @@ import { type Controller, MAX_WORKERS, type Ports, type Run, type RunRecord, typ
 import { runWorker } from './interpreter_worker.ts'
 import type { Program, Statement } from './program.ts'
 
-export type { DeathRecord, EndRecord, Field, Fields, OpRecord, Ports, Run, RunRecord, Sample, Worker } from './interpreter_state.ts'
+export type {
+  DeathRecord,
+  EndRecord,
+  Field,
+  Fields,
+  OpRecord,
+  Ports,
+  Run,
+  RunRecord,
+  Sample,
+  SampleRecord,
+  Worker,
+} from './interpreter_state.ts'
 
 /** How long a thread keeps a CPU that others want too. */
 const SLICE_NS = 1e6
@@ -158,6 +170,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   k.cpu = cpu
   k.current = task
   k.clock[0] = startNs
+  k.needResched = false
   task.cpu = cpu
   thread.readyNs = startNs
   thread.turn = run.turn++

@@ -1,6 +1,7 @@
 /**
  * Numbers in files, and questions about them: `wait`, `expect`, `mark`.
  */
+import { COST, spend } from '../kernel/base/cost.ts'
 import { ENOENT } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Fields, OpRecord, Ports, Run } from './interpreter_state.ts'
@@ -9,6 +10,7 @@ import type { Comparison, Expectation, ExpectStatement, FileValue } from './prog
 
 /** The number in a file, or after KEY in a file of "KEY number" lines; undefined where there is none. */
 export function readNumber(k: Kernel, ports: Ports, { path, key }: FileValue): number | undefined {
+  spend(k, COST.file_read, 1)
   const text = ports.read(k, path)
   if (typeof text === 'number') return undefined
   if (key === undefined) return leadingNumber(text)

@@ -9,7 +9,7 @@ import { cursorOver, nextStatement } from './interpreter_cursor.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { deathFields, type Outcome, recordOf, reportDeaths, resultOutcome, SIGKILL } from './interpreter_records.ts'
 import type { Controller, EachOp, JobWork, Line, Ports, Run, Waiting, WaitOp, Worker } from './interpreter_state.ts'
-import { systemOp } from './interpreter_system.ts'
+import { beginSample, endSample, systemOp } from './interpreter_system.ts'
 import { spawnWorker } from './interpreter_task.ts'
 import { about } from './interpreter_worker.ts'
 import { resolvePids } from './parse.ts'
@@ -134,6 +134,10 @@ function controllerOp(run: Run, ports: Ports, statement: ControllerStatement, op
   switch (op.op) {
     case 'sleep':
       return wait({ kind: 'time' }, now(run.k) + op.ns)
+    case 'sample': {
+      const { name, slab, light } = op
+      return wait({ kind: 'sample', sample: { name, slab, light } }, now(run.k) + beginSample(run, ports, op))
+    }
     case 'wait':
       return beginPoll(run, ports, op)
     case 'spawn':
@@ -206,6 +210,8 @@ function lookAgain(run: Run, ports: Ports, controller: Controller, { startNs }: 
   switch (waiting.kind) {
     case 'time':
       return { ret: 0 }
+    case 'sample':
+      return endSample(run, waiting.sample)
     case 'poll':
       return poll(run, ports, startNs, waiting)
     case 'drain':

@@ -47,6 +47,8 @@ export function backingOf(run: Run, worker: Worker, doing: Doing, op: MmapOp): B
   switch (backing.kind) {
     case 'anonymous':
       return { file: undefined, pageBytes: PAGE_SIZE }
+    case 'shm':
+      return { file: undefined, pageBytes: Math.max(PAGE_SIZE, backing.hugetlbBytes) }
     case 'secret':
       return notYet(doing)
     case 'memfd': {
@@ -228,7 +230,7 @@ function transfer(run: Run, worker: Worker, doing: Doing, pace: Pace, state: IoS
   const { k } = run
   if (state.pacing !== undefined) return transferPaced(run, worker, doing, pace, state, untilNs, call)
   if (pace.passes === 0) return 0
-  while (now(k) < untilNs) {
+  while (now(k) < untilNs && !k.needResched) {
     const ret = state.at < state.bytes ? call(state.at, Math.min(CALL_BYTES, state.bytes - state.at)) : 0
     if (ret < 0) return ret
     state.at += ret
@@ -252,7 +254,7 @@ function transferPaced(
 ): number | undefined {
   const { k } = run
   const pacing = must(state.pacing, 'a paced transfer has a pace')
-  while (now(k) < untilNs) {
+  while (now(k) < untilNs && !k.needResched) {
     const slot = nextAccess(run, worker, pace, pacing, untilNs)
     if (slot === 'over') return 0
     if (slot === 'wait') return undefined

@@ -60,7 +60,7 @@ export interface OpRecord {
   readonly err: string | undefined
   /** What else is known, as named in format.md. */
   readonly fields: Fields
-  /** A sample is to be taken now. */
+  /** The sample that ends with this op. */
   readonly sample: Sample | undefined
 }
 
@@ -95,7 +95,14 @@ type Each<T> = T extends { readonly op: infer Name }
   : never
 export type OpOf<Name extends WorkerOp['op']> = Extract<EachOp, { readonly op: Name }>
 
-export type RunRecord = OpRecord | DeathRecord | EndRecord
+/** A sample begins: the machine's files are read now, those of its processes when the record of the op comes. */
+export interface SampleRecord {
+  readonly kind: 'sample'
+  readonly sample: Sample
+  readonly ns: number
+}
+
+export type RunRecord = SampleRecord | OpRecord | DeathRecord | EndRecord
 
 /** By which signal, or with which exit code. */
 export type Death = { readonly signal: string } | { readonly exit: number }
@@ -145,6 +152,7 @@ export type WaitOp = ControllerOp & { readonly op: 'wait' }
 /** What a controller waits for. */
 export type Waiting =
   | { readonly kind: 'time' }
+  | { readonly kind: 'sample'; readonly sample: Sample }
   | { readonly kind: 'poll'; readonly op: WaitOp; readonly first: number }
   /** The handler of a process is given time to see what there is. */
   | { readonly kind: 'drain'; readonly worker: Worker }

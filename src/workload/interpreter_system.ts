@@ -1,19 +1,25 @@
 /**
  * The controller's ops on the machine as a whole: files of /proc and /sys, CPUs, mounts, swap, control groups.
  */
-import { COST, spend } from '../kernel/base/cost.ts'
+import { COST, COSTS, now, spend } from '../kernel/base/cost.ts'
 import { ENOSYS } from '../kernel/base/errno.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
 import { sysSync } from '../kernel/calls/files_io.ts'
 import { sysMount, sysUmount } from '../kernel/calls/mount.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
-import type { Ports, Run } from './interpreter_state.ts'
+import type { Ports, Run, Sample } from './interpreter_state.ts'
 import type { ControllerOp } from './program.ts'
 
-type SystemOp = Exclude<ControllerOp, { readonly op: 'sleep' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' }>
+type SystemOp = Exclude<ControllerOp, { readonly op: 'sleep' | 'sample' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' }>
 
 const DIRECTORY_MODE = 0o755
+/** Files that a sample reads of the machine, of each node and of each process; how often the latter walk its pages (smaps, numa_maps). */
+const LIGHT_FILES = 2
+const MACHINE_FILES = 66
+const NODE_FILES = 10
+const PROCESS_FILES = 6
+const PAGE_WALKS = 2
 
 export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
   const { k } = run
@@ -23,11 +29,8 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
     case 'write':
       return { ret: ports.write(k, op.path, op.value) }
     case 'read':
+      spend(k, COST.file_read, 1)
       return readOutcome(ports.read(k, op.path))
-    case 'sample':
-      touchOwn(k, init, TOUCHES.sample)
-      if (!op.norefresh) ports.write(k, '/proc/sys/vm/stat_refresh', '1')
-      return { ret: 0, sample: { name: op.name, slab: op.slab, light: op.light } }
     case 'cpu_online':
       return { ret: Math.min(0, ports.write(k, `/sys/devices/system/cpu/cpu${op.cpu}/online`, op.online ? '1' : '0')) }
     case 'mount':
@@ -42,6 +45,28 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
     default:
       return { ret: -ENOSYS, fields: { text: `${op.op}: the simulated kernel does not have this yet` } }
   }
+}
+
+/** Begins a sample. @returns how long its files of the machine take to be read, whether somebody keeps them or not */
+export function beginSample(run: Run, ports: Ports, { norefresh, name, slab, light }: ControllerOp & { readonly op: 'sample' }): number {
+  const { k } = run
+  touchOwn(k, run.file.task, TOUCHES.sample)
+  if (!norefresh) ports.write(k, '/proc/sys/vm/stat_refresh', '1')
+  run.records.push({ kind: 'sample', sample: { name, slab, light }, ns: now(k) })
+  const files = light ? LIGHT_FILES : MACHINE_FILES + k.nodes.length * NODE_FILES
+  return (files + (slab ? 1 : 0)) * COSTS.file_read
+}
+
+/** Reads the files of the processes, and walks their pages. */
+export function endSample(run: Run, sample: Sample): Outcome {
+  const { k } = run
+  for (const worker of run.workers) {
+    const mm = worker?.task.mm
+    if (mm === undefined || sample.light) continue
+    spend(k, COST.file_read, PROCESS_FILES)
+    spend(k, COST.pte_visit, PAGE_WALKS * (mm.rssAnon + mm.rssFile + mm.rssShmem))
+  }
+  return { ret: 0, sample }
 }
 
 /** A file's text and length, or its errno. */

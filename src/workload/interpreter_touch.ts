@@ -143,7 +143,7 @@ function touchPaced(run: Run, worker: Worker, _doing: Doing, op: TouchOp, state:
   const { k } = run
   const mm = memoryOf(worker)
   const pacing = must(state.pacing, 'a paced touch has a pace')
-  while (now(k) < untilNs) {
+  while (now(k) < untilNs && !k.needResched) {
     const slot = nextAccess(run, worker, op.pace, pacing, untilNs)
     if (slot === 'over') return state.run.done
     if (slot === 'wait') return undefined
@@ -192,7 +192,7 @@ export function check(run: Run, worker: Worker, doing: Doing, op: CheckOp, until
   const { k } = run
   const mm = memoryOf(worker)
   while (state.run.at < state.run.endByte) {
-    if (now(k) >= untilNs) return undefined
+    if (now(k) >= untilNs || k.needResched) return undefined
     const index = (state.run.at - region.address) / PAGE_SIZE
     touchRun(k, mm, state.run, 0)
     if (state.run.result.fault === 0) countPage(k, state, index)

@@ -70,8 +70,8 @@ export function runText(text: string, { ports = testPorts(), machine = MACHINE, 
   }
   const end = records.at(-1)
   const op = (wanted: string) => {
-    const found = records.findLast(record => record.kind !== 'end' && record.kind !== 'death' && record.statement.text === wanted)
-    if (found === undefined || found.kind === 'end' || found.kind === 'death') throw new Error(`no record of "${wanted}"`)
+    const found = records.findLast(record => (record.kind === 'op' || record.kind === 'expect') && record.statement.text === wanted)
+    if (found?.kind !== 'op' && found?.kind !== 'expect') throw new Error(`no record of "${wanted}"`)
     return found
   }
   return {

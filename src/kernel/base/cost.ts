@@ -29,6 +29,8 @@ export const COSTS = {
   pte_change: 25,
   /** One TLB flush of this CPU's and its peers' entries. */
   tlb_flush: 300,
+  /** Opening a small file of /proc or /sys, formatting and reading its text, closing it. */
+  file_read: 11_000,
   vma_change: 400,
   fork_task: 60_000,
   exit_task: 30_000,

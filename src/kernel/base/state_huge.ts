@@ -21,8 +21,8 @@ export interface KhugepagedState {
   readonly daemon: Daemon
   /** The thread exists: huge pages are on for somebody. */
   running: boolean
-  /** What it sleeps for: an address space to scan, the time of its next round, or memory for a huge page. */
-  waits: 'work' | 'round' | 'memory'
+  /** What it sleeps for: an address space to scan, the time of its next round, memory for a huge page; or its next turn on a CPU. */
+  waits: 'work' | 'round' | 'memory' | 'turn'
   defrag: boolean
   pagesToScan: number
   scanSleepMillisecs: number
@@ -36,9 +36,10 @@ export interface KhugepagedState {
   readonly mms: Mm[]
   at: number
   address: number
-  /** Of the round that a wait for memory interrupts: what it has done so far, and how often it began at the first address space. */
+  /** Of the round under way: what it has done so far, how often it began at the first address space, and whether it slept for memory. */
   progress: number
   passes: number
+  slept: boolean
   /** Pages seen per node in the range that is being scanned. */
   readonly nodeLoad: Int32Array
   /** Ranges mapped page by page though their page-cache page is huge, by mm: first pages of 2 MiB, at most 8 an mm. */

@@ -81,6 +81,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
       address: 0,
       progress: 0,
       passes: 0,
+      slept: false,
       nodeLoad: new Int32Array(MAX_NUMNODES),
       pteMapped: new Map(),
     },

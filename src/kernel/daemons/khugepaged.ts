@@ -13,7 +13,7 @@
  *
  * Source: mm/khugepaged.c (khugepaged_do_scan, khugepaged_scan_mm_slot, khugepaged_wait_work).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, now, spend } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { alignDown, alignUp, HPAGE_PMD_NR } from '../base/units.ts'
@@ -26,6 +26,8 @@ import { findPmd, type ScanResult, scanPmd } from './khugepaged_scan.ts'
 import { timeoutNs } from './timeout.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
+/** Processes on other CPUs go on while it works: it gives them a turn after each range that took longer than this. */
+const TURN_NS = 1e5
 
 /** What scanning one address space came to. */
 interface Step {
@@ -34,37 +36,45 @@ interface Step {
   result: ScanResult
 }
 
-/** Does what the thread does until it sleeps the next time; to be called when its wakeNs has come. */
+/** Does what the thread does until it sleeps the next time, or its turn is over; to be called when its wakeNs has come. */
 export function runKhugepaged(k: Kernel): void {
   const scan = k.khugepaged
   if (!scan.running) return
-  if (scan.waits !== 'memory') {
+  if (scan.waits !== 'memory' && scan.waits !== 'turn') {
     scan.progress = 0
     scan.passes = 0
+    scan.slept = false
     lruAddDrainAll(k)
   }
-  if (doScan(k)) sleep(k, 'memory', timeoutNs(k, scan.allocSleepMillisecs))
+  const end = doScan(k)
+  if (end === 'turn') sleep(k, 'turn', now(k))
+  else if (end === 'memory') sleep(k, 'memory', timeoutNs(k, scan.allocSleepMillisecs))
   else if (scan.mms.length > 0) sleep(k, 'round', timeoutNs(k, scan.scanSleepMillisecs))
   else sleep(k, 'work', NEVER)
 }
 
-function sleep(k: Kernel, waits: 'work' | 'round' | 'memory', wakeNs: number): void {
+function sleep(k: Kernel, waits: Kernel['khugepaged']['waits'], wakeNs: number): void {
   k.khugepaged.waits = waits
   k.khugepaged.daemon.wakeNs = wakeNs
 }
 
-/** Goes on with the round (khugepaged_do_scan). @returns true when it is to sleep because there was no huge page. */
-function doScan(k: Kernel): boolean {
+/** Goes on with the round (khugepaged_do_scan). @returns whether it is over, is to sleep because there was no huge page, or gives others a turn. */
+function doScan(k: Kernel): 'over' | 'memory' | 'turn' {
   const scan = k.khugepaged
   const pages = scan.pagesToScan
-  const sleptBefore = scan.waits === 'memory'
+  const turnEndNs = now(k) + TURN_NS
   for (;;) {
     if (scan.at < 0) scan.passes++
-    if (scan.mms.length === 0 || !hugepageFlagsEnabled(k) || scan.passes >= 2) return false
+    if (scan.mms.length === 0 || !hugepageFlagsEnabled(k) || scan.passes >= 2) return 'over'
     const step = scanMmSlot(k, pages - scan.progress)
     scan.progress += step.progress
-    if (scan.progress >= pages) return false
-    if (step.result === 'alloc_huge_page_fail') return !sleptBefore
+    if (scan.progress >= pages) return 'over'
+    if (step.result === 'alloc_huge_page_fail') {
+      if (scan.slept) return 'over'
+      scan.slept = true
+      return 'memory'
+    }
+    if (now(k) >= turnEndNs) return 'turn'
   }
 }
 
