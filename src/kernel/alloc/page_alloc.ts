@@ -37,11 +37,28 @@ import type { Kernel, Zone } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
 import { HPAGE_PMD_ORDER, MIGRATE_MOVABLE, NO_PAGE, type NodeId, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
-import { firstNode, interleaveNext, interleaveNode, interleavePosition, isInterleave, localNode, policyNode, policyNodemask, taskPolicy, vmaPolicy } from '../frames/mempolicy.ts'
+import {
+  firstNode,
+  interleaveNext,
+  interleaveNode,
+  interleavePosition,
+  isInterleave,
+  localNode,
+  policyNode,
+  policyNodemask,
+  taskPolicy,
+  vmaPolicy,
+} from '../frames/mempolicy.ts'
 import { pageNode, pageZone } from '../frames/page.ts'
 import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpMigratetype, gfpZone, preferredZone } from '../frames/rmqueue.ts'
-import { wakeupKswapd } from '../frames/watermark.ts'
-import { type AllocContext, allocPagesDirectCompact, type CompactEffort, PRIO_ASYNC, PRIO_SYNC_LIGHT } from '../reclaim/compaction_direct.ts'
+import { wakeAllKswapds } from '../frames/watermark.ts'
+import {
+  type AllocContext,
+  allocPagesDirectCompact,
+  type CompactEffort,
+  PRIO_ASYNC,
+  PRIO_SYNC_LIGHT,
+} from '../reclaim/compaction_direct.ts'
 import { COMPACT } from '../reclaim/compaction_state.ts'
 import { reclaimAndRetry } from './reclaim_retry.ts'
 
@@ -123,7 +140,7 @@ function gfpToAllocFlags(gfp: number, order: number): number {
 
 function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
   const flags = gfpToAllocFlags(gfp, order)
-  if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, zonelist, nodemask)
+  if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
   const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, nodemask)
   if (page !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return page
   const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, highest: gfpZone(gfp) }
@@ -131,7 +148,7 @@ function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zoneli
   const early = compactFirst(k, ac, effort)
   if (early !== undefined) return early
   return reclaimAndRetry(k, ac, effort, () => {
-    if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, zonelist, nodemask)
+    if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
   })
 }
 
@@ -148,15 +165,4 @@ function compactFirst(k: Kernel, ac: AllocContext, effort: CompactEffort): Pfn |
   if (result === COMPACT.skipped || result === COMPACT.deferred || (ac.gfp & __GFP_THISNODE) !== 0) return NO_PAGE
   effort.priority = PRIO_ASYNC
   return undefined
-}
-
-function wakeAllKswapds(k: Kernel, gfp: number, order: number, zonelist: readonly number[], nodemask: number): void {
-  const highest = gfpZone(gfp)
-  let last = -1
-  for (const index of zonelist) {
-    const zone = k.zones[index]
-    if (zone.type > highest || ((nodemask >> zone.node) & 1) === 0 || zone.managedPages === 0 || zone.node === last) continue
-    last = zone.node
-    wakeupKswapd(k, zone, gfp, order, highest)
-  }
 }

@@ -231,6 +231,11 @@ export interface KernelEvent {
 export interface Gather {
   readonly pages: Int32Array
   n: number
+  /** Places taken: by cleared entries and page tables. */
+  places: number
+  /** How many pages there were when each part became full, and the pages got for more parts. */
+  readonly ends: number[]
+  readonly extra: Pfn[]
 }
 
 /** The free block that an allocation waits for while it compacts a zone: kept for it as soon as pages merge into it. */

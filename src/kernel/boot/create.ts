@@ -21,11 +21,11 @@ import {
   NO_PAGE,
   PAGEBLOCK_ORDER,
 } from '../base/units.ts'
+import { emptyGather } from '../caches/gather.ts'
 import { fileSystems } from '../caches/inode.ts'
 import { BATCH_PAGES, NR_LRU_LISTS } from '../caches/lru.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
 import { emptyPcp } from '../frames/pcp.ts'
-import { emptyGather } from '../reclaim/zap.ts'
 import { pageTables } from '../spaces/pagetable.ts'
 
 /** No memory at this block. */

@@ -13,12 +13,13 @@
  */
 import { assert, must } from '../base/assert.ts'
 import { NS } from '../base/counters.ts'
-import { __GFP_COMP, __GFP_RECLAIMABLE, ALLOC_WMARK_MIN, GFP_NOWAIT, PG_slab } from '../base/flags.ts'
+import { __GFP_COMP, __GFP_RECLAIMABLE, GFP_NOWAIT, PG_slab } from '../base/flags.ts'
 import { listAdd, listAllocate, listDelete, listFirst, listNext, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, KmemCache } from '../base/state.ts'
 import { asPfn, MAX_ORDER, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { allocPageNowait } from '../frames/nowait.ts'
 import { compoundOrder, pageNode } from '../frames/page.ts'
-import { ALL_NODES, freePages, getPageFromFreelist, gfpZone, preferredZone } from '../frames/rmqueue.ts'
+import { freePages } from '../frames/rmqueue.ts'
 
 interface Kind {
   readonly bytes: number
@@ -119,9 +120,7 @@ export function kmemTake(k: Kernel, name: string, objects: number): boolean {
 
 function addSlabAtOnce(k: Kernel, cache: KmemCache): boolean {
   const gfp = GFP_NOWAIT | (cache.reclaimable ? __GFP_RECLAIMABLE : 0) | (cache.order > 0 ? __GFP_COMP : 0)
-  const node = k.nodes[k.cpus[k.cpu].node]
-  const preferred = must(preferredZone(k, node, gfpZone(gfp), ALL_NODES), 'a machine has no memory')
-  const head = getPageFromFreelist(k, gfp, cache.order, ALLOC_WMARK_MIN, preferred, node.zonelist, ALL_NODES)
+  const head = allocPageNowait(k, gfp, cache.order)
   if (head === NO_PAGE) return false
   k.page[head * PAGE_WORDS] |= PG_slab
   listAdd(k.heads, k.page, cache.slabs + pageNode(k, head), head)

@@ -16,7 +16,8 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, PAGE_SIZE } from '../base/units.ts'
 import { fput } from '../caches/files.ts'
-import { flushGather, lruAddDrain, unmapPageRange, updateHiwaterRss } from '../reclaim/zap.ts'
+import { finishGather } from '../caches/gather.ts'
+import { lruAddDrain, unmapPageRange, updateHiwaterRss } from '../reclaim/zap.ts'
 import { hugeAreaClose } from '../spaces/hugetlb.ts'
 import { freePgtables } from '../spaces/pagetable.ts'
 import { eachVma, findVma, removeVma, splitVma, vmaBefore, vmaPages, vmasIn } from '../spaces/vma.ts'
@@ -58,8 +59,8 @@ function removeAreas(k: Kernel, mm: Mm, areas: readonly Vma[], floor: number, ce
   updateHiwaterRss(mm)
   for (const vma of areas) if ((vma.flags & VM_LOCKED) !== 0) mm.lockedVm -= vmaPages(vma)
   for (const vma of areas) unmapPageRange(k, vma, vma.start, vma.end, 'all')
-  flushGather(k)
   if (areas.length > 0) freePgtables(k, mm, areas[0].start, areas[areas.length - 1].end, floor, ceiling)
+  finishGather(k)
   for (const vma of areas) dropVma(k, vma)
 }
 

@@ -42,7 +42,15 @@ export function wmarkPages(zone: Zone, allocFlags: number): number {
 }
 
 /** Whether `free` pages of the zone would do; see the header for the rules. */
-function watermarkOk(k: Kernel, zone: Zone, order: number, mark: number, highestZoneidx: number, allocFlags: number, free: number): boolean {
+function watermarkOk(
+  k: Kernel,
+  zone: Zone,
+  order: number,
+  mark: number,
+  highestZoneidx: number,
+  allocFlags: number,
+  free: number,
+): boolean {
   const reserves = ALLOC_NON_BLOCK | ALLOC_MIN_RESERVE | ALLOC_OOM
   const left = free - ((1 << order) - 1) - ((allocFlags & reserves) === 0 ? zone.nrReservedHighatomic : 0)
   let min = mark
@@ -114,6 +122,24 @@ export function wakeupKswapd(k: Kernel, zone: Zone, gfp: number, order: number, 
   }
   kswapd.wakeNs = now(k)
   k.needResched = true
+}
+
+/** Wakes kswapd of every node of the zonelist that may serve the request (wake_all_kswapds). */
+export function wakeAllKswapds(
+  k: Kernel,
+  gfp: number,
+  order: number,
+  highest: number,
+  zonelist: readonly number[],
+  nodemask: number,
+): void {
+  let last = -1
+  for (const index of zonelist) {
+    const zone = k.zones[index]
+    if (zone.type > highest || ((nodemask >> zone.node) & 1) === 0 || zone.managedPages === 0 || zone.node === last) continue
+    last = zone.node
+    wakeupKswapd(k, zone, gfp, order, highest)
+  }
 }
 
 /** Asks the node's kcompactd for a free block of this order; it decides itself whether there is a point (wakeup_kcompactd). */

@@ -16,10 +16,11 @@ import { EV } from '../base/counters.ts'
 import { __GFP_FS, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
+import { finishGather } from '../caches/gather.ts'
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { oomBadness } from './oom_badness.ts'
-import { flushGather, lruAddDrain, unmapPageRange } from './zap.ts'
+import { lruAddDrain, unmapPageRange } from './zap.ts'
 
 const SIGKILL = 9
 
@@ -83,7 +84,8 @@ function reap(k: Kernel, mm: Mm): void {
   lruAddDrain(k)
   for (const vma of eachVma(mm)) {
     const shared = vma.mapping !== undefined && (vma.flags & VM_SHARED) !== 0
-    if (!shared && (vma.flags & (VM_HUGETLB | VM_PFNMAP)) === 0) unmapPageRange(k, vma, vma.start, vma.end, 'all')
+    if (shared || (vma.flags & (VM_HUGETLB | VM_PFNMAP)) !== 0) continue
+    unmapPageRange(k, vma, vma.start, vma.end, 'all')
+    finishGather(k)
   }
-  flushGather(k)
 }

@@ -1,33 +1,21 @@
 /**
  * Taking pages out of an address space: munmap, exit, MADV_DONTNEED, truncation.
  *
- * Entries are cleared and their pages gathered, up to a bundle; then the TLBs are flushed and the pages let go, the
- * last one first, so that the first page of a run ends up on top of the per-CPU list. Before letting go, this CPU's LRU batch
- * is worked off: a page just faulted would otherwise survive its unmapping until the batch fills.
+ * Entries are cleared and their pages gathered (caches/gather.ts); those of files that were written to are let go after each
+ * page table, the others at the end or when the gather is full.
  *
  * A huge mapping that lies wholly in the range goes in one piece; one that is cut is split first.
  *
- * Source: mm/memory.c (unmap_page_range, zap_pte_range), mm/huge_memory.c zap_huge_pmd, mm/mmu_gather.c, mm/swap_state.c
- * free_pages_and_swap_cache.
+ * Source: mm/memory.c (unmap_page_range, zap_pte_range), mm/huge_memory.c zap_huge_pmd.
  */
 import { COST, spend } from '../base/cost.ts'
-import {
-  PG_anon,
-  PG_dirty,
-  PG_gathered,
-  PTE_ACCESSED,
-  PTE_DIRTY,
-  PTE_PRESENT,
-  PTE_SPECIAL,
-  PTE_TABLE,
-  VM_HUGETLB,
-  VM_SEQ_READ,
-} from '../base/flags.ts'
+import { PG_anon, PG_dirty, PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE, VM_HUGETLB, VM_SEQ_READ } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
-import type { Gather, Kernel } from '../base/state.ts'
+import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
-import { lruAddDrainCpu, markAccessed, putPage } from '../caches/lru.ts'
+import { finishGather, flushGather, gatherPage, gatherPlace } from '../caches/gather.ts'
+import { lruAddDrainCpu, markAccessed } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { compoundHead, pageMapped } from '../frames/page.ts'
 import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
@@ -44,7 +32,7 @@ export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, wh
   lruAddDrain(k)
   updateHiwaterRss(vma.mm)
   unmapPageRange(k, vma, start, end, what)
-  flushGather(k)
+  finishGather(k)
 }
 
 /** Remembers the resident set before it shrinks (update_hiwater_rss). */
@@ -67,9 +55,12 @@ export function lruAddDrainAll(k: Kernel): void {
   }
 }
 
-/** Unmaps [start, end) of the area; the pages wait in the gather until flushGather. */
+/** Unmaps [start, end) of the area; the pages wait in the gather until finishGather. */
 export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat): void {
-  if ((vma.flags & VM_HUGETLB) !== 0) return unmapHugeRange(k, vma, start, end)
+  if ((vma.flags & VM_HUGETLB) !== 0) {
+    unmapHugeRange(k, vma, start, end)
+    return
+  }
   for (let at = start; at < end; ) {
     const next = Math.min(end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
     const pmd = walkTo(k, vma.mm, at, LEVEL_PMD)
@@ -92,7 +83,10 @@ function skipHole(k: Kernel, vma: Vma, at: number, end: number): number {
 function zapPmd(k: Kernel, vma: Vma, pmd: number, start: number, end: number, what: ZapWhat): void {
   const i = levelIndex(start, LEVEL_PMD)
   if (isHuge(entryFlags(k, pmd, i))) {
-    if (end - start === HPAGE_PMD_NR) return zapHugePmd(k, vma, pmd, i)
+    if (end - start === HPAGE_PMD_NR) {
+      zapHugePmd(k, vma, pmd, i)
+      return
+    }
     splitHugePmd(k, vma, pmd, i)
   }
   if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) zapPteRange(k, vma, entryValue(k, pmd, i), pteIndex(start), end - start, what)
@@ -103,7 +97,10 @@ function zapHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
   const head = asPfn(entryValue(k, pmd, i))
   clearEntry(k, pmd, i)
   spend(k, COST.pte_change, 1)
-  if ((flags & PTE_SPECIAL) !== 0) return zapDeposited(k, vma.mm, pmd)
+  if ((flags & PTE_SPECIAL) !== 0) {
+    zapDeposited(k, vma.mm, pmd)
+    return
+  }
   const anon = (k.page[head * PAGE_WORDS] & PG_anon) !== 0
   if (!anon && (flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
   countRss(k, vma.mm, head, -HPAGE_PMD_NR)
@@ -115,6 +112,7 @@ function zapHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
 function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: number, what: ZapWhat): void {
   const chunk = chunkOf(k, table)
   const mm = vma.mm
+  let dirty = false
   for (let i = first; i < first + n; i++) {
     const at = entryAt(table, i)
     const flags = chunk[at + 1]
@@ -128,39 +126,21 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     clearEntry(k, table, i)
     spend(k, COST.pte_change, 1)
     if (special) continue
-    if (!anon) noteFileUse(k, vma, head, flags)
+    if (!anon) {
+      noteFileUse(k, vma, head, flags)
+      dirty ||= (flags & PTE_DIRTY) !== 0
+    }
     countRss(k, mm, head, -1)
     pageRemoveRmap(k, pfn, vma, false)
-    if (!pageMapped(k, head)) gatherPage(k, head)
+    if (pageMapped(k, head)) gatherPlace(k)
+    else gatherPage(k, head)
   }
+  // Nobody may write to a file's page through a stale translation once its dirtiness is known.
+  if (dirty) flushGather(k)
 }
 
 /** What the entry knew of a file page's use passes on to the page. */
 function noteFileUse(k: Kernel, vma: Vma, head: Pfn, flags: number): void {
   if ((flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
   if ((flags & PTE_ACCESSED) !== 0 && (vma.flags & VM_SEQ_READ) === 0) markAccessed(k, head)
-}
-
-export const emptyGather = (): Gather => ({ pages: new Int32Array(512), n: 0 })
-
-/** Takes a reference to an unmapped page, once, for the time until the TLBs are flushed. */
-function gatherPage(k: Kernel, head: Pfn): void {
-  const gather = k.gather
-  if ((k.page[head * PAGE_WORDS] & PG_gathered) !== 0) return
-  k.page[head * PAGE_WORDS] |= PG_gathered
-  gather.pages[gather.n++] = head
-  if (gather.n === gather.pages.length) flushGather(k)
-}
-
-/** Flushes the TLBs and lets the gathered pages go (tlb_finish_mmu). */
-export function flushGather(k: Kernel): void {
-  const gather = k.gather
-  if (gather.n === 0) return
-  spend(k, COST.tlb_flush, 1)
-  lruAddDrain(k)
-  for (let i = gather.n - 1; i >= 0; i--) {
-    k.page[gather.pages[i] * PAGE_WORDS] &= ~PG_gathered
-    putPage(k, asPfn(gather.pages[i]))
-  }
-  gather.n = 0
 }

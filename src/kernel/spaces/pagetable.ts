@@ -22,6 +22,7 @@ import { PG_table, PTE_HUGE, PTE_PRESENT, PTE_TABLE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, PageTables } from '../base/state_mm.ts'
 import { asPfn, PAGE_SIZE, type Pfn, PTRS_PER_TABLE } from '../base/units.ts'
+import { gatherTable } from '../caches/gather.ts'
 import { pageNode, pageSet } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 
@@ -85,13 +86,25 @@ function grown(from: Int32Array): Int32Array {
 }
 
 /** Gives a table's number and its 2^order pages back; it must be empty. */
-export function tableFree(k: Kernel, table: number, order = 0): void {
+export const tableFree = (k: Kernel, table: number, order = 0): void => freePages(k, tableForget(k, table), order)
+
+/** Gives a table's number back. @returns its page, which is to be freed. */
+function tableForget(k: Kernel, table: number): Pfn {
   const tables = k.spaces.tables
   assert(tables.used[table] === 0, `page table ${table} is freed with ${tables.used[table]} entries in use`)
   const pfn = asPfn(tables.pfn[table])
   tables.pfn[table] = 0
   tables.free.push(table)
-  freePages(k, pfn, order)
+  return pfn
+}
+
+/** A top table has a twin for page-table isolation, whether that is used or not (PGD_ALLOCATION_ORDER). */
+export const PGD_ORDER = 1
+
+/** The last who held the emptied address space lets it go, its top table with it (__mmdrop). */
+export function mmDrop(k: Kernel, mm: Mm): void {
+  tableFree(k, mm.pgd, PGD_ORDER)
+  k.spaces.mms.delete(mm.id)
 }
 
 /** Counts a page-table page of a level for its mm and node, or takes it off the count. */
@@ -187,7 +200,7 @@ export function linkTable(k: Kernel, mm: Mm, vpn: number, level: number, pfn: Pf
 }
 
 /**
- * Frees the tables that cover only pages in [floor, ceiling) on behalf of a removed area [start, end) (free_pgd_range).
+ * Gathers the tables that cover only pages in [floor, ceiling) on behalf of a removed area [start, end) (free_pgd_range).
  * floor is the end of the area below, ceiling the start of the one above: a table that also covers those stays.
  */
 export function freePgtables(k: Kernel, mm: Mm, start: number, end: number, floor: number, ceiling: number): void {
@@ -206,7 +219,7 @@ function freeBelow(k: Kernel, mm: Mm, table: number, level: number, start: numbe
     if (at < floor || at + span > ceiling) continue
     clearEntry(k, table, i)
     countTable(k, mm, level + 1, lower, -1)
-    tableFree(k, lower)
+    gatherTable(k, tableForget(k, lower))
   }
 }
 
