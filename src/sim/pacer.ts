@@ -13,12 +13,14 @@
  */
 import type { Frame, Step } from '../sample/source.ts'
 import { noteRecord, takeFrame, type Watched } from './frames.ts'
-import { hasEnded, runOp, runUntil } from './simulation.ts'
+import { hasEnded, nextEventNs, runOp, runUntil } from './simulation.ts'
 
 const WORK_MS = 8
 const LAG_MS = 250
-/** How long it sleeps at most while nothing is due: orders wake it anyway, this keeps `read` up to date. */
+/** Work is done in portions of this much wall time. */
 const NAP_MS = 20
+/** The longest timer Node knows. */
+const TIMER_LIMIT_MS = 2 ** 31 - 1
 const FRAMES_MAX = 4
 const RATIO_WINDOW_MS = 1000
 const SPEED_MIN = 0.01
@@ -76,6 +78,11 @@ export function turn(pacer: Pacer): TurnResult {
   measure(pacer)
   const frame = pacer.wanted && pacer.due && !pacer.over ? give(pacer) : undefined
   return { frame, againMs: pacer.steps.length > 0 ? 0 : pause(pacer, arrived) }
+}
+
+/** Brings the machine to where it should be by now, before an order is obeyed. */
+export function catchUp(pacer: Pacer): void {
+  if (!pacer.paused) goOn(pacer)
 }
 
 /** Machine seconds per wall second over the last second. */
@@ -160,12 +167,17 @@ function give(pacer: Pacer): Frame {
   return frame
 }
 
-/** How long to do nothing: while paused, at the end, or at a frame that nobody wants, until an order comes. */
+/**
+ * How long to do nothing: while paused, at the end, or at a frame that nobody wants, until an order comes; else until the next
+ * frame or until something happens on the machine, whichever comes first, but a nap at least.
+ */
 function pause(pacer: Pacer, arrived: boolean): number | undefined {
-  if (pacer.paused || pacer.over || (hasEnded(pacer.watched.sim) && !pacer.wanted)) return undefined
+  const { sim } = pacer.watched
+  if (pacer.paused || pacer.over || (hasEnded(sim) && !pacer.wanted)) return undefined
   if (pacer.speed === Number.POSITIVE_INFINITY) return pacer.due && !pacer.wanted ? undefined : 0
   if (!arrived) return 0
-  return Math.min(NAP_MS, Math.max(0, (pacer.nextFrameNs - pacer.watched.sim.ns) / (pacer.speed * 1e6)))
+  const msUntil = (ns: number) => (ns - sim.ns) / (pacer.speed * 1e6)
+  return Math.max(0, Math.min(TIMER_LIMIT_MS, msUntil(pacer.nextFrameNs), Math.max(NAP_MS, msUntil(nextEventNs(sim)))))
 }
 
 function measure({ past, wall, watched }: Pacer): void {

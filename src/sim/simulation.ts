@@ -101,6 +101,9 @@ export function runUntil(sim: Simulation, ns: number, watch: Watcher, tired: () 
   return true
 }
 
+/** When something will happen on the machine next, in nanoseconds since line 1. */
+export const nextEventNs = (sim: Simulation): number => nextStepNs(sim.run) - sim.run.startNs
+
 /** Runs the machine until the next op or expect of the workload or the prompt is over. @returns its record, undefined at the end */
 export function runOp(sim: Simulation, watch: Watcher): OpRecord | undefined {
   let found: OpRecord | undefined

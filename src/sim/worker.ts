@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { must } from '../kernel/base/assert.ts'
 import { UserError } from '../user_error.ts'
 import { readNow, runNow, titleOf, type Watched, watchSimulation, writeNow } from './frames.ts'
-import { type Pacer, ratioOf, setPaused, setSpeed, startPacer, turn } from './pacer.ts'
+import { catchUp, type Pacer, ratioOf, setPaused, setSpeed, startPacer, turn } from './pacer.ts'
 import type { Order, Report, Start } from './protocol.ts'
 import { whereItWas } from './simulation.ts'
 
@@ -55,6 +55,7 @@ function startClock(pacer: Pacer): Clock {
 
 function obey(pacer: Pacer, clock: Clock, order: Order): void {
   const { watched } = pacer
+  if (order.type !== 'next' && order.type !== 'watch' && order.type !== 'close') catchUp(pacer)
   switch (order.type) {
     case 'next':
       if (pacer.over) {

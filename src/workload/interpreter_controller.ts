@@ -255,6 +255,10 @@ function free(run: Run, worker: Worker): void {
 function lookAtStart(run: Run, controller: Controller, waiting: Waiting & { readonly kind: 'start' }): Turnout {
   const { worker, parent } = waiting
   if (worker.starting !== undefined && worker.death === undefined) return wait(waiting, FOREVER)
+  if (worker.death !== undefined && parent === undefined) {
+    free(run, worker)
+    return fails(ETIMEDOUT)
+  }
   if (parent === undefined) return { ret: worker.startErrno === 0 ? worker.task.pid : -worker.startErrno }
   const result = parent.job?.last
   parent.job = undefined
