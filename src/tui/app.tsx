@@ -1,10 +1,8 @@
 /** The screens in Ink: four regions, each a column of markers that the screen writer paints over. */
-import { Box, Text, useStdin, useStdout } from 'ink'
-import { type ReactNode, useEffect, useLayoutEffect, useRef, useSyncExternalStore } from 'react'
-import type { Row } from '../view/panel.ts'
+import { Box, Text, useStdin } from 'ink'
+import { type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import { readKeys, readLate } from './keys.ts'
-import { type Canvas, markers, setRows } from './paint.ts'
-import { sizeOf } from './screen_writer.ts'
+import { type Canvas, MARKER_WIDTH, markers, setRows } from './paint.ts'
 import type { Session } from './session.ts'
 import type { Theme } from './theme.ts'
 
@@ -20,36 +18,67 @@ export interface AppProps {
   readonly theme: Theme
 }
 
+/** All that Ink draws. It depends on nothing but heights, so a new sample makes no work for Ink. */
 export function App({ session, canvas, theme }: AppProps): ReactNode {
-  const screen = useSyncExternalStore(session.subscribe, session.screen)
+  const layoutNow = useMemo(() => layoutOf(session), [session])
+  const { height, status, tabs, body, footer } = useSyncExternalStore(session.subscribe, layoutNow)
+  usePainting(session, canvas, theme)
   useKeys(session)
-  useSize(session)
-  const region = (first: number, rows: readonly Row[]) => <Region canvas={canvas} theme={theme} first={first} rows={rows} />
   return (
-    <Box flexDirection="column" width={screen.size.width} height={screen.size.height}>
-      {region(STATUS, screen.status)}
-      {region(TABS, screen.tabs)}
-      <Box flexGrow={1}>{region(BODY, screen.body)}</Box>
-      {region(FOOTER, screen.footer)}
+    <Box flexDirection="column" width={MARKER_WIDTH} height={height}>
+      <Region first={STATUS} count={status} />
+      <Region first={TABS} count={tabs} />
+      <Box flexGrow={1}>
+        <Region first={BODY} count={body} />
+      </Box>
+      <Region first={FOOTER} count={footer} />
     </Box>
   )
 }
 
-interface RegionProps {
-  readonly canvas: Canvas
-  readonly theme: Theme
-  readonly first: number
-  readonly rows: readonly Row[]
+/** The screen's height, how many rows each region has, and all of that in a word. */
+interface Layout {
+  readonly key: string
+  readonly height: number
+  readonly status: number
+  readonly tabs: number
+  readonly body: number
+  readonly footer: number
 }
 
-function Region({ canvas, theme, first, rows }: RegionProps): ReactNode {
-  useLayoutEffect(() => setRows(canvas, first, rows, theme), [canvas, theme, first, rows])
-  return rows.length === 0 ? null : (
+/** Gives the same value as long as the layout is the same. */
+function layoutOf(session: Session): () => Layout {
+  let last: Layout | undefined
+  return () => {
+    const { size, status, tabs, body, footer } = session.screen()
+    const lengths = { status: status.length, tabs: tabs.length, body: body.length, footer: footer.length }
+    const key = [size.height, ...Object.values(lengths)].join(' ')
+    if (last?.key !== key) last = { height: size.height, ...lengths, key }
+    return last
+  }
+}
+
+/** Puts every new screen on the canvas. It is told after Ink's own hook, so a new layout is there before its rows are. */
+function usePainting(session: Session, canvas: Canvas, theme: Theme): void {
+  useEffect(() => {
+    const paint = () => {
+      const { status, tabs, body, footer } = session.screen()
+      setRows(canvas, STATUS, status, theme)
+      setRows(canvas, TABS, tabs, theme)
+      setRows(canvas, BODY, body, theme)
+      setRows(canvas, FOOTER, footer, theme)
+    }
+    paint()
+    return session.subscribe(paint)
+  }, [session, canvas, theme])
+}
+
+const Region = ({ first, count }: { readonly first: number; readonly count: number }) =>
+  count === 0 ? null : (
     <Box flexShrink={0}>
-      <Text>{markers(first, rows.length)}</Text>
+      <Text>{markers(first, count)}</Text>
     </Box>
   )
-}
 
 /** How long the rest of a key may be under way before Escape is taken for itself. */
 const LATE_MS = 25
@@ -79,15 +108,4 @@ function useKeys(session: Session): void {
       stdin.off('data', heard)
     }
   }, [stdin, session])
-}
-
-function useSize(session: Session): void {
-  const { stdout } = useStdout()
-  useEffect(() => {
-    const resized = () => session.resize(sizeOf(stdout))
-    stdout.on('resize', resized)
-    return () => {
-      stdout.off('resize', resized)
-    }
-  }, [stdout, session])
 }

@@ -49,7 +49,7 @@ const WIDGETS_KEPT = 16
 export function newCharts({ ascii, colours, braille }: { ascii: boolean; colours: boolean; braille: boolean }): Looks['chart'] {
   const widgets = new Map<string, LineWidget>()
   return (spec, width, height) => {
-    const small = width < LEAST.width || height < LEAST.height
+    const small = width < LEAST.width || height < LEAST.height || spec.series.length === 0
     if (spec.kind !== 'line' || ascii || !braille || small || (!colours && spec.series.length > 1))
       return chartRows(spec, width, height, ascii)
     const withAges = height - 1 >= ROWS_WITH_AGES

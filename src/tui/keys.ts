@@ -124,10 +124,12 @@ function escaped(input: string): readonly [Key | undefined, number] {
   return [named('esc'), 1]
 }
 
+/** "1;5C" and "5~", no mouse's report and no answer to a question. */
 function csiKey(parameters: string, final: string): Key | undefined {
   const [first, modifier] = parameters.split(';')
+  const shape = final === '~' ? /^\d+(;\d+)?$/ : /^(1(;\d+)?)?$/
   const name = final === '~' ? TILDE[first] : FINAL[final]
-  if (name === undefined) return undefined
+  if (name === undefined || !shape.test(parameters)) return undefined
   const bits = Number(modifier ?? 1) - 1
   const prefix = `${(bits & 4) > 0 ? 'ctrl-' : ''}${(bits & 2) > 0 ? 'alt-' : ''}${(bits & 1) > 0 ? 'shift-' : ''}`
   return named(prefix + name)

@@ -10,7 +10,8 @@
  * nothing flickers. In Ink's debug mode every frame is whole, which is all that is needed of it.
  */
 import { Writable } from 'node:stream'
-import { type Canvas, type Painted, paintFrame } from './paint.ts'
+import type { Size } from '../view/panel.ts'
+import { type Canvas, MARKER_WIDTH, type Painted, paintFrame } from './paint.ts'
 
 /** What is needed of a terminal: process.stdout, or something like it in a test. */
 export interface Terminal {
@@ -51,7 +52,8 @@ interface State {
   due: boolean
 }
 
-export function newScreenWriter(out: Terminal, canvas: Canvas): ScreenWriter {
+/** @param onResize told of a new size before anything is painted in it */
+export function newScreenWriter(out: Terminal, canvas: Canvas, onResize: (size: Size) => void): ScreenWriter {
   const state: State = { out, canvas, frame: '', shown: undefined, active: false, full: false, due: false }
   const soon = () => {
     if (state.due) return
@@ -68,7 +70,7 @@ export function newScreenWriter(out: Terminal, canvas: Canvas): ScreenWriter {
   }
   const resized = () => {
     state.shown = undefined
-    stream.emit('resize')
+    onResize(sizeOf(out))
     soon()
   }
   canvas.changed = soon
@@ -92,7 +94,10 @@ export function newScreenWriter(out: Terminal, canvas: Canvas): ScreenWriter {
   }
 }
 
-/** A stream that Ink takes for a terminal of this size. */
+/**
+ * A stream that Ink takes for a terminal as high as the real one, but only as wide as the markers: it makes a styled
+ * character of every cell it has, the empty ones too.
+ */
 function inkStream(out: Terminal, take: (frame: string) => void): NodeJS.WriteStream {
   const writable = new Writable({
     decodeStrings: false,
@@ -105,14 +110,14 @@ function inkStream(out: Terminal, take: (frame: string) => void): NodeJS.WriteSt
   })
   const stream: unknown = Object.defineProperties(writable, {
     isTTY: { value: true },
-    columns: { get: () => sizeOf(out).width },
+    columns: { value: MARKER_WIDTH },
     rows: { get: () => sizeOf(out).height },
   })
   if (!isInkStream(stream)) throw new Error('not a stream')
   return stream
 }
 
-/** Ink writes, listens for 'resize' and reads the size; of the rest of a terminal's long interface it uses nothing. */
+/** Ink writes, listens for events and reads the size; of the rest of a terminal's long interface it uses nothing. */
 const isInkStream = (stream: unknown): stream is NodeJS.WriteStream => stream instanceof Writable && 'columns' in stream
 
 function flush(state: State): void {

@@ -76,7 +76,7 @@ export function createSession(options: SessionOptions): Session {
     screen: () => screenOf(sitting),
     subscribe: listener => {
       sitting.listeners.add(listener)
-      return () => sitting.listeners.delete(listener)
+      return () => void sitting.listeners.delete(listener)
     },
     keys: keys => pressAll(sitting, keys),
     resize: size => {

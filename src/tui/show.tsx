@@ -30,7 +30,7 @@ export async function show(source: Source, options: ShowOptions): Promise<number
   const depth = colourDepth(options.colour, env)
   const ascii = options.ascii || !hasUnicode(env)
   const canvas = newCanvas()
-  const writer = newScreenWriter(stdout, canvas)
+  const writer = newScreenWriter(stdout, canvas, size => session.resize(size))
   const session = createSession({
     source,
     size: sizeOf(stdout),

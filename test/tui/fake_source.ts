@@ -59,7 +59,7 @@ export function fakeSource(base: ReadonlyMap<string, string> = new Map()): FakeS
     asked,
     knobs,
     give: async ({ ns, files }) => {
-      frames.push({ ns, files: new Map([...base, ...knobs, ...files]) })
+      frames.push({ ns, files: new Map([...base, ...files, ...knobs]) })
       settle()
       await settled()
     },

@@ -1,0 +1,149 @@
+/**
+ * What the screens cost, measured on the built command in a terminal of its own (a pseudo-terminal of 160 x 50 that takes
+ * everything at once). It needs @lydell/node-pty, which is there for development only.
+ *
+ *     first_frame_ms    from the start of the process to the end of the first write that has figures in it
+ *     tui_cpu_percent   time on any CPU (all threads, from /proc/PID/stat) against wall time, while every figure changes
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createRecording } from '../recording/writer.ts'
+import type { Frame } from '../sample/source.ts'
+import { UserError } from '../user_error.ts'
+
+const WIDTH = 160
+const HEIGHT = 50
+/** Linux counts CPU time in hundredths of a second. */
+const TICK_MS = 10
+const WARM_UP_MS = 3000
+const PATIENCE_MS = 20_000
+
+/** dist/mmtop.js, beside the bundle this is part of or one directory up when it is a chunk. */
+const builtCommand = (): string => {
+  const found = ['./mmtop.js', '../mmtop.js', '../../dist/mmtop.js']
+    .map(name => fileURLToPath(new URL(name, import.meta.url)))
+    .find(existsSync)
+  if (found === undefined) throw new UserError('dist/mmtop.js is not built')
+  return found
+}
+
+interface Screens {
+  readonly pid: number
+  /** Resolves when what is on the terminal matches. */
+  readonly shows: (pattern: RegExp) => Promise<void>
+  readonly type: (keys: string) => void
+  readonly kill: () => void
+}
+
+/** Starts the command in a terminal. */
+async function start(words: readonly string[], command: string): Promise<Screens> {
+  const pty = await import('@lydell/node-pty').catch(() => {
+    throw new UserError('the screens are measured in a pseudo-terminal: this needs @lydell/node-pty (npm install in the repository)')
+  })
+  const env = { ...process.env, TERM: 'xterm-256color', COLORTERM: 'truecolor', LANG: 'C.UTF-8' }
+  const child = pty.spawn(process.execPath, [command, ...words], { cols: WIDTH, rows: HEIGHT, env })
+  let seen = ''
+  let check = (): void => undefined
+  child.onData(data => {
+    seen = (seen + data).slice(-100_000)
+    check()
+  })
+  return {
+    pid: child.pid,
+    shows: pattern =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error(`nothing like ${pattern} on the screen`)), PATIENCE_MS)
+        check = () => {
+          if (!pattern.test(seen)) return
+          clearTimeout(timer)
+          seen = ''
+          resolve()
+        }
+        check()
+      }),
+    type: keys => child.write(keys),
+    kill: () => child.kill('SIGTERM'),
+  }
+}
+
+/** The end of a write that has figures: the overview says how much is free. */
+const FIGURES = /free[\s\S]*\x1b\[\?2026l/
+
+/** Milliseconds to the first screen with figures, the median of `runs`. */
+export async function firstFrameMs(words: readonly string[] = [], runs = 7, command = builtCommand()): Promise<number> {
+  const times: number[] = []
+  for (let i = 0; i < runs; i++) {
+    const startMs = performance.now()
+    const screens = await start(words, command)
+    await screens.shows(FIGURES)
+    times.push(performance.now() - startMs)
+    screens.kill()
+  }
+  return times.sort((a, b) => a - b)[Math.floor(runs / 2)]
+}
+
+/** Milliseconds from a key to the end of the write that shows what it does, the median of `keys`, while the screens are at work. */
+export async function keyToPaintMs(base: Frame, keys = 30, command = builtCommand()): Promise<number> {
+  return onChangingFigures(base, 60, 20, async file => {
+    const screens = await start(['play', file], command)
+    await screens.shows(FIGURES)
+    const times: number[] = []
+    for (let i = 0; i < keys; i++) {
+      await new Promise(resolve => setTimeout(resolve, 37 + (i % 5) * 10))
+      const startMs = performance.now()
+      screens.type(i % 2 === 0 ? '4' : '1')
+      await screens.shows(i % 2 === 0 ? /split_page[\s\S]*\x1b\[\?2026l/ : /steal[\s\S]*\x1b\[\?2026l/)
+      times.push(performance.now() - startMs)
+    }
+    screens.kill()
+    return times.sort((a, b) => a - b)[Math.floor(keys / 2)]
+  })
+}
+
+/** Percent of one core that the screens take at `hz` samples a second. */
+export async function tuiCpuPercent(base: Frame, hz: number, seconds = 15, command = builtCommand()): Promise<number> {
+  return onChangingFigures(base, seconds + 10, hz, async file => {
+    const screens = await start(['play', file], command)
+    await screens.shows(FIGURES)
+    await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
+    const [startMs, startTicks] = [performance.now(), cpuTicks(screens.pid)]
+    await new Promise(resolve => setTimeout(resolve, seconds * 1000))
+    const used = ((cpuTicks(screens.pid) - startTicks) * TICK_MS) / (performance.now() - startMs)
+    screens.kill()
+    return used * 100
+  })
+}
+
+/** utime and stime of a process with all its threads. */
+function cpuTicks(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
+/** Runs `measure` on a recording of so many seconds in which every figure changes with every sample. */
+async function onChangingFigures<T>(base: Frame, seconds: number, hz: number, measure: (file: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'mmtop-bench-'))
+  try {
+    const file = join(directory, 'changing.mmtop')
+    const recorder = createRecording(file, { kind: 'recording', title: 'changing', tunables: [] })
+    for (let i = 0; i < seconds * hz; i++) recorder.append(changed(base, i, (i * 1e9) / hz))
+    recorder.close()
+    return await measure(file)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+/** The frame with every counter and level a little further on, each at its own pace. */
+function changed({ files }: Frame, step: number, ns: number): Frame {
+  const moved = [...files].map(([path, text]): [string, string] => {
+    if (!/(vmstat|meminfo|numastat|stat|status|zoneinfo)$/.test(path)) return [path, text]
+    const further = (digits: string, _unit: string, at: number) => String(Number(digits) + step * (17 + (at % 83)))
+    return [path, text.replace(/\b(\d{2,15})\b(?=( kB)?$)/gm, further)]
+  })
+  return { ns, files: new Map(moved) }
+}
