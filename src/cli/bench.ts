@@ -7,10 +7,12 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { feed, newTracker } from '../sample/model.ts'
+import type { Frame, Source } from '../sample/source.ts'
 import { openDirect } from '../sim/direct.ts'
 import { createSimulation, runOp, type Simulation } from '../sim/simulation.ts'
 import { nearestWord, UserError } from '../user_error.ts'
 import { parseWorkload } from '../workload/parse.ts'
+import { firstFrameMs, keyToPaintMs, tuiCpuPercent } from './bench_tui.ts'
 
 const MIB = 2 ** 20
 const GIB_PAGES = 2 ** 18
@@ -126,16 +128,34 @@ const MEASURES: readonly Measure[] = [
   },
   { name: 'fault_cost_ratio_64x_machine', target: '<= 1.25', run: () => faultNs(64) / faultNs(1) },
   { name: 'sample_ms', target: '< 2', run: sampleMs },
+  { name: 'first_frame_ms', target: '< 300', run: async () => firstFrameMs(await aFrame()) },
+  { name: 'key_to_paint_ms', target: '< 50', run: async () => keyToPaintMs(await aFrame()) },
+  { name: 'tui_cpu_percent_1hz', target: '<= 2', run: async () => tuiCpuPercent(await aFrame(), 1) },
+  { name: 'tui_cpu_percent_4hz', target: '<= 5', run: async () => tuiCpuPercent(await aFrame(), 4) },
 ]
 
-/** A frame of a two-node machine with a few processes: read, parsed, derived. */
-async function sampleMs(): Promise<number> {
+/** A two-node machine with a few processes. */
+function fewProcesses(): Source {
   const lines = [
     'machine nodes=2 mem=1G,1G',
     ...'ABCD'.split('').flatMap(name => [`spawn ${name}`, `${name} mmap R 64M`, `${name} touch R write`]),
     'sleep 1000s',
   ]
-  const source = openDirect(parseWorkload(lines.join('\n'), 'bench'), {}, { intervalNs: 1e9 })
+  return openDirect(parseWorkload(lines.join('\n'), 'bench'), {}, { intervalNs: 1e9 })
+}
+
+/** One of its frames, with its processes. */
+async function aFrame(): Promise<Frame> {
+  const source = fewProcesses()
+  await source.next()
+  const frame = await source.next()
+  if (frame === undefined) throw new Error('no frame')
+  return frame
+}
+
+/** A frame read, parsed and derived. */
+async function sampleMs(): Promise<number> {
+  const source = fewProcesses()
   const tracker = newTracker(source)
   const times: number[] = []
   for (let i = 0; i < 200; i++) {
