@@ -16,6 +16,7 @@ import type { Kernel } from '../base/state.ts'
 import type { DiskBlocks, FileSystems, HugetlbInode, Inode, SuperBlock } from '../base/state_fs.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import { asNode, NO_NODE } from '../base/units.ts'
+import { initialSharedPolicy } from '../frames/mempolicy.ts'
 import { withMapping } from './filemap.ts'
 import { inodeTakeObjects } from './inode_objects.ts'
 
@@ -116,7 +117,7 @@ export function inodeCreate(k: Kernel, sb: SuperBlock, path: string, fields: Ino
     alloced: 0,
     swapped: 0,
     fallocEnd: 0,
-    policies: sb.policy === undefined ? [] : [{ start: 0, end: Number.POSITIVE_INFINITY, policy: sb.policy }],
+    policies: initialSharedPolicy(k, sb.policy),
     hugetlb: fields.hugetlb,
     mode: fields.mode ?? 0o600,
     uid: fields.uid ?? 0,

@@ -229,6 +229,7 @@ function bindRange(
 export function sysSetMempolicyHomeNode(k: Kernel, task: Task, start: number, bytes: number, node: number): number {
   const { mm } = task
   if (mm === undefined || start % PAGE_SIZE !== 0 || node < 0 || node >= k.nodes.length) return -EINVAL
+  if (bytes === 0) return 0
   const homeNode: NodeId = k.nodes[node].id
   let done = -ENOENT
   const ret = bindRange(k, mm, start / PAGE_SIZE, start / PAGE_SIZE + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE, old => {
@@ -237,6 +238,5 @@ export function sysSetMempolicyHomeNode(k: Kernel, task: Task, start: number, by
     done = 0
     return { ...old, homeNode }
   })
-  if (bytes === 0) return 0
   return ret < 0 ? ret : done
 }
