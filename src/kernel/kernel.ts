@@ -32,10 +32,12 @@ function daemons(k: Kernel): Work[] {
   ]
 }
 
+const readyNs = (daemon: Daemon): number => Math.max(daemon.wakeNs, daemon.endNs)
+
 /** When the next kernel thread wants to run; Infinity when none does. */
 export function nextDaemonNs(k: Kernel): number {
   let earliest = Number.POSITIVE_INFINITY
-  for (const { daemon } of daemons(k)) earliest = Math.min(earliest, daemon.wakeNs)
+  for (const { daemon } of daemons(k)) earliest = Math.min(earliest, readyNs(daemon))
   return earliest
 }
 
@@ -52,19 +54,20 @@ export function runDaemons(k: Kernel, untilNs: number): void {
 function due(k: Kernel, untilNs: number): Work | undefined {
   let first: Work | undefined
   for (const work of daemons(k))
-    if (work.daemon.wakeNs <= untilNs && (first === undefined || work.daemon.wakeNs < first.daemon.wakeNs)) first = work
+    if (readyNs(work.daemon) <= untilNs && (first === undefined || readyNs(work.daemon) < readyNs(first.daemon))) first = work
   return first
 }
 
 function runOne(k: Kernel, { daemon, run, nice }: Work): void {
   const cpu = freeCpu(k, daemon)
-  const start = Math.max(daemon.wakeNs, k.cpus[cpu].nowNs)
+  const start = Math.max(readyNs(daemon), k.cpus[cpu].nowNs)
   k.cpu = cpu
   k.current = undefined
   k.clock[0] = start
   daemon.cpu = cpu
   daemon.wakeNs = Number.POSITIVE_INFINITY
   run(k)
+  daemon.endNs = k.clock[0]
   daemon.ranNs += k.clock[0] - start
   if (nice !== true) k.cpus[cpu].nowNs = k.clock[0]
 }
@@ -77,8 +80,9 @@ function freeCpu(k: Kernel, daemon: Daemon): number {
   const online = k.cpus.filter(cpu => cpu.online)
   const local = online.filter(cpu => cpu.node === daemon.node)
   const candidates = local.length > 0 ? local : online
-  const startNs = candidates.reduce((earliest, cpu) => Math.min(earliest, Math.max(cpu.nowNs, daemon.wakeNs)), NEVER)
-  const free = candidates.filter(cpu => Math.max(cpu.nowNs, daemon.wakeNs) === startNs)
+  const ready = readyNs(daemon)
+  const startNs = candidates.reduce((earliest, cpu) => Math.min(earliest, Math.max(cpu.nowNs, ready)), NEVER)
+  const free = candidates.filter(cpu => Math.max(cpu.nowNs, ready) === startNs)
   return (free.find(cpu => cpu.id === daemon.cpu && daemon.ranNs > 0) ?? free.reduce((best, cpu) => (cpu.nowNs < best.nowNs ? cpu : best)))
     .id
 }

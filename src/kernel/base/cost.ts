@@ -41,6 +41,8 @@ export const COSTS = {
   /** Looking at one page on an LRU list, and moving it. */
   lru_scan: 90,
   lru_move: 40,
+  /** Asking the dozens of owners of other memory (caches of file systems above all) for some, where there is little to be had. */
+  shrink_slab: 20_000,
   /** Unmapping one page through its reverse map. */
   rmap_unmap: 220,
   migrate_page: 900,

@@ -35,6 +35,8 @@ export interface Daemon {
   readonly node: NodeId
   /** When it runs next; Infinity: not until it is woken. */
   wakeNs: number
+  /** When it stopped the last time: woken while it still works it goes on after that. */
+  endNs: number
   /** The CPU it ran on last. */
   cpu: number
   /** Nanoseconds of CPU it used. */

@@ -118,7 +118,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
   return k
 }
 
-export const daemon = (name: string, node: number): Daemon => ({ name, node: asNode(node), wakeNs: NEVER, cpu: 0, ranNs: 0 })
+export const daemon = (name: string, node: number): Daemon => ({ name, node: asNode(node), wakeNs: NEVER, endNs: 0, cpu: 0, ranNs: 0 })
 
 const batch = (): FolioBatch => ({ pages: new Int32Array(BATCH_PAGES), n: 0 })
 

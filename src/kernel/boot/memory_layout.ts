@@ -179,7 +179,7 @@ function fillPcps(filling: Filling, zone: ZoneMap, map: MemoryMap, used: boolean
   for (const locks of cutOut(filling.movable, SMP_LOCKS))
     filling.pcp.push({ ...locks, cpu: map.nodes[0].cpus[0], migratetype: MIGRATE_MOVABLE })
   const isImage = (run: Run) => KERNEL_INIT_PARTS.some(part => clip(run, part) !== undefined)
-  const initCpu = initNode === 0 ? Math.min(1, cpus.length - 1) : map.nodes[initNode].cpus[0]
+  const initCpu = map.nodes[initNode].cpus[0]
   freeLate(filling, zone.freedLate.filter(isImage), initCpu, high)
   freeLate(
     filling,

@@ -25,7 +25,7 @@ const FIRST_MINOR = 0x16
 /** Inode numbers that a CPU takes at once from the kernel's own mount of memory files (SHMEM_INO_BATCH). */
 export const INO_BATCH = 1024
 
-const sleeping = (name: string): Daemon => ({ name, node: asNode(NO_NODE), wakeNs: Number.POSITIVE_INFINITY, cpu: 0, ranNs: 0 })
+const sleeping = (name: string): Daemon => ({ name, node: asNode(NO_NODE), wakeNs: Number.POSITIVE_INFINITY, endNs: 0, cpu: 0, ranNs: 0 })
 
 /** No file system mounted yet. */
 export const fileSystems = (): FileSystems => ({

@@ -7,6 +7,7 @@
  *
  * Source: mm/vmscan.c (shrink_slab, do_shrink_slab, drop_slab_node).
  */
+import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
@@ -17,9 +18,13 @@ const SEEKS_FACTOR = 2
 const BATCH = 128
 
 /** Asks all owners; returns the objects they gave. */
-export const shrinkSlab = (k: Kernel, node: Node, priority: number): number =>
-  shrink(k, deferredSplitCount(k, node), priority, max => deferredSplitScan(k, node, max)) +
-  shrink(k, shrinkHugeZeroPageCount(k), priority, () => shrinkHugeZeroPageScan(k))
+export function shrinkSlab(k: Kernel, node: Node, priority: number): number {
+  spend(k, COST.shrink_slab, 1)
+  return (
+    shrink(k, deferredSplitCount(k, node), priority, max => deferredSplitScan(k, node, max)) +
+    shrink(k, shrinkHugeZeroPageCount(k), priority, () => shrinkHugeZeroPageScan(k))
+  )
+}
 
 function shrink(k: Kernel, freeable: number, priority: number, scan: (max: number) => number): number {
   let freed = 0
