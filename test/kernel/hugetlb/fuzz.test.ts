@@ -35,7 +35,6 @@ import { sysMprotect } from '../../../src/kernel/calls/mprotect.ts'
 import { sysMremap } from '../../../src/kernel/calls/mremap.ts'
 import { taskExit, taskFork } from '../../../src/kernel/calls/task.ts'
 import { sysMunmap } from '../../../src/kernel/calls/unmap.ts'
-import { vmaAt } from '../../../src/kernel/spaces/vma.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { verifyHugetlb } from '../../../src/kernel/verify_hugetlb.ts'
 import { bootSmall, runInit, touch } from '../machine.ts'
@@ -43,6 +42,7 @@ import { bootSmall, runInit, touch } from '../machine.ts'
 const HUGE = 2 ** 21
 /** Places for mappings: four of eight huge pages each. */
 const SLOT_PAGES = 8
+const MOVE = MREMAP_MAYMOVE | MREMAP_FIXED
 const slotAt = (slot: number) => 0x200000000000 + slot * 2 * SLOT_PAGES * HUGE
 
 interface Player {
@@ -71,14 +71,6 @@ function setUp(mount: string): Player {
   const inode = hugetlbfsCreate(k, sb, '/h/f', { directory: false, mode: 0o600, task: init })
   if (typeof inode === 'number') throw new Error(`create fails with ${inode}`)
   return { k, tasks: [init], files: [fileOpen(k, inode, { read: true, write: true })] }
-}
-
-/** Moves a whole area: of one that moves in part Linux loses the promises of the rest. */
-function moveWhole(k: Kernel, task: Task, from: number, to: number): void {
-  const area = vmaAt(must(task.mm, 'no memory'), from / 4096)
-  if (area === undefined || area.start * 4096 !== from) return
-  const bytes = (area.end - area.start) * 4096
-  sysMremap(k, task, { address: from, oldBytes: bytes, newBytes: bytes, flags: MREMAP_MAYMOVE | MREMAP_FIXED, newAddress: to })
 }
 
 function play({ k, tasks, files }: Player, { op, who, slot, first, pages, flag }: Step): void {
@@ -140,7 +132,7 @@ function play({ k, tasks, files }: Player, { op, who, slot, first, pages, flag }
       break
     case 14:
       if (flag % 2 === 0) sysMprotect(k, task, at, bytes, flag % 4 === 0 ? PROT_READ : PROT_READ | PROT_WRITE)
-      else moveWhole(k, task, base, slotAt(first % 4))
+      else sysMremap(k, task, { address: at, oldBytes: bytes, newBytes: bytes, flags: MOVE, newAddress: slotAt(first % 4) })
       break
     default: {
       const request = { mode: flag % 2 === 0 ? MPOL_BIND : MPOL_INTERLEAVE, flags: 0, nodes: [first % 2], maxnode: 64 }
