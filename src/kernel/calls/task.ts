@@ -6,6 +6,8 @@
  *
  * Source: kernel/fork.c (copy_process, dup_mm, alloc_thread_stack_node), kernel/exit.c (do_exit, release_task).
  */
+
+import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
 import { EAGAIN, ENOMEM } from '../base/errno.ts'
@@ -13,13 +15,12 @@ import { __GFP_HIGHMEM, __GFP_ZERO, GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../ba
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
-import { allocPages } from '../alloc/page_alloc.ts'
 import { fget, fput } from '../caches/files.ts'
 import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
-import { tableAllocate, tableFree } from '../spaces/pagetable.ts'
+import { mmDrop, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
 import { vmaTree } from '../spaces/vma.ts'
 import { dupMmap } from './fork.ts'
 import { exitMmap } from './unmap.ts'
@@ -32,9 +33,6 @@ const NR_CACHED_STACKS = 2
 const DEFAULT_MEMLOCK = 8 * 2 ** 20
 /** Where mmap looks downwards from, with an 8 MiB stack limit, its guard gap and no randomness. */
 export const MMAP_BASE = 0x7ffff7fff
-
-/** A top table has a twin for page-table isolation, whether that is used or not (PGD_ALLOCATION_ORDER). */
-const PGD_ORDER = 1
 
 /** An address space with nothing in it, or undefined when there is no page for its top table. */
 export function mmCreate(k: Kernel): Mm | undefined {
@@ -74,15 +72,14 @@ export function mmCreate(k: Kernel): Mm | undefined {
   return mm
 }
 
-/** The last task of an address space is gone (mmput). */
+/** The last task of an address space is gone (mmput). Its top table stays while khugepaged stands in it. */
 function mmPut(k: Kernel, mm: Mm): void {
   mm.users--
   if (mm.users > 0) return
   khugepagedExit(k, mm)
   exitMmap(k, mm)
   mmPutHugeZeroPage(k, mm)
-  tableFree(k, mm.pgd, PGD_ORDER)
-  k.spaces.mms.delete(mm.id)
+  if (!mm.khugepaged) mmDrop(k, mm)
 }
 
 /** A first task, with an empty address space: what boot makes init of. */
@@ -138,7 +135,18 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
       return -ENOMEM
     }
   }
-  const fresh = { pid: asPid(k.nextPid++), parent: parent.pid, mm, oomVictim: false, minflt: 0, majflt: 0, startNs: now(k), ranNs: 0, killed: 0, stack }
+  const fresh = {
+    pid: asPid(k.nextPid++),
+    parent: parent.pid,
+    mm,
+    oomVictim: false,
+    minflt: 0,
+    majflt: 0,
+    startNs: now(k),
+    ranNs: 0,
+    killed: 0,
+    stack,
+  }
   const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
   return child

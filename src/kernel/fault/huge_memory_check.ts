@@ -35,6 +35,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Inode } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts'
+import { mmDrop } from '../spaces/pagetable.ts'
 
 /** Who asks whether an area may have huge pages. */
 export type ThpAsker = 'fault' | 'khugepaged' | 'collapse' | 'smaps'
@@ -135,15 +136,21 @@ export function khugepagedWake(k: Kernel): void {
   if (running && waits !== 'round') daemon.wakeNs = Math.min(daemon.wakeNs, now(k))
 }
 
-/** The address space is about to be torn down (khugepaged_exit). */
+/** The address space is about to be torn down (khugepaged_exit). One that the scan stands in stays registered, and keeps its top table. */
 export function khugepagedExit(k: Kernel, mm: Mm): void {
   const scan = k.khugepaged
   const i = mm.khugepaged ? scan.mms.indexOf(mm) : -1
-  if (i >= 0 && i !== scan.at) khugepagedForget(k, i)
+  if (i >= 0 && i !== scan.at) unregister(k, i)
 }
 
-/** Takes the i-th address space off khugepaged's list. */
+/** Takes the i-th address space off khugepaged's list; what is left of one that has ended goes. */
 export function khugepagedForget(k: Kernel, i: number): void {
+  const mm = k.khugepaged.mms[i]
+  unregister(k, i)
+  if (mm.users === 0) mmDrop(k, mm)
+}
+
+function unregister(k: Kernel, i: number): void {
   const scan = k.khugepaged
   const [mm] = scan.mms.splice(i, 1)
   mm.khugepaged = false
