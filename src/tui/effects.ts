@@ -1,7 +1,7 @@
 /** What keys ask of the machine, carried out; answers come back as messages on the screen. */
 import { UserError } from '../user_error.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
-import { errnoText } from './errno_text.ts'
+import { answerText, errnoText } from './errno_text.ts'
 import type { Turn } from './knobs.ts'
 import { completed } from './prompt.ts'
 import { type PaceThen, readInto, redraw, restorePace, type Sitting, say, update } from './sitting.ts'
@@ -124,9 +124,7 @@ async function runLine(sitting: Sitting, line: string): Promise<void> {
   say(sitting, `: ${line} ...`)
   sitting.wake()
   const answer = await running
-  if (answer === undefined) return
-  if (answer.errno === '') say(sitting, `: ${line}  ${answer.text === '' ? 'done' : answer.text}`)
-  else say(sitting, `: ${line}  ${[errnoText(answer.errno), answer.text].filter(part => part !== '').join(': ')}`, true)
+  if (answer !== undefined) say(sitting, `: ${answerText(line, answer)}`, answer.errno !== '')
 }
 
 async function complete(sitting: Sitting, line: string): Promise<void> {

@@ -1,4 +1,6 @@
-/** What an errno name means, in the words of errno(3). */
+/** What an errno name means, in the words of errno(3), and what a source answers. */
+import type { Answer } from '../sample/source.ts'
+
 const MEANINGS: Readonly<Record<string, string>> = {
   EPERM: 'operation not permitted',
   ENOENT: 'no such file',
@@ -41,4 +43,12 @@ const MEANINGS: Readonly<Record<string, string>> = {
 export function errnoText(errno: string): string {
   const meaning = MEANINGS[errno]
   return meaning === undefined ? errno : `${errno} (${meaning})`
+}
+
+/** What became of a workload line; the source may or may not have said the line and the errno itself. */
+export function answerText(line: string, { errno, text }: Answer): string {
+  if (text === '') return errno === '' ? `${line}: done` : `${line} = ${errnoText(errno)}`
+  const said = text.startsWith(line) ? text : `${line}: ${text}`
+  if (errno === '') return said
+  return said.includes(errno) ? said.replace(errno, errnoText(errno)) : `${said}, ${errnoText(errno)}`
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ERRNO } from '../../src/kernel/base/errno.ts'
-import { errnoText } from '../../src/tui/errno_text.ts'
+import { answerText, errnoText } from '../../src/tui/errno_text.ts'
 import { figureBeside, figuresOf, pointedAt, withPointer } from '../../src/tui/figures.ts'
 import { neighbour } from '../../src/tui/knobs.ts'
 import { nextSpeed, parseJump } from '../../src/tui/playback.ts'
@@ -141,6 +141,16 @@ describe('colours', () => {
 
 it('every errno of the kernel has a meaning', () => {
   for (const name of Object.keys(ERRNO)) expect(errnoText(name)).toMatch(/^E[A-Z0-9]+ \([a-z/ -]+\)$/)
+})
+
+it('an answer says line, result and errno once each', () => {
+  const answer = (errno: string, text: string) => answerText('A brk 5', { errno, text })
+  expect(answer('', '')).toBe('A brk 5: done')
+  expect(answer('', 'A brk 5 = 0, 3us')).toBe('A brk 5 = 0, 3us')
+  expect(answer('', '17')).toBe('A brk 5: 17')
+  expect(answer('ENOMEM', '')).toBe('A brk 5 = ENOMEM (not enough memory)')
+  expect(answer('ENOMEM', 'A brk 5 = ENOMEM')).toBe('A brk 5 = ENOMEM (not enough memory)')
+  expect(answer('EINVAL', 'no worker A')).toBe('A brk 5: no worker A, EINVAL (invalid argument)')
 })
 
 it('the parts of a screen fill every height exactly', () => {

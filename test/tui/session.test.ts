@@ -351,9 +351,9 @@ describe('lines', () => {
   it('are executed, answered with their errno and its meaning, and remembered', async () => {
     const { source, type, lines } = await running(2)
     await type(`:A madvise heap hugepage${ENTER}`)
-    expect(messageOf(lines())).toBe(': A madvise heap hugepage  2 ms')
+    expect(messageOf(lines())).toBe(': A madvise heap hugepage: 2 ms')
     await type(`:frob${ENTER}`)
-    expect(messageOf(lines())).toBe('! : frob  ENOSYS (not implemented): not built yet')
+    expect(messageOf(lines())).toBe('! : frob: not built yet, ENOSYS (not implemented)')
     await type(`:${UP}${UP}${ENTER}`)
     expect(source.asked.filter(each => each.startsWith('run'))).toEqual([
       'run A madvise heap hugepage',

@@ -74,9 +74,11 @@ function paceSpans({ pace, kind }: Model, { ascii }: PanelUi): Span[] {
 
 /** A dot a daemon: filled while it runs. */
 function daemonSpans(model: Model, { ascii }: PanelUi): Span[] {
-  const names = [...new Set(model.sample.daemons().map(daemon => daemon.name))]
+  // "kswapd0" and "kswapd1" are one kind, a dot a node.
+  const kind = (name: string) => name.replace(/\d+$/, '')
+  const names = [...new Set(model.sample.daemons().map(daemon => kind(daemon.name)))]
   return names.flatMap(name => {
-    const dots = model.sample.daemons().filter(daemon => daemon.name === name)
+    const dots = model.sample.daemons().filter(daemon => kind(daemon.name) === name)
     const signs = dots.map(daemon => span(daemon.running ? (ascii ? '*' : '●') : ascii ? '.' : '○', daemon.running ? 'good' : 'dim'))
     return [span(`  ${name} `, 'dim'), ...signs]
   })
