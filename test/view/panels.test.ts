@@ -144,6 +144,16 @@ describe('the header', () => {
     expect(first({ speed: Number.POSITIVE_INFINITY, ratio: 250 })[0]).toMatch(/▶ max \(x250\)$/)
     expect(first({})[1]).toMatch(/psi some 12%! full 0%$/)
   })
+
+  it('says when it shows the past, and gives way from the right where there is little room', () => {
+    const daemons = 'kswapd0 0 running\nkswapd1 1 sleeping\nkhugepaged - sleeping\n'
+    const model = modelFrom([frameOf(5e9, { '/mmtop/daemons': daemons, '/proc/meminfo': 'MemTotal: 1000 kB\nMemFree: 1 kB\n' })])
+    const first = (width: number, back = 0) => linesOf(header(model, { ...DEFAULT_UI, back }, { width, height: 3 }))[0]
+    expect(first(100)).toMatch(/00:00:05\.000 ▶ x1 {2}kswapd ●○ {2}khugepaged ○$/)
+    expect(first(100, 1)).toMatch(/00:00:05\.000 ◂◂ 1 sample back · ▶ x1 /)
+    expect(first(60)).toMatch(/^mmtop test .*00:00:05\.000 ▶ x1$/)
+    expect(first(34)).toMatch(/^mmtop test.* 00:00:05 ▶ x1$/)
+  })
 })
 
 describe('subject panels say in words what the figures mean', () => {

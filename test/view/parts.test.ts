@@ -112,6 +112,7 @@ describe('bars, sparklines and charts', () => {
     )
     const spec = lineChart(modelFrom(frames), 'page faults/s', [{ name: 'all', keys: ['pgfault'] }], 60)
     expect(spec).toMatchObject({ kind: 'line', unit: 'count', max: 5000, markers: [{ index: 7, text: 'swappiness 10' }] })
+    expect(lineChart(modelFrom(frames), 'later', [{ name: 'all', keys: ['pgfault'] }], 3).markers).toEqual([])
     expect(spec.series[0].values).toEqual(
       [100, 300, 500, 700, 900, 1100, 1300, 1500, 1700, 1900, 2100].slice(0, spec.series[0].values.length),
     )
