@@ -143,12 +143,12 @@ async function onChangingFigures<T>(base: Frame, seconds: number, hz: number, me
   }
 }
 
-/** The frame with every counter and level a little further on, each at its own pace. */
+/** The frame with every counter and level a little further on, each at its own pace and never at the same one. */
 function changed({ files }: Frame, step: number, ns: number): Frame {
+  const further = (digits: string, at: number) => String(Number(digits) + step * (17 + (at % 83)) + ((step * step * (at % 29)) % 1013))
   const moved = [...files].map(([path, text]): [string, string] => {
-    if (!/(vmstat|meminfo|numastat|stat|status|zoneinfo)$/.test(path)) return [path, text]
-    const further = (digits: string, _unit: string, at: number) => String(Number(digits) + step * (17 + (at % 83)))
-    return [path, text.replace(/\b(\d{2,15})\b(?=( kB)?$)/gm, further)]
+    const moves = /(vmstat|meminfo|numastat|stat|status|zoneinfo)$/.test(path)
+    return [path, moves ? text.replace(/\b\d{1,15}\b(?=(?: kB)?$)/gm, further) : text]
   })
   return { ns, files: new Map(moved) }
 }

@@ -96,11 +96,12 @@ function facts(about: string, model: Model, { unit, source, kernel }: { unit: st
   return [...read, kernel === '' ? '' : `made by ${kernel}`].filter(part => part !== '').join(' - ')
 }
 
-/** The exact value, where it is one of the machine as a whole. */
+/** The exact value, where it is one of the machine as a whole; of memory also as it is read best, of totals the rate. */
 function valueText(about: string, model: Model): string {
   const value = model.scalars.get(about)
   if (value === undefined) return ''
-  const field = fieldOf(about)
-  const rate = field.kind === 'counter' ? nowOf(model, about) : undefined
-  return `: ${formatExact(value)}${field.unit === 'count' ? '' : ` (${formatValue(value, field.unit)})`}${rate === undefined ? '' : `, ${formatValue(rate, 'count')}/s`}`
+  const { kind, unit } = fieldOf(about)
+  const memory = unit === 'count' ? '' : ` (${formatValue(value, unit)})`
+  const rate = kind === 'counter' ? nowOf(model, about) : undefined
+  return `: ${formatExact(value)}${memory}${rate === undefined ? '' : `, ${formatValue(rate, 'count')}/s`}`
 }

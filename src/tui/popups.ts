@@ -4,7 +4,7 @@ import { block, toPanel } from '../view/layout.ts'
 import { type ListState, type Panel, type Row, type Size, span } from '../view/panel.ts'
 import { VIEWS } from '../view/views.ts'
 import { displayWidth, fitText, wrap } from '../view/width.ts'
-import { type Binding, KEYMAP, keyNames, PLACES, VIEW_KEYS } from './keymap.ts'
+import { KEYMAP, keyNames, PLACES, VIEW_KEYS } from './keymap.ts'
 
 const NAMES_WIDTH = 18
 
@@ -30,13 +30,11 @@ export function helpPanel({ width, height }: Size, scroll: number, ascii: boolea
     ),
     ...places.flatMap(place => [
       ...heading(PLACES[place], width),
-      ...KEYMAP.filter(binding => binding.where === place).flatMap(binding => line(keyNames(binding), helpOf(binding), width)),
+      ...KEYMAP.filter(binding => binding.where === place).flatMap(binding => line(keyNames(binding), binding.help, width)),
     ]),
   ]
   return toPanel([block(rows.slice(0, 1), width, ascii), block(rows.slice(1), width, ascii)], { width, height }, { ascii, scroll })
 }
-
-const helpOf = ({ help }: Binding) => help
 
 const heading = (text: string, width: number): Row[] => [[span(fitText(text, width), 'head')]]
 
