@@ -9,7 +9,18 @@
  * Tests call it after every operation; it walks everything, so it is slow on large machines.
  */
 import { NS, ZS } from './base/counters.ts'
-import { PG_anon, PG_BATCH_SHIFT, PG_buddy, PG_lru, PG_table, PG_unevictable, PTE_HUGE, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE } from './base/flags.ts'
+import {
+  PG_anon,
+  PG_BATCH_SHIFT,
+  PG_buddy,
+  PG_lru,
+  PG_table,
+  PG_unevictable,
+  PTE_HUGE,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_TABLE,
+} from './base/flags.ts'
 import { listFirst, listLength, listNext, PAGE_WORDS } from './base/list.ts'
 import type { Kernel, Zone } from './base/state.ts'
 import type { Mm } from './base/state_mm.ts'
@@ -21,6 +32,7 @@ import { isSharedTable } from './spaces/hugetlb.ts'
 import { entryFlags, entryValue } from './spaces/pagetable.ts'
 import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
+import { verifyThp } from './verify_thp.ts'
 
 /** What a page was found to be: a bit per place. */
 const FREE = 1
@@ -35,7 +47,7 @@ export function verify(k: Kernel): string[] {
   verifyLru(k, place, wrong)
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
-  wrong.push(...verifyHugetlb(k), ...verifyFiles(k))
+  wrong.push(...verifyHugetlb(k), ...verifyFiles(k), ...verifyThp(k))
   return wrong
 }
 
@@ -61,7 +73,8 @@ function verifyFree(k: Kernel, zone: Zone, place: Uint8Array, wrong: string[]): 
     claim(place, range.next, range.end - range.next, FREE, wrong)
     free += range.end - range.next
   }
-  if (free !== zone.stat[ZS.nr_free_pages]) wrong.push(`zone ${zone.index}: ${free} pages free, nr_free_pages ${zone.stat[ZS.nr_free_pages]}`)
+  if (free !== zone.stat[ZS.nr_free_pages])
+    wrong.push(`zone ${zone.index}: ${free} pages free, nr_free_pages ${zone.stat[ZS.nr_free_pages]}`)
   zone.pcps.forEach((_, cpu) => {
     verifyPcp(zone, cpu, place, wrong)
   })
@@ -79,7 +92,8 @@ function verifyFreeList(k: Kernel, zone: Zone, order: number, type: number, plac
       wrong.push(`free block ${pfn} does not say that it is on list ${order}/${type}`)
     if (pageZone(k, pfn) !== zone) wrong.push(`free block ${pfn} is on another zone's list`)
   }
-  if (n !== listLength(k.heads, list)) wrong.push(`list ${order}/${type} of zone ${zone.index} has ${n} blocks, says ${listLength(k.heads, list)}`)
+  if (n !== listLength(k.heads, list))
+    wrong.push(`list ${order}/${type} of zone ${zone.index} has ${n} blocks, says ${listLength(k.heads, list)}`)
   return n
 }
 
@@ -108,9 +122,11 @@ function verifyLru(k: Kernel, place: Uint8Array, wrong: string[]): void {
           pages += n
           const flags = k.page[pfn * PAGE_WORDS]
           if ((flags & PG_lru) === 0 || lruOf(flags) !== lru) wrong.push(`page ${pfn} is on LRU list ${lru} but its flags say otherwise`)
-          if (pageNode(k, pfn) !== node.id || pageMemcg(k, pfn) !== memcg) wrong.push(`page ${pfn} is on another node's or group's LRU list`)
+          if (pageNode(k, pfn) !== node.id || pageMemcg(k, pfn) !== memcg)
+            wrong.push(`page ${pfn} is on another node's or group's LRU list`)
         }
-        if (pages !== lruvec.size[lru]) wrong.push(`node ${node.id} memcg ${memcg} LRU list ${lru}: ${pages} pages, size ${lruvec.size[lru]}`)
+        if (pages !== lruvec.size[lru])
+          wrong.push(`node ${node.id} memcg ${memcg} LRU list ${lru}: ${pages} pages, size ${lruvec.size[lru]}`)
       }
     })
     for (let lru = 0; lru < NR_LRU_LISTS; lru++) verifyLruCounts(k, node.id, lru, wrong)
@@ -138,11 +154,14 @@ function verifyMappings(k: Kernel, wrong: string[]): void {
   for (const mm of k.spaces.mms.values()) tables += walk(k, mm, mm.pgd, 0, maps)
   const counted = k.nodes.reduce((sum, node) => sum + node.stat[NS.nr_page_table_pages], 0)
   const spare = [...k.spaces.deposits.values()].reduce((sum, list) => sum + list.length, 0)
-  if (tables + spare + k.boot.kernelTables !== counted) wrong.push(`${tables} page tables and ${spare} spare ones, nr_page_table_pages ${counted}`)
+  if (tables + spare + k.boot.kernelTables !== counted)
+    wrong.push(`${tables} page tables and ${spare} spare ones, nr_page_table_pages ${counted}`)
   for (let pfn = 1; pfn < k.maxPfn; pfn++)
-    if (k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== maps.ptes[pfn]) wrong.push(`page ${pfn} is mapped ${maps.ptes[pfn]} times, mapcount ${k.page[pfn * PAGE_WORDS + W_MAPCOUNT]}`)
+    if (k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== maps.ptes[pfn])
+      wrong.push(`page ${pfn} is mapped ${maps.ptes[pfn]} times, mapcount ${k.page[pfn * PAGE_WORDS + W_MAPCOUNT]}`)
   for (const [head, n] of maps.huge) {
-    if (compoundMapcount(k, asPfn(head)) !== n) wrong.push(`huge page ${head} is mapped ${n} times, mapcount ${compoundMapcount(k, asPfn(head))}`)
+    if (compoundMapcount(k, asPfn(head)) !== n)
+      wrong.push(`huge page ${head} is mapped ${n} times, mapcount ${compoundMapcount(k, asPfn(head))}`)
     let ptes = 0
     for (let i = 0; i < compoundPages(k, asPfn(head)); i++) ptes += maps.ptes[head + i]
     if (ptes !== tailPtes(k, asPfn(head))) wrong.push(`huge page ${head} has ${ptes} small mappings, counts ${tailPtes(k, asPfn(head))}`)
@@ -174,7 +193,8 @@ function verifyFlags(k: Kernel, place: Uint8Array, wrong: string[]): void {
     const free = (place[pfn] & (FREE | PCP)) !== 0
     if (free && (flags & ~PG_buddy) !== 0) wrong.push(`free page ${pfn} has flags ${flags.toString(16)}`)
     if (!free && (flags & PG_buddy) !== 0) wrong.push(`page ${pfn} says that it is free`)
-    if ((flags & PG_lru) !== 0 && (flags & PG_unevictable) === 0 && (place[pfn] & LRU) === 0) wrong.push(`page ${pfn} says that it is on an LRU list`)
+    if ((flags & PG_lru) !== 0 && (flags & PG_unevictable) === 0 && (place[pfn] & LRU) === 0)
+      wrong.push(`page ${pfn} says that it is on an LRU list`)
     if (free && k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== 0) wrong.push(`free page ${pfn} is mapped`)
     if ((flags & PG_anon) !== 0 && (flags & PG_table) !== 0) wrong.push(`page ${pfn} is anonymous and a page table`)
     if (free && flags >>> PG_BATCH_SHIFT !== 0) wrong.push(`free page ${pfn} is in a batch`)

@@ -147,18 +147,29 @@ function verifyTables(k: Kernel, mm: Mm, count: Count): void {
 function walkTable(k: Kernel, mm: Mm, table: number, level: number, base: number, found: Resident, count: Count): void {
   count.tables.set(table, (count.tables.get(table) ?? 0) + 1)
   if (level > LEVEL_PGD) found.pgtablesBytes += PAGE_SIZE
-  if (level === LEVEL_PMD) found.pgtablesBytes += (k.spaces.deposits.get(table)?.length ?? 0) * PAGE_SIZE
+  const spare = k.spaces.deposits.get(table)?.length ?? 0
+  if (level === LEVEL_PMD) found.pgtablesBytes += spare * PAGE_SIZE
   let used = 0
+  let depositors = 0
   for (let i = 0; i < PTRS_PER_TABLE; i++) {
     const flags = entryFlags(k, table, i)
     if (flags === 0) continue
     used++
+    if (level === LEVEL_PMD && hasDeposit(k, flags, asPfn(entryValue(k, table, i)))) depositors++
     const vpn = base + i * LEVEL_PAGES[level]
     if ((flags & PTE_TABLE) !== 0) walkTable(k, mm, entryValue(k, table, i), level + 1, vpn, found, count)
     else verifyEntry(k, mm, level, vpn, flags, asPfn(entryValue(k, table, i)), found, count)
   }
+  if (depositors !== spare) count.wrong.push(`table ${table} has ${depositors} huge entries to split, and ${spare} tables for that`)
   if (used !== k.spaces.tables.used[table]) count.wrong.push(`table ${table} has ${used} entries, says ${k.spaces.tables.used[table]}`)
   if ((k.page[k.spaces.tables.pfn[table] * PAGE_WORDS] & PG_table) === 0) count.wrong.push(`the page of table ${table} is no page table`)
+}
+
+/** Whether a table waits beside the entry for its split: for own huge pages and the one of zeros. */
+function hasDeposit(k: Kernel, flags: number, pfn: Pfn): boolean {
+  if ((flags & (PTE_PRESENT | PTE_HUGE)) !== (PTE_PRESENT | PTE_HUGE)) return false
+  const page = k.page[pfn * PAGE_WORDS]
+  return (page & PG_hugetlb) === 0 && ((flags & PTE_SPECIAL) !== 0 || (page & PG_anon) !== 0)
 }
 
 function verifyEntry(k: Kernel, mm: Mm, level: number, vpn: number, flags: number, pfn: Pfn, found: Resident, count: Count): void {
@@ -174,7 +185,10 @@ function verifyEntry(k: Kernel, mm: Mm, level: number, vpn: number, flags: numbe
   if ((flags & PTE_RW) !== 0 && (vma.flags & VM_WRITE) === 0) count.wrong.push(`${where}: a writable entry in an area that is not`)
   if ((flags & PTE_PROTNONE) === 0 && (vma.flags & VM_ACCESS_FLAGS) === 0)
     count.wrong.push(`${where}: an accessible entry in an area that is not`)
-  if ((flags & PTE_SPECIAL) !== 0) return
+  if ((flags & PTE_SPECIAL) !== 0) {
+    if (level < LEVEL_PTE && (pfn !== k.thp.hugeZeroPage || !mm.hugeZeroPage)) count.wrong.push(`${where}: not the huge page of zeros`)
+    return
+  }
   if ((vma.flags & VM_HUGETLB) !== 0) {
     found.hugetlbPages += pages
     return
