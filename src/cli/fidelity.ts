@@ -6,6 +6,7 @@
  *     npm run fidelity thp fork-cow my.scn   topics, scenarios, files; of those named singly, each check that fails
  *       -- --json     rows, topics and total as JSON       --all         checks that hold too
  *          --keep DIR the simulator's recordings           --limit SECS  for one scenario (120)
+ *          --verify   recount the machine after every op
  *
  * The real recording of a scenario is test/oracle/recordings/NAME.ndjson[.gz], or lies beside the scenario's file. Each
  * scenario runs in a process of its own, two at a time; one that breaks or takes too long is compared as far as it came.
@@ -61,6 +62,7 @@ interface Options {
   readonly all: boolean
   readonly keep: string | undefined
   readonly limitS: number
+  readonly verify: boolean
 }
 
 function optionsOf(argv: readonly string[]): Options {
@@ -73,8 +75,8 @@ function optionsOf(argv: readonly string[]): Options {
       const value = argv[++i]
       if (value === undefined) throw new UserError(`${word} needs a value`)
       valued.set(word, value)
-    } else if (word === '--json' || word === '--all') flags.add(word)
-    else if (word.startsWith('-')) throw new UserError(`unknown option ${word}: --json, --all, --keep DIR or --limit SECONDS`)
+    } else if (['--json', '--all', '--verify'].includes(word)) flags.add(word)
+    else if (word.startsWith('-')) throw new UserError(`unknown option ${word}: --json, --all, --verify, --keep DIR or --limit SECONDS`)
     else words.push(word)
   }
   return {
@@ -83,6 +85,7 @@ function optionsOf(argv: readonly string[]): Options {
     all: flags.has('--all'),
     keep: valued.get('--keep'),
     limitS: Number(valued.get('--limit') ?? LIMIT_S),
+    verify: flags.has('--verify'),
   }
 }
 
@@ -121,18 +124,20 @@ function scenario(name: string, file: string, named: boolean): Scenario {
 // ------------------------------------------------------------------------------------------- running
 
 /** In a process of its own: one scenario's recording, a line at a time. */
-function recordOne(file: string, out: string): void {
+function recordOne(file: string, out: string, verify: boolean): void {
   const fd = openSync(out, 'w')
   try {
-    recordRaw(parseWorkload(readFileSync(file, 'utf8'), file), {}, line => writeSync(fd, line))
+    recordRaw(parseWorkload(readFileSync(file, 'utf8'), file), { verify }, line => writeSync(fd, line))
   } finally {
     closeSync(fd)
   }
 }
 
 /** Runs a scenario. @returns why it did not come to its end, undefined when it did */
-function runChild(file: string, out: string, limitS: number): Promise<string | undefined> {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), '--record', file, out], { stdio: ['ignore', 'ignore', 'pipe'] })
+function runChild(file: string, out: string, { limitS, verify }: Options): Promise<string | undefined> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url), '--record', file, out, ...(verify ? ['--verify'] : [])], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let complaint = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint += text
@@ -168,10 +173,10 @@ interface Comparator {
   readonly compare: (real: string, sim: string) => readonly Check[]
 }
 
-async function rowOf({ name, file, real, named }: Scenario, dir: string, limitS: number, { compare }: Comparator): Promise<Row> {
+async function rowOf({ name, file, real, named }: Scenario, dir: string, options: Options, { compare }: Comparator): Promise<Row> {
   const out = join(dir, `${name}.ndjson`)
   const startMs = performance.now()
-  const broke = await runChild(file, out, limitS)
+  const broke = await runChild(file, out, options)
   const ms = performance.now() - startMs
   const list = compare(real, out)
   return { name, named, list, broke, ms, checks: list.length, held: list.filter(check => check.ok).length }
@@ -233,7 +238,7 @@ function asJson(rows: readonly Row[]): string {
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv[0] === '--record') {
-    recordOne(argv[1], argv[2])
+    recordOne(argv[1], argv[2], argv[3] === '--verify')
     return 0
   }
   if (!existsSync(ORACLE)) throw new UserError(`there is no ${ORACLE} here: run this at the root of the repository`)
@@ -243,7 +248,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const dir = options.keep ?? mkdtempSync(join(tmpdir(), 'mmtop-fidelity-'))
   mkdirSync(dir, { recursive: true })
   try {
-    const rows = await inParallel(scenarios, each => rowOf(each, dir, options.limitS, comparator))
+    const rows = await inParallel(scenarios, each => rowOf(each, dir, options, comparator))
     if (options.json) process.stdout.write(`${asJson(rows)}\n`)
     else tell(rows, options.all)
   } finally {

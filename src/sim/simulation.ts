@@ -7,10 +7,11 @@
  *
  * The same program, machine and seed always give the same records at the same times, however the run is cut into steps.
  */
-import { assert } from '../kernel/base/assert.ts'
+import { assert, fail } from '../kernel/base/assert.ts'
 import { errnoName } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import { bootKernel } from '../kernel/boot.ts'
+import { verify } from '../kernel/verify.ts'
 import { UserError } from '../user_error.ts'
 import {
   nextStepNs,
@@ -34,6 +35,8 @@ export interface SimulationOptions {
   readonly seed?: number
   /** Files written before line 1. */
   readonly settings?: readonly Setting[]
+  /** Recount the whole machine after every op, and stop at the first thing that does not add up. */
+  readonly verify?: boolean
 }
 
 /** PATH=VALUE */
@@ -60,6 +63,7 @@ export interface Simulation {
   ns: number
   /** The expects that did not hold, the first FAILURES_KEPT of them. */
   readonly failures: Failure[]
+  readonly verify: boolean
 }
 
 /** Sees each record as it comes, with the machine as it is at that moment. */
@@ -78,7 +82,7 @@ export function createSimulation(program: Program, options: SimulationOptions = 
     const ret = PORTS.write(k, path, value)
     if (ret < 0) throw new UserError(`--set ${path}=${value}: ${errnoName(ret)}`)
   }
-  return { program, k, ports: PORTS, run: startRun(k, program, PORTS), ns: 0, failures: [] }
+  return { program, k, ports: PORTS, run: startRun(k, program, PORTS), ns: 0, failures: [], verify: options.verify ?? false }
 }
 
 /** Whether the workload's last line is over. */
@@ -154,6 +158,7 @@ function advance(sim: Simulation, limit: number, watch: Watcher): boolean {
   if (!step(sim.run, sim.ports, limit)) return false
   for (const record of takeRecords(sim.run)) {
     note(sim, record)
+    if (sim.verify && record.kind === 'op') recount(sim, record)
     watch(record)
   }
   return true
@@ -163,6 +168,11 @@ function advance(sim: Simulation, limit: number, watch: Watcher): boolean {
 function settle(sim: Simulation): void {
   const next = sim.run.ended ? Number.POSITIVE_INFINITY : nextStepNs(sim.run)
   sim.ns = Math.max(sim.ns, (next === Number.POSITIVE_INFINITY ? sim.k.clock[0] : next) - sim.run.startNs)
+}
+
+function recount({ k }: Simulation, { statement }: OpRecord): void {
+  const wrong = verify(k)
+  if (wrong.length > 0) fail(`after "${statement.text}" (line ${statement.i}): ${wrong.join('; ')}`)
 }
 
 function note(sim: Simulation, record: RunRecord): void {

@@ -70,6 +70,13 @@ describe('running', () => {
     expect(() => createSimulation(program(), { settings: wrong })).toThrow(UserError)
   })
 
+  it('recounts the machine after every op when it is told to', () => {
+    const sim = createSimulation(program(), { verify: true })
+    runUntil(sim, 1e9, ignore)
+    sim.k.zones.find(zone => zone.presentPages > 0)?.nrFree.fill(0)
+    expect(() => runToEnd(sim, ignore)).toThrow(/after "A? ?(sleep|touch)/)
+  })
+
   it('executes a line of the prompt while the workload goes on', () => {
     const sim = createSimulation(program())
     runUntil(sim, 1e9, ignore)
