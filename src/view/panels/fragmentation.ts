@@ -29,6 +29,8 @@ const KNOBS = ['extfrag_threshold', 'compaction_proactiveness', 'compact_unevict
   name => `/proc/sys/vm/${name}`,
 )
 const HUGE_ORDER = 9
+/** Columns for a zone's name. */
+const LABEL = 10
 
 export const fragmentation: PanelFunction = (model, ui, size): Panel => {
   const rows = model.sample.buddy()
@@ -39,8 +41,8 @@ export const fragmentation: PanelFunction = (model, ui, size): Panel => {
     ui.ascii,
   )
   const parts = [
-    { title: 'where free memory is, by order', least: 40, make: (width: number) => heatBlock(rows, width, ui) },
-    { title: 'page blocks by type', least: 38, make: (width: number) => ownedBlock(model, width, ui) },
+    { title: 'where free memory is, by order', least: 38, make: (width: number) => heatBlock(rows, width, ui) },
+    { title: 'page blocks by type', least: 40, make: (width: number) => ownedBlock(model, width, ui) },
     {
       title: 'compaction per second',
       least: 44,
@@ -75,9 +77,9 @@ function clauses(rows: readonly FreeBlocks[]): Clauses {
 function heatBlock(rows: readonly FreeBlocks[], width: number, ui: PanelUi): Block {
   const shades = ui.ascii ? ' .:*#' : ' ░▒▓█'
   const orders = Math.max(0, ...rows.map(row => row.blocks.length))
-  const cell = Math.max(2, Math.min(4, Math.floor((width - 18) / Math.max(1, orders))))
+  const cell = Math.max(2, Math.min(4, Math.floor((width - LABEL - 6) / Math.max(1, orders))))
   const head: Row = [
-    span(' '.repeat(12)),
+    span(' '.repeat(LABEL)),
     span(Array.from({ length: orders }, (_, order) => fitText(String(order), cell)).join(''), 'head'),
     span(' small', 'dim'),
   ]
@@ -90,7 +92,7 @@ function heatBlock(rows: readonly FreeBlocks[], width: number, ui: PanelUi): Blo
     const index = unusable(row, HUGE_ORDER)
     const style: Style = index > 0.9 ? 'bad' : index > 0.5 ? 'warn' : 'value'
     return [
-      span(fitText(`N${row.node} ${row.zone}`, 12), 'label'),
+      span(fitText(`N${row.node} ${row.zone}`, LABEL), 'label'),
       span(fitText(cells.join(''), cell * orders), 'series1'),
       span(fitText(`${formatPercent(index * 100)}${index > 0.9 ? '!' : ''}`, 6, 'right'), style),
     ]
@@ -102,11 +104,11 @@ function ownedBlock(model: Model, width: number, ui: PanelUi): Block {
   const { owned } = model.sample.pagetypes()
   const types = [...(owned[0]?.blocksByType.keys() ?? [])]
   if (types.length === 0) return block([[span('not known here', 'dim')]], width, ui.ascii)
-  const cell = Math.max(4, Math.floor((width - 12) / types.length) - 1)
-  const head: Row = [span(' '.repeat(12)), ...types.map(type => span(` ${fitText(type, cell, 'right', '.')}`, 'head'))]
+  const cell = Math.max(4, Math.floor((width - LABEL) / types.length) - 1)
+  const head: Row = [span(' '.repeat(LABEL)), ...types.map(type => span(` ${fitText(type, cell, 'right', '.')}`, 'head'))]
   const lines = owned.map(
     (row): Row => [
-      span(fitText(`N${row.node} ${row.zone}`, 12), 'label'),
+      span(fitText(`N${row.node} ${row.zone}`, LABEL), 'label'),
       ...types.map(type =>
         span(
           ` ${fitText(formatCount(row.blocksByType.get(type) ?? 0), cell, 'right')}`,
