@@ -260,8 +260,8 @@ export type OpState =
       passes: number
     }
   | { readonly kind: 'each'; done: number }
-  | { readonly kind: 'asleep'; readonly untilNs: number }
-  | { readonly kind: 'move'; at: number; moved: number; errno: number; readonly status: Record<string, number> }
+  /** A fork whose child, of this pid, is to run before its parent goes on. */
+  | { readonly kind: 'forked'; readonly pid: number }
 
 /** How far an op's repeating, timing and choosing of slots has come. */
 export interface Pacing {

@@ -73,8 +73,7 @@ export function touch(run: Run, worker: Worker, doing: Doing, op: TouchOp, until
   const state = doing.state?.kind === 'touch' ? doing.state : startTouch(run, worker, op, region, extent)
   doing.state = state
   state.run.result.fault = 0
-  const ret =
-    state.pacing === undefined ? touchPasses(run, worker, doing, op, state, untilNs) : touchPaced(run, worker, doing, op, state, untilNs)
+  const ret = state.pacing === undefined ? touchPasses(run, worker, doing, op, state, untilNs) : touchPaced(run, worker, op, state, untilNs)
   doing.progress = state.run.done
   if (state.run.result.fault === 0) return ret
   return afterFault(run, worker, doing, region, state.run) ? state.run.done : undefined
@@ -139,7 +138,7 @@ function skipPasses(run: Run, doing: Doing, pace: Pace, state: TouchState, pass:
 }
 
 /** Accesses one by one, each to the slot and at the time that is asked for. */
-function touchPaced(run: Run, worker: Worker, _doing: Doing, op: TouchOp, state: TouchState, untilNs: number): number | undefined {
+function touchPaced(run: Run, worker: Worker, op: TouchOp, state: TouchState, untilNs: number): number | undefined {
   const { k } = run
   const mm = memoryOf(worker)
   const pacing = must(state.pacing, 'a paced touch has a pace')

@@ -178,14 +178,14 @@ function sleep(run: Run, worker: Worker, doing: Doing, ns: number): number | und
 
 /** fork(2): a process like this one, with the same regions. It runs before its parent goes on. */
 function fork(run: Run, worker: Worker, doing: Doing, child: string): number | undefined {
-  if (doing.state?.kind === 'each') {
+  if (doing.state?.kind === 'forked') {
     touchOwn(run.k, worker.task, TOUCHES.forkParentAfter)
-    return doing.state.done
+    return doing.state.pid
   }
   const slot = run.workers.indexOf(undefined)
   const born = slot < 0 ? -EAGAIN : forkWorker(run, worker, slot, child)
   if (typeof born === 'number') return born
-  doing.state = { kind: 'each', done: born.task.pid }
+  doing.state = { kind: 'forked', pid: born.task.pid }
   return undefined
 }
 
