@@ -6,8 +6,9 @@
  */
 import type { Model } from '../../sample/model.ts'
 import type { FreeBlocks } from '../../sample/parse/buddyinfo.ts'
+import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
-import { arrange, type Block, block, section, toPanel } from '../layout.ts'
+import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Style, span } from '../panel.ts'
 import { buddyColumns } from '../subjects/zones.ts'
 import { drawTable } from '../table.ts'
@@ -29,6 +30,8 @@ const KNOBS = ['extfrag_threshold', 'compaction_proactiveness', 'compact_unevict
   name => `/proc/sys/vm/${name}`,
 )
 const HUGE_ORDER = 9
+/** Lines in a chart that can still be told apart. */
+const LINES = 5
 /** Columns for a zone's name. */
 const LABEL = 10
 
@@ -50,7 +53,23 @@ export const fragmentation: PanelFunction = (model, ui, size): Panel => {
     },
     { title: 'knobs', least: 34, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
-  return toPanel([said, counts, ...arrange(parts, size.width, ui.ascii)], size, ui)
+  const blocks = [said, counts, ...arrange(parts, size.width, ui.ascii)]
+  const left = size.height === Number.POSITIVE_INFINITY ? 10 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  return toPanel([...blocks, ...largeBlocks(model, rows, size.width, left, ui)], size, ui)
+}
+
+/** The recent past of the blocks that a huge page can be made of, zone by zone, where there is room. */
+function largeBlocks(model: Model, rows: readonly FreeBlocks[], width: number, height: number, ui: PanelUi): Block[] {
+  const lines = rows
+    .filter(({ zone }) => zone !== 'DMA')
+    .map(({ node, zone, blocks }) => ({
+      name: `N${node} ${zone}`,
+      keys: blocks.flatMap((_, order) => (order >= HUGE_ORDER ? [`N${node}.${zone}.order${order}`] : [])),
+    }))
+    .filter(({ keys }) => keys.length > 0)
+    .slice(0, LINES)
+  if (height < 5 || lines.length === 0) return []
+  return [chartBlock(lineChart(model, 'free blocks of 2 MiB and more', lines, ui.zoom), width, Math.min(height, 24))]
 }
 
 const pagesIn = (row: FreeBlocks, from = 0): number =>
