@@ -2,13 +2,21 @@
  * What a command watches: a recording, the real host, or a workload on a simulated machine. The only place that knows
  * all kinds of source.
  */
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { openRecording, sniff } from '../recording/open.ts'
 import { playRecording } from '../recording/player.ts'
 import type { Recording } from '../recording/recording.ts'
 import type { Source } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
-import { complain } from './exit.ts'
+import type { Failure, SimulationOptions } from '../sim/simulation.ts'
+import { parseMachineArgument } from '../workload/machine.ts'
+import { complain, EXIT } from './exit.ts'
+import { knownTunables, likenessOf } from './like.ts'
 import type { Setting } from './values.ts'
+import { readWorkload } from './workload.ts'
+
+/** A source, and what its workload expected in vain, where it has one. */
+export type Opened = Source & { readonly failures?: () => readonly Failure[] }
 
 export interface SourceOptions {
   /** Machine seconds per wall second. */
@@ -26,7 +34,7 @@ export interface SourceOptions {
 }
 
 /** @param target a file, "host", or undefined for the bundled tour */
-export async function openSource(target: string | undefined, options: SourceOptions): Promise<Source> {
+export async function openSource(target: string | undefined, options: SourceOptions): Promise<Opened> {
   if (target === undefined || target === 'host') return openMachine(target, options)
   return isRecording(target) ? playRecording(await openForPlay(target), undefined, options.speed) : openMachine(target, options)
 }
@@ -40,7 +48,7 @@ export function isRecording(file: string): boolean {
 
 /** Opens a recording; one whose end is missing is played, but not silently. */
 async function openForPlay(file: string): Promise<Recording> {
-  const recording = await openRecording(file)
+  const recording = await openRecording(file, sniff(file) !== 'mmtop' ? await knownTunables() : [])
   if (!recording.ended) for (const note of recording.notes) complain(`${file}: ${note}`)
   return recording
 }
@@ -49,13 +57,40 @@ async function openForPlay(file: string): Promise<Recording> {
  * `mmtop record --raw`: every operation and the full texts, in the oracle's format.
  * @returns the exit status
  */
-export async function recordRaw(target: string, options: SourceOptions, _output: string): Promise<number> {
+export async function recordRaw(target: string, options: SourceOptions, output: string): Promise<number> {
   if (isRecording(target)) throw new UserError('only a workload can be recorded raw', { file: target })
-  await openMachine(target, options)
-  return 0
+  const { recordRaw: simulate } = await import('../sim/raw.ts')
+  const fd = openSync(output, 'w')
+  try {
+    const { failures } = simulate(readWorkload(target), await simulationOptions(options), line => {
+      writeSync(fd, line)
+    })
+    return judgeFailures({ title: target, failures: () => failures })
+  } finally {
+    closeSync(fd)
+  }
 }
 
-/** A machine that runs: a workload's, or this one. */
-async function openMachine(target: string | undefined, _options: SourceOptions): Promise<Source> {
-  throw new UserError('not a recording', target === undefined ? {} : { file: target })
+/** What a simulation is started with, from the command line's words. */
+async function simulationOptions({ machine, like, seed, settings }: SourceOptions): Promise<SimulationOptions> {
+  const likeness = like === undefined ? undefined : await likenessOf(like, await knownTunables())
+  const spec = { ...likeness?.machine, ...(machine === undefined ? {} : parseMachineArgument(machine)) }
+  return { machine: spec, ...(seed === undefined ? {} : { seed }), settings: [...(likeness?.settings ?? []), ...settings] }
+}
+
+/** A workload on a simulated machine: in a thread for the screens, in this one where nobody waits. */
+async function openMachine(target: string | undefined, options: SourceOptions): Promise<Opened> {
+  if (target === 'host') throw new UserError('the real host cannot be watched yet: give a workload or a recording')
+  const program = readWorkload(target)
+  const how = await simulationOptions(options)
+  const when = { intervalNs: options.intervalNs, moments: options.atNs === undefined ? [] : [options.atNs] }
+  if (options.speed === Number.POSITIVE_INFINITY) return (await import('../sim/direct.ts')).openDirect(program, how, when)
+  return (await import('../sim/source.ts')).openSimulation(program, how, { ...when, speed: options.speed })
+}
+
+/** What an expect that did not hold costs: a line, and exit status 1. */
+export function judgeFailures(source: Pick<Opened, 'title' | 'failures'>): number {
+  const failures = source.failures?.() ?? []
+  for (const { line, text, found } of failures) complain(`${source.title}:${line}: ${text}: found ${found}`)
+  return failures.length > 0 ? EXIT.unmet : EXIT.asked
 }

@@ -2,14 +2,14 @@
 import { createRecording } from '../recording/writer.ts'
 import { summaryPaths } from '../sample/files.ts'
 import { toSample } from '../sample/sample.ts'
-import type { Source } from '../sample/source.ts'
 import { EXIT } from './exit.ts'
+import { judgeFailures, type Opened } from './open.ts'
 
 /**
  * Records until the source ends, `count` samples are in, or it is interrupted; the recording is ended in order each time.
  * @returns the exit status
  */
-export async function record(source: Source, output: string, count: number): Promise<number> {
+export async function record(source: Opened, output: string, count: number): Promise<number> {
   const recorder = createRecording(output, source)
   let interrupted = false
   const stop = () => {
@@ -35,5 +35,5 @@ export async function record(source: Source, output: string, count: number): Pro
     recorder.close()
     await source.close()
   }
-  return interrupted ? EXIT.interrupted : EXIT.asked
+  return interrupted ? EXIT.interrupted : judgeFailures(source)
 }

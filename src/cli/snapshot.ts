@@ -14,6 +14,7 @@ import { DEFAULT_UI } from '../view/panel.ts'
 import { TABLES } from '../view/tables.ts'
 import { VIEWS, type View } from '../view/views.ts'
 import { complain, EXIT, print } from './exit.ts'
+import { judgeFailures, type Opened } from './open.ts'
 import { type Course, walk } from './watch.ts'
 
 export type Format = 'text' | 'csv' | 'json' | 'openmetrics'
@@ -30,7 +31,7 @@ export interface SnapshotOptions extends Course {
 }
 
 /** Prints the samples; the exit status. */
-export async function snapshot(source: Source, options: SnapshotOptions): Promise<number> {
+export async function snapshot(source: Opened, options: SnapshotOptions): Promise<number> {
   const printer = printerOf(options)
   const files = options.expectations.flatMap(({ name }) => (name.startsWith('/') ? [name.split(':')[0]] : []))
   let last: Model | undefined
@@ -44,9 +45,9 @@ export async function snapshot(source: Source, options: SnapshotOptions): Promis
   } finally {
     await source.close()
   }
-  if (last === undefined) return EXIT.asked
+  if (last === undefined) return judgeFailures(source)
   if (options.atNs !== undefined && ended && last.sample.ns < options.atNs) complain(`the source ended at ${formatClock(last.sample.ns)}`)
-  return judgeAll(options.expectations, last)
+  return Math.max(judgeAll(options.expectations, last), judgeFailures(source))
 }
 
 function judgeAll(expectations: readonly Expectation[], model: Model): number {

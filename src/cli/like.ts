@@ -1,0 +1,84 @@
+/**
+ * `--like`: a machine of the shape of one that was seen: nodes, their memory and CPUs, distances, RAM below 4 GiB, and the
+ * knobs as they stood.
+ */
+import { openRecording } from '../recording/open.ts'
+import { playRecording } from '../recording/player.ts'
+import type { Zone } from '../sample/parse/zoneinfo.ts'
+import { type Sample, toSample } from '../sample/sample.ts'
+import type { Frame, Tunable } from '../sample/source.ts'
+import { UserError } from '../user_error.ts'
+import { parseMachineArgument } from '../workload/machine.ts'
+import type { MachineSpec } from '../workload/program.ts'
+import type { Setting } from './values.ts'
+
+const PAGE = 4096
+/** QEMU and most firmware take this much of a node's memory before the kernel sees it; sizes are whole multiples of it. */
+const GRANULE = 2 ** 21
+
+/** What is known of knobs without a machine, for recordings that say nothing of theirs: those that have one path on every machine. */
+export async function knownTunables(): Promise<Tunable[]> {
+  const { KNOBS } = await import('../kernel/tunables.ts')
+  return KNOBS.filter(knob => !knob.path.includes('{')).map(({ exists, effect, because, state, read, write, ...doc }) => doc)
+}
+
+export interface Likeness {
+  readonly machine: MachineSpec
+  readonly settings: readonly Setting[]
+}
+
+/** @throws UserError where the recording does not say what its machine is like */
+export async function likenessOf(file: string, knobs: readonly Tunable[]): Promise<Likeness> {
+  if (file === 'host') throw new UserError('the real host cannot be watched yet: give a recording')
+  const source = playRecording(await openRecording(file, knobs))
+  try {
+    const frame = await source.next()
+    if (frame === undefined) throw new UserError('no sample to be like', { file })
+    return { machine: machineOf(toSample(frame), file), settings: settingsOf(frame, knobs) }
+  } finally {
+    await source.close()
+  }
+}
+
+/** The header's words that give this machine. */
+function machineOf(sample: Sample, file: string): MachineSpec {
+  const zones = sample.zones().filter(zone => present(zone) > 0)
+  if (zones.length === 0) throw new UserError('it does not hold /proc/zoneinfo', { file })
+  const nodes = [...new Set(zones.map(zone => zone.node))]
+  const mem = nodes.map(node => memoryOf(zones.filter(zone => zone.node === node)))
+  const low = zones.filter(zone => zone.zone.startsWith('DMA'))
+  const split = low.length < zones.length
+  const words = [`nodes=${nodes.length}`, `mem=${mem.map(bytes => `${bytes / 2 ** 20}M`).join(',')}`, `cpus=${nodes.map(node => cpusOf(sample, node)).join(',')}`]
+  const distance = nodes.flatMap(node => (sample.frame.files.get(`/sys/devices/system/node/node${node}/distance`) ?? '').trim().split(/\s+/))
+  if (distance.length === nodes.length ** 2 && distance.every(word => /^\d+$/.test(word))) words.push(`distance=${distance.join(',')}`)
+  if (split) words.push(`lowmem=${memoryOf(low) / 2 ** 20}M`)
+  return parseMachineArgument(words.join(' '))
+}
+
+const present = (zone: Zone) => zone.pages.get('present') ?? 0
+
+function memoryOf(zones: readonly Zone[]): number {
+  const bytes = zones.reduce((sum, zone) => sum + present(zone), 0) * PAGE
+  return Math.ceil(bytes / GRANULE) * GRANULE
+}
+
+/** CPUs of the node: those that its zones have lists for. */
+function cpusOf(sample: Sample, node: number): number {
+  const list = sample.frame.files.get(`/sys/devices/system/node/node${node}/cpulist`)?.trim()
+  if (list === undefined) return Math.max(1, sample.zones().find(zone => zone.node === node && zone.pagesets.length > 0)?.pagesets.length ?? 1)
+  if (list === '') return 0
+  return list.split(',').reduce((sum, part) => {
+    const [first, last] = part.split('-').map(Number)
+    return sum + (last ?? first) - first + 1
+  }, 0)
+}
+
+/** Knobs that stood elsewhere than at a fresh machine's value, and can be written. */
+function settingsOf(frame: Frame, knobs: readonly Tunable[]): Setting[] {
+  return knobs.flatMap(({ path, default: normal, type }) => {
+    const text = frame.files.get(path)?.trim()
+    if (text === undefined || type === 'trigger') return []
+    const value = /\[(\S+)\]/.exec(text)?.[1] ?? text
+    return normal === undefined || value === normal ? [] : [{ path, value }]
+  })
+}

@@ -1,0 +1,30 @@
+/** Reads workloads from files, with limits before anything is read. */
+import { readFileSync, statSync } from 'node:fs'
+import { UserError } from '../user_error.ts'
+import { LIMITS } from '../workload/lex.ts'
+import { parseWorkload } from '../workload/parse.ts'
+import type { Program } from '../workload/program.ts'
+
+/** The workloads that come with mmtop: beside the bundle's folder. */
+export const bundledWorkload = (name: string): URL => new URL(`../workloads/${name}.workload`, import.meta.url)
+
+/**
+ * @param target a file's name, or undefined for the bundled tour
+ * @throws UserError with file, line and column
+ */
+export function readWorkload(target: string | undefined): Program {
+  const file = target ?? 'tour.workload'
+  const path = target ?? bundledWorkload('tour')
+  try {
+    const { size } = statSync(path)
+    if (size > LIMITS.fileChars) throw new UserError(`a workload of ${size} bytes is too large: at most ${LIMITS.fileChars}`, { file })
+    return parseWorkload(readFileSync(path, 'utf8'), file)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) throw new UserError(reason(String(error.code)), { file })
+    throw error
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EISDIR: 'a directory, not a workload', EACCES: 'may not be read' }
+
+const reason = (code: string) => REASONS[code] ?? `cannot be read (${code})`
