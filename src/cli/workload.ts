@@ -1,12 +1,15 @@
 /** Reads workloads from files, with limits before anything is read. */
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { UserError } from '../user_error.ts'
 import { LIMITS } from '../workload/lex.ts'
 import { parseWorkload } from '../workload/parse.ts'
 import type { Program } from '../workload/program.ts'
 
-/** The workloads that come with mmtop: beside the bundle's folder. */
-export const bundledWorkload = (name: string): URL => new URL(`../workloads/${name}.workload`, import.meta.url)
+/** The workloads that come with mmtop: beside the bundle's folder, or that of its chunks. */
+function bundledWorkload(name: string): URL {
+  const places = ['../workloads', '../../workloads'].map(folder => new URL(`${folder}/${name}.workload`, import.meta.url))
+  return places.find(place => existsSync(place)) ?? places[0]
+}
 
 /**
  * @param target a file's name, or undefined for the bundled tour
