@@ -3,12 +3,12 @@
  *
  *     zone     |....|#.u.|.p..|....|....|     aligned GiBs of the node's zones, lowest first
  *               ^ part     ^          ^
- *               reserved   in use by  all free: its page blocks are isolated, its free blocks taken
- *               by boot    pages that could be moved
+ *               reserved   in use by  all free
+ *               by boot    pages that can be moved
  *
- * A range is passed over when boot reserved any page of it or a huge TLB page lies in it. Otherwise its page blocks are isolated one by one;
- * the first that holds a page which cannot move ends the attempt, and the blocks that had been isolated come back as movable ones. What is
- * in use and could move would have to be migrated away; without that the range is given up just as when a migration fails.
+ * A range is passed over when boot reserved any page of it or a huge TLB page lies in it. Otherwise its page blocks are isolated one by one,
+ * the outermost first; one that holds a page which cannot move ends the attempt. Then everything in use is moved away, and if the
+ * range is free at last its blocks are taken. Blocks that had been isolated come back as movable ones, whatever they were.
  *
  * Source: mm/page_alloc.c (alloc_contig_pages, pfn_range_valid_contig, alloc_contig_range), mm/page_isolation.c
  * (has_unmovable_pages, set_migratetype_isolate, unset_migratetype_isolate).
@@ -31,13 +31,12 @@ import {
   type Pfn,
   ZONE_MOVABLE,
 } from '../base/units.ts'
-import { lruAddDrainCpu } from '../caches/lru.ts'
-import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { freeBlockOf, isolateFreeBlock, linkAllVirgin, moveFreepagesBlock, setBlockType } from '../frames/buddy.ts'
 import { hasNode } from '../frames/mempolicy.ts'
 import { compoundHead, compoundOrder, prepCompound, W_PRIVATE } from '../frames/page.ts'
 import { drainAllPages, orderOf } from '../frames/pcp.ts'
 import { gfpZone } from '../frames/rmqueue.ts'
+import { contigMigrateRange } from './contig_migrate.ts'
 
 /** A compound page of 2^order pages, larger than the buddy allocator has; NO_PAGE when no range of the allowed zones is free. */
 export function allocContigPages(k: Kernel, order: number, gfp: number, nid: NodeId, nodemask: number): Pfn {
@@ -69,24 +68,27 @@ function mayTry(k: Kernel, zone: Zone, start: number, end: number): boolean {
 /** Takes [start, end) out of the zone's free lists if all of it is free or becomes so (alloc_contig_range). */
 function takeRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
   linkAllVirgin(k, zone)
-  const stop = firstUnmovableBlock(k, zone, start, end)
-  if (stop < end) {
-    for (let pfn = start; pfn < stop; pfn += PAGEBLOCK_PAGES) makeMovable(k, zone, pfn)
-    return false
-  }
+  if (!isolateRange(k, zone, start, end)) return false
   drainAllPages(k, zone)
-  for (const cpu of k.cpus) {
-    lruAddDrainCpu(k, cpu.id)
-    mlockDrainCpu(k, cpu.id)
-  }
-  for (let pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) isolateBlock(k, zone, pfn)
-  const free = allFree(k, start, end)
+  const free = contigMigrateRange(k, zone, start, end) && allFree(k, start, end)
   if (free) {
     for (let pfn = start; pfn < end; ) pfn += 2 ** isolateFreeBlock(k, zone, asPfn(pfn))
     k.event[EV.compact_isolated] += end - start
   }
   for (let pfn = start; pfn < end; pfn += PAGEBLOCK_PAGES) zone.stat[ZS.nr_free_pages] += makeMovable(k, zone, pfn)
   return free
+}
+
+/** Isolates the page blocks of the range, or none of them when one holds a page that cannot move (start_isolate_page_range). */
+function isolateRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
+  const waiting = pagesOnPcps(zone)
+  const blocks = [start, end - PAGEBLOCK_PAGES]
+  for (let pfn = start + PAGEBLOCK_PAGES; pfn < end - PAGEBLOCK_PAGES; pfn += PAGEBLOCK_PAGES) blocks.push(pfn)
+  const bad = blocks.findIndex(block => !isMovable(k, zone, block, waiting))
+  const isolated = (bad < 0 ? blocks : blocks.slice(0, bad)).sort((a, b) => a - b)
+  for (const block of isolated) isolateBlock(k, zone, block)
+  if (bad >= 0) for (const block of isolated) zone.stat[ZS.nr_free_pages] += makeMovable(k, zone, block)
+  return bad < 0
 }
 
 function isolateBlock(k: Kernel, zone: Zone, pfn: number): void {
@@ -106,16 +108,14 @@ function allFree(k: Kernel, start: number, end: number): boolean {
   return true
 }
 
-/** Start of the first page block that holds a page which cannot be moved, or `end` (has_unmovable_pages). */
-function firstUnmovableBlock(k: Kernel, zone: Zone, start: number, end: number): number {
-  const waiting = pagesOnPcps(zone)
-  for (let block = start; block < end; block += PAGEBLOCK_PAGES)
-    for (let pfn = block; pfn < block + PAGEBLOCK_PAGES; ) {
-      const pages = movablePages(k, zone, asPfn(pfn), waiting)
-      if (pages === 0) return block
-      pfn += pages
-    }
-  return end
+/** Whether all pages of the block are free or can be moved (has_unmovable_pages). */
+function isMovable(k: Kernel, zone: Zone, block: number, waiting: ReadonlyMap<number, number>): boolean {
+  for (let pfn = block; pfn < block + PAGEBLOCK_PAGES; ) {
+    const pages = movablePages(k, zone, asPfn(pfn), waiting)
+    if (pages === 0) return false
+    pfn += pages
+  }
+  return true
 }
 
 /** Pages from this one on that are free or can be moved; 0 when the page cannot. */

@@ -209,13 +209,17 @@ function freshTail(k: Kernel, head: Pfn, i: number): void {
   k.page[at + W_PRIVATE] = 0
 }
 
-/** Frees 2^order pages: to this CPU's list, or straight to the buddy lists when there is none for the order or type. */
+/**
+ * Frees 2^order pages: to this CPU's list, or straight to the buddy lists when there is none for the order or type. What would
+ * have gone to a list but for its block being isolated counts as not freed.
+ */
 export function freePages(k: Kernel, pfn: Pfn, order: number): void {
   freePagesPrepare(k, pfn, order)
   const zone = pageZone(k, pfn)
   const type = blockType(k, pfn)
-  k.event[PGFREE] += 1 << order
+  const listed = pcpAllowedOrder(order)
+  if (type !== MIGRATE_ISOLATE || !listed) k.event[PGFREE] += 1 << order
   spend(k, COST_FREE, 1)
-  if (!pcpAllowedOrder(order) || type === MIGRATE_ISOLATE) freeOnePage(k, zone, pfn, order, type)
+  if (!listed || type === MIGRATE_ISOLATE) freeOnePage(k, zone, pfn, order, type)
   else pcpFree(k, zone, pfn, order, type)
 }

@@ -47,6 +47,8 @@ export interface ScanControl {
   mayWritepage: boolean
   mayUnmap: boolean
   maySwap: boolean
+  /** Pages go although they are in use. */
+  ignoreReferences: boolean
   /** DEACTIVATE_*: which active lists may be looked at. */
   mayDeactivate: number
   forceDeactivate: boolean
@@ -67,6 +69,7 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   mayWritepage: true,
   mayUnmap: true,
   maySwap: true,
+  ignoreReferences: false,
   mayDeactivate: 0,
   forceDeactivate: false,
   skippedDeactivate: false,

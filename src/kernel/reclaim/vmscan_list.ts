@@ -119,7 +119,7 @@ function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, 
   if (!sc.mayUnmap && pageMapped(k, head)) return 'keep'
   noteDirty(k, head, size, stat)
   if ((k.page[at] & PG_writeback) !== 0) return underWriteback(k, node, head, size, sc, stat)
-  const references = checkReferences(k, head)
+  const references = sc.ignoreReferences ? 'free' : checkReferences(k, head)
   if (references === 'keep' || references === 'activate') return references
   const anon = (k.page[at] & PG_anon) !== 0
   if (anon && (k.page[at] & PG_swapbacked) !== 0) return swapOut(k, head, pages, sc)
