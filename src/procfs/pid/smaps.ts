@@ -21,6 +21,7 @@ import {
   PTE_HUGE,
   PTE_MIGRATION,
   PTE_PRESENT,
+  PTE_PROTNONE,
   PTE_SPECIAL,
   PTE_TABLE,
   VM_LOCKED,
@@ -176,7 +177,8 @@ function gather(k: Kernel, vma: Vma, stats: MemSizeStats): void {
   walkPmds(k, vma.mm, vma.start, vma.end, (pmd, i, start, end) => {
     const entry = entryFlags(k, pmd, i)
     if ((entry & PTE_TABLE) !== 0) smapsTable(k, vma, entryValue(k, pmd, i), pteIndex(start), end - start, stats)
-    else if ((entry & PTE_HUGE) !== 0) smapsHuge(k, vma, asPfn(entryValue(k, pmd, i)), entry, stats)
+    // A huge page whose access is switched off is not followed, so it is counted nowhere.
+    else if ((entry & (PTE_HUGE | PTE_PROTNONE)) === PTE_HUGE) smapsHuge(k, vma, asPfn(entryValue(k, pmd, i)), entry, stats)
   })
 }
 
