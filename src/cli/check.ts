@@ -29,7 +29,9 @@ async function checkWorkload(file: string): Promise<number> {
   const { nodes } = machineOf(program)
   const memory = nodes.reduce((sum, node) => sum + node.memBytes, 0)
   const lines = program.statements.length
-  await print(`${file}: workload, ${lines} statements, ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} with ${formatBytes(memory)}\n`)
+  await print(
+    `${file}: workload, ${lines} statements, ${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} with ${formatBytes(memory)}\n`,
+  )
   return EXIT.asked
 }
 

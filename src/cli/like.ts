@@ -48,8 +48,14 @@ function machineOf(sample: Sample, file: string): MachineSpec {
   const mem = nodes.map(node => memoryOf(zones.filter(zone => zone.node === node)))
   const low = zones.filter(zone => zone.zone.startsWith('DMA'))
   const split = low.length < zones.length
-  const words = [`nodes=${nodes.length}`, `mem=${mem.map(bytes => `${bytes / 2 ** 20}M`).join(',')}`, `cpus=${nodes.map(node => cpusOf(sample, node)).join(',')}`]
-  const distance = nodes.flatMap(node => (sample.frame.files.get(`/sys/devices/system/node/node${node}/distance`) ?? '').trim().split(/\s+/))
+  const words = [
+    `nodes=${nodes.length}`,
+    `mem=${mem.map(bytes => `${bytes / 2 ** 20}M`).join(',')}`,
+    `cpus=${nodes.map(node => cpusOf(sample, node)).join(',')}`,
+  ]
+  const distance = nodes.flatMap(node =>
+    (sample.frame.files.get(`/sys/devices/system/node/node${node}/distance`) ?? '').trim().split(/\s+/),
+  )
   if (distance.length === nodes.length ** 2 && distance.every(word => /^\d+$/.test(word))) words.push(`distance=${distance.join(',')}`)
   if (split) words.push(`lowmem=${memoryOf(low) / 2 ** 20}M`)
   return parseMachineArgument(words.join(' '))
@@ -65,7 +71,8 @@ function memoryOf(zones: readonly Zone[]): number {
 /** CPUs of the node: those that its zones have lists for. */
 function cpusOf(sample: Sample, node: number): number {
   const list = sample.frame.files.get(`/sys/devices/system/node/node${node}/cpulist`)?.trim()
-  if (list === undefined) return Math.max(1, sample.zones().find(zone => zone.node === node && zone.pagesets.length > 0)?.pagesets.length ?? 1)
+  if (list === undefined)
+    return Math.max(1, sample.zones().find(zone => zone.node === node && zone.pagesets.length > 0)?.pagesets.length ?? 1)
   if (list === '') return 0
   return list.split(',').reduce((sum, part) => {
     const [first, last] = part.split('-').map(Number)

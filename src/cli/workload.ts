@@ -28,6 +28,10 @@ export function readWorkload(target: string | undefined): Program {
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = { ENOENT: 'no such file', EISDIR: 'a directory, not a workload', EACCES: 'may not be read' }
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EISDIR: 'a directory, not a workload',
+  EACCES: 'may not be read',
+}
 
 const reason = (code: string) => REASONS[code] ?? `cannot be read (${code})`

@@ -4,7 +4,7 @@
  */
 import type { Source } from '../sample/source.ts'
 import type { Program } from '../workload/program.ts'
-import { noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, writeNow } from './frames.ts'
+import { noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, wordsFor, writeNow } from './frames.ts'
 import { hasEnded, runUntil, type SimulationOptions, whereItWas } from './simulation.ts'
 import type { PaceOptions, SimulationSource } from './source.ts'
 
@@ -47,6 +47,7 @@ export function openDirect(
     pace: () => ({ paused: false, speed: Number.POSITIVE_INFINITY, ratio: 0, ended: over }),
     write: async (path, text) => writeNow(watched, path, text),
     run: async line => runNow(watched, line),
+    complete: async line => wordsFor(watched, line),
     failures: () => sim.failures,
     close: async () => {
       closed = true

@@ -11,6 +11,7 @@ import { tunables } from '../kernel/tunables.ts'
 import { basePaths } from '../sample/files.ts'
 import type { Answer, EventKind, Frame, Tunable } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
+import { complete } from '../workload/complete.ts'
 import type { OpRecord, RunRecord } from '../workload/interpreter.ts'
 import type { Program } from '../workload/program.ts'
 import { createSimulation, runLine, type Simulation, type SimulationOptions } from './simulation.ts'
@@ -168,6 +169,13 @@ export function writeNow(watched: Watched, path: string, text: string): Answer {
     `${Math.floor(sim.ns)} ${ret < 0 ? 'error' : 'knob'} you: write ${path} ${text.trim()}${ret < 0 ? ` = ${errno}` : ''}`,
   )
   return { errno, text: '' }
+}
+
+/** The words that could come next on a line of the prompt. */
+export function wordsFor({ sim }: Watched, line: string): readonly string[] {
+  const workers = sim.run.workers.filter(worker => worker !== undefined)
+  const regions = new Map(workers.map(({ name, regions: all }) => [name, all.flatMap(region => region?.name ?? [])]))
+  return complete(line, { workers: workers.map(({ name }) => name), regions })
 }
 
 /** Executes a line of the prompt; the machine runs on until it is over. */

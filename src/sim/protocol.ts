@@ -27,6 +27,7 @@ export type Order =
   | { readonly type: 'read'; readonly id: number; readonly path: string }
   | { readonly type: 'write'; readonly id: number; readonly path: string; readonly text: string }
   | { readonly type: 'run'; readonly id: number; readonly line: string }
+  | { readonly type: 'complete'; readonly id: number; readonly line: string }
 
 export type Report =
   | { readonly type: 'ready'; readonly title: string; readonly tunables: readonly Tunable[] }
@@ -36,6 +37,7 @@ export type Report =
   | { readonly type: 'ratio'; readonly ratio: number }
   | { readonly type: 'text'; readonly id: number; readonly text: string | undefined }
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer }
+  | { readonly type: 'words'; readonly id: number; readonly words: readonly string[] }
   /** The expects that did not hold so far. */
   | { readonly type: 'failures'; readonly failures: readonly Failure[] }
   | { readonly type: 'crash'; readonly text: string; readonly user: UserText | undefined }

@@ -48,6 +48,7 @@ interface State {
   waiting: Settled<Frame | undefined> | undefined
   readonly texts: Map<number, Settled<string | undefined>>
   readonly answers: Map<number, Settled<Answer>>
+  readonly words: Map<number, Settled<readonly string[]>>
   nextId: number
 }
 
@@ -78,6 +79,7 @@ export function openSimulation(
     waiting: undefined,
     texts: new Map(),
     answers: new Map(),
+    words: new Map(),
     nextId: 1,
   }
   return new Promise((resolve, reject) => {
@@ -111,6 +113,7 @@ function sourceOf(state: State, title: string, tunables: Source['tunables']): Si
     transport: transportOf(state),
     write: (path, text) => ask(state, state.answers, CLOSED, id => ({ type: 'write', id, path, text })),
     run: line => ask(state, state.answers, CLOSED, id => ({ type: 'run', id, line })),
+    complete: line => ask(state, state.words, [], id => ({ type: 'complete', id, line })),
     failures: () => state.failures,
     close: async () => {
       if (state.closed) return
@@ -187,6 +190,10 @@ function hear(state: State, report: Report): void {
       state.answers.get(report.id)?.resolve(report.answer)
       state.answers.delete(report.id)
       return
+    case 'words':
+      state.words.get(report.id)?.resolve(report.words)
+      state.words.delete(report.id)
+      return
   }
 }
 
@@ -207,6 +214,8 @@ function die(state: State, crash: Error | undefined): void {
   else waiting.reject(crash)
   for (const { resolve } of state.texts.values()) resolve(undefined)
   for (const { resolve } of state.answers.values()) resolve(CLOSED)
+  for (const { resolve } of state.words.values()) resolve([])
   state.texts.clear()
   state.answers.clear()
+  state.words.clear()
 }

@@ -6,7 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { must } from '../kernel/base/assert.ts'
 import { UserError } from '../user_error.ts'
-import { readNow, runNow, titleOf, type Watched, watchSimulation, writeNow } from './frames.ts'
+import { readNow, runNow, titleOf, type Watched, watchSimulation, wordsFor, writeNow } from './frames.ts'
 import { catchUp, type Pacer, ratioOf, setPaused, setSpeed, startPacer, turn } from './pacer.ts'
 import type { Order, Report, Start } from './protocol.ts'
 import { whereItWas } from './simulation.ts'
@@ -82,6 +82,9 @@ function obey(pacer: Pacer, clock: Clock, order: Order): void {
     case 'write':
       tell({ type: 'answer', id: order.id, answer: writeNow(watched, order.path, order.text) })
       pacer.due ||= pacer.paused
+      break
+    case 'complete':
+      tell({ type: 'words', id: order.id, words: wordsFor(watched, order.line) })
       break
     case 'run':
       tell({ type: 'answer', id: order.id, answer: runNow(watched, order.line) })

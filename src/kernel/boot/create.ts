@@ -5,7 +5,8 @@ import { contentTable } from '../base/content.ts'
 import { COST_NAMES } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
-import type { Cpu, FolioBatch, Kernel, Lruvec, Machine, Node, Zone } from '../base/state.ts'
+import type { BootFigures, Cpu, FolioBatch, Kernel, Lruvec, Machine, Node, Zone } from '../base/state.ts'
+import type { KhugepagedState } from '../base/state_huge.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -56,35 +57,22 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     costNs: new Float64Array(COST_NAMES.length),
     sysctl: sysctlDefaults(),
     contents: contentTable(),
-    spaces: { mms: new Map(), anonVmas: new Map(), nextMm: 1, nextAnonVma: 1, tables: pageTables(), deposits: new Map(), sharedTables: new Map() },
+    spaces: {
+      mms: new Map(),
+      anonVmas: new Map(),
+      nextMm: 1,
+      nextAnonVma: 1,
+      tables: pageTables(),
+      deposits: new Map(),
+      sharedTables: new Map(),
+    },
     vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, table: 0, i: 0 },
     gather: emptyGather(),
     fs: fileSystems(),
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
-    khugepaged: {
-      daemon: daemon('khugepaged', NO_NODE),
-      running: false,
-      waits: 'work',
-      defrag: true,
-      pagesToScan: 4096,
-      scanSleepMillisecs: 10_000,
-      allocSleepMillisecs: 60_000,
-      maxPtesNone: 511,
-      maxPtesSwap: 64,
-      maxPtesShared: 256,
-      pagesCollapsed: 0,
-      fullScans: 0,
-      mms: [],
-      at: -1,
-      address: 0,
-      progress: 0,
-      passes: 0,
-      slept: false,
-      nodeLoad: new Int32Array(MAX_NUMNODES),
-      pteMapped: new Map(),
-    },
+    khugepaged: khugepagedState(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     tasks: new Map(),
     nextPid: 1,
@@ -95,17 +83,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     userMinFreeKbytes: -1,
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
-    boot: {
-      percpuPages: 0,
-      vmallocUsedPages: 0,
-      directMap4kKb: 0,
-      directMap2mKb: 0,
-      directMap1gKb: 0,
-      kernelStackKb: 0,
-      maxThreads: 0,
-      kernelTables: 0,
-      reserved: [],
-    },
+    boot: bootFigures(),
     events: [],
     junkOnFree,
   }
@@ -117,6 +95,41 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
   for (const order of [HPAGE_PMD_ORDER, HPAGE_PUD_ORDER]) addHstate(k, order)
   return k
 }
+
+const khugepagedState = (): KhugepagedState => ({
+  daemon: daemon('khugepaged', NO_NODE),
+  running: false,
+  waits: 'work',
+  defrag: true,
+  pagesToScan: 4096,
+  scanSleepMillisecs: 10_000,
+  allocSleepMillisecs: 60_000,
+  maxPtesNone: 511,
+  maxPtesSwap: 64,
+  maxPtesShared: 256,
+  pagesCollapsed: 0,
+  fullScans: 0,
+  mms: [],
+  at: -1,
+  address: 0,
+  progress: 0,
+  passes: 0,
+  slept: false,
+  nodeLoad: new Int32Array(MAX_NUMNODES),
+  pteMapped: new Map(),
+})
+
+const bootFigures = (): BootFigures => ({
+  percpuPages: 0,
+  vmallocUsedPages: 0,
+  directMap4kKb: 0,
+  directMap2mKb: 0,
+  directMap1gKb: 0,
+  kernelStackKb: 0,
+  maxThreads: 0,
+  kernelTables: 0,
+  reserved: [],
+})
 
 export const daemon = (name: string, node: number): Daemon => ({ name, node: asNode(node), wakeNs: NEVER, endNs: 0, cpu: 0, ranNs: 0 })
 
@@ -166,7 +179,15 @@ function emptyNode(k: Kernel, id: number): Node {
     zonelist: [],
     ownZonelist: [],
     lruvecs: [emptyLruvec(k)],
-    kswapd: { ...daemon(`kswapd${id}`, id), order: 0, highestZoneidx: -1, failures: 0, napUntilNs: 0, lastOrder: 0, lastZoneidx: MAX_NR_ZONES - 1 },
+    kswapd: {
+      ...daemon(`kswapd${id}`, id),
+      order: 0,
+      highestZoneidx: -1,
+      failures: 0,
+      napUntilNs: 0,
+      lastOrder: 0,
+      lastZoneidx: MAX_NR_ZONES - 1,
+    },
     reclaimFlags: 0,
     kcompactd: { ...daemon(`kcompactd${id}`, id), order: 0, highestZoneidx: MAX_NR_ZONES - 1, timeoutNs: NEVER },
     deferredSplit: listAllocate(k.heads, 1),

@@ -41,7 +41,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { OpenFile } from '../base/state_fs.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
-import { NO_PAGE, PAGE_SIZE } from '../base/units.ts'
+import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { filemapGet } from '../caches/filemap.ts'
 import { filemapNew, mappingGfp } from '../caches/filemap_add.ts'
 import { fget, fileOpen, fput } from '../caches/files.ts'
@@ -157,18 +157,21 @@ function holdPage(k: Kernel, vma: Vma, vpn: number, what: Held['what']): void {
   const i = pteIndex(vpn)
   const offset = vpn - vma.start
   const write = (vma.flags & VM_WRITE) !== 0 ? PTE_RW : 0
-  if (what === 'zero') return setEntry(k, table, i, k.zeroPage, PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL)
-  if (what === 'file') {
+  if (what === 'zero') setEntry(k, table, i, k.zeroPage, PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL)
+  else if (what === 'file') {
     const pfn = filemapGet(must(vma.mapping, 'file pages of an area without a file'), vma.pgoff + offset)
     vma.mm.rssFile++
     pageAddFileRmap(k, pfn, vma, false)
-    return setEntry(k, table, i, pfn, PTE_PRESENT | PTE_ACCESSED | ((vma.flags & VM_SHARED) !== 0 ? write | PTE_DIRTY : 0))
-  }
+    setEntry(k, table, i, pfn, PTE_PRESENT | PTE_ACCESSED | ((vma.flags & VM_SHARED) !== 0 ? write | PTE_DIRTY : 0))
+  } else setEntry(k, table, i, newAnon(k, vma, offset), PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_SOFT_DIRTY | write)
+}
+
+function newAnon(k: Kernel, vma: Vma, offset: number): Pfn {
   prepareAnon(k, vma)
   const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
   vma.mm.rssAnon++
   pageAddNewAnonRmap(k, pfn, vma, offset, false)
   lruAddVma(k, pfn, vma)
-  setEntry(k, table, i, pfn, PTE_PRESENT | PTE_ACCESSED | PTE_DIRTY | PTE_SOFT_DIRTY | write)
+  return pfn
 }
