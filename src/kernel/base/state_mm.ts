@@ -69,6 +69,8 @@ export interface Mm {
   rssFile: number
   rssAnon: number
   rssShmem: number
+  /** How much of that is not shown yet (spaces/rss.ts). */
+  readonly rssNoted: Int32Array
   swapEnts: number
   hugetlbPages: number
   hiwaterRss: number

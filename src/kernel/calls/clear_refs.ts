@@ -30,6 +30,7 @@ import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { compoundHead, pageClear } from '../frames/page.ts'
 import { chunkOf, entryAt, entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
+import { shownRssPages } from '../spaces/rss.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 
@@ -42,7 +43,7 @@ export const CLEAR_REFS_MM_HIWATER_RSS = 5
 /** Does what a valid number written to clear_refs asks for. */
 export function clearRefs(k: Kernel, mm: Mm, type: number): void {
   if (type === CLEAR_REFS_MM_HIWATER_RSS) {
-    mm.hiwaterRss = mm.rssAnon + mm.rssFile + mm.rssShmem
+    mm.hiwaterRss = shownRssPages(mm)
     return
   }
   const softDirty = type === CLEAR_REFS_SOFT_DIRTY

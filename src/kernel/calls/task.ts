@@ -21,6 +21,7 @@ import { khugepagedExit } from '../fault/huge_memory_check.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { mmDrop, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
+import { rssNotes } from '../spaces/rss.ts'
 import { vmaTree } from '../spaces/vma.ts'
 import { dupMmap } from './fork.ts'
 import { exitMmap } from './unmap.ts'
@@ -51,6 +52,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     rssFile: 0,
     rssAnon: 0,
     rssShmem: 0,
+    rssNoted: rssNotes(),
     swapEnts: 0,
     hugetlbPages: 0,
     hiwaterRss: 0,

@@ -12,6 +12,8 @@
  *
  * Source: mm/memory.c (do_anonymous_page, do_wp_page, wp_page_reuse, wp_page_copy).
  */
+
+import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
@@ -39,11 +41,11 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
-import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageMoveAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
+import { countCopied, countFaultedAnon } from '../spaces/rss.ts'
 import { prepareAnon } from '../spaces/vma.ts'
 
 const { fault_pte: COST_PTE, clear_page: COST_CLEAR, copy_page: COST_COPY } = COST
@@ -67,7 +69,7 @@ export function doAnonymousPage(k: Kernel, vma: Vma): number {
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   spend(k, COST_CLEAR, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
-  vma.mm.rssAnon++
+  countFaultedAnon(vma.mm)
   pageAddNewAnonRmap(k, pfn, vma, offset, false)
   lruAddVma(k, pfn, vma)
   setEntry(k, table, i, pfn, mkPte(vma, true))
@@ -119,7 +121,7 @@ export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   if (old !== NO_PAGE) {
     pageSetContent(k, pfn, pageContent(k, old), pageContentIndex(k, old))
     forgetOld(k, vma, old)
-  } else vma.mm.rssAnon++
+  } else countFaultedAnon(vma.mm)
   pageAddNewAnonRmap(k, pfn, vma, offset, false)
   lruAddVma(k, pfn, vma)
   setEntry(k, table, i, pfn, mkPte(vma, true))
@@ -136,8 +138,5 @@ function forgetOld(k: Kernel, vma: Vma, old: Pfn): void {
   const flags = k.page[compoundHead(k, old) * PAGE_WORDS]
   if ((flags & PG_ksm) !== 0) k.event[EV.cow_ksm]++
   if ((flags & PG_anon) !== 0) return
-  if ((flags & PG_swapbacked) !== 0) vma.mm.rssShmem--
-  else vma.mm.rssFile--
-  vma.mm.rssAnon++
+  countCopied(vma.mm, (flags & PG_swapbacked) !== 0)
 }
-

@@ -38,6 +38,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTableOf, setEntry } from '../spaces/pagetable.ts'
+import { noteFault } from '../spaces/rss.ts'
 import { vmaAt } from '../spaces/vma.ts'
 import { doAnonymousPage, doWpPage } from './anon.ts'
 import { doFault, wpPageShared } from './file_fault.ts'
@@ -79,6 +80,7 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
 
 function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
+  noteFault(vma.mm)
   const ret = handleFault(k, vma)
   const task = k.current
   if (task !== undefined && (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {

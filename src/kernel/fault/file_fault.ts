@@ -60,9 +60,9 @@ import { compoundHead, pageContent, pageContentIndex, pageSetContent } from '../
 import { freePages } from '../frames/rmqueue.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
-import { countRss } from '../spaces/huge_pmd.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
+import { countFaulted, countFaultedAnon } from '../spaces/rss.ts'
 import { prepareAnon } from '../spaces/vma.ts'
 import { mkPte } from './anon.ts'
 import { doSetPmd } from './huge_memory.ts'
@@ -217,7 +217,7 @@ function needTable(k: Kernel, vma: Vma): boolean {
 function setFileEntry(k: Kernel, vma: Vma, i: number, page: Pfn, write: boolean): void {
   const shared = VM_SHARED | VM_WRITE
   const writable = (vma.flags & shared) === shared && (write || !wantsWritenotify(fileOf(vma).inode.sb))
-  countRss(k, vma.mm, compoundHead(k, page), 1)
+  countFaulted(k, vma.mm, compoundHead(k, page))
   pageAddFileRmap(k, page, vma, false)
   setEntry(k, k.vmf.table, i, page, PTE_PRESENT | PTE_ACCESSED | (writable ? PTE_RW : 0) | (write ? WRITTEN : 0))
 }
@@ -246,7 +246,7 @@ function doCowFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): numb
   spend(k, COST_COPY, 1)
   k.page[copy * PAGE_WORDS] |= PG_uptodate
   pageSetContent(k, copy, pageContent(k, asPfn(page)), pageContentIndex(k, asPfn(page)))
-  vma.mm.rssAnon++
+  countFaultedAnon(vma.mm)
   pageAddNewAnonRmap(k, copy, vma, k.vmf.offset, false)
   lruAddVma(k, copy, vma)
   setEntry(k, k.vmf.table, k.vmf.i, copy, mkPte(vma, true))

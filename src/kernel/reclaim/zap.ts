@@ -22,6 +22,7 @@ import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd
 import { unmapHugeRange } from '../spaces/hugetlb.ts'
 import { chunkOf, clearEntry, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
 import { pageRemoveRmap } from '../spaces/rmap.ts'
+import { enterNotes, shownRssPages } from '../spaces/rss.ts'
 
 /** Which pages of a range to take: all, or only those that a file's truncation reaches. */
 export type ZapWhat = 'all' | 'file'
@@ -37,7 +38,7 @@ export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, wh
 
 /** Remembers the resident set before it shrinks (update_hiwater_rss). */
 export function updateHiwaterRss(mm: Mm): void {
-  const pages = mm.rssFile + mm.rssAnon + mm.rssShmem
+  const pages = shownRssPages(mm)
   if (pages > mm.hiwaterRss) mm.hiwaterRss = pages
 }
 
@@ -135,6 +136,7 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     if (pageMapped(k, head)) gatherPlace(k)
     else gatherPage(k, head)
   }
+  enterNotes(k, mm)
   // Nobody may write to a file's page through a stale translation once its dirtiness is known.
   if (dirty) flushGather(k)
 }

@@ -14,6 +14,3 @@ export interface Living {
 /** The size of huge TLB pages of an area, or undefined for ordinary memory. */
 export const hstateOfVma = (k: Kernel, vma: Vma): Hstate | undefined =>
   (vma.flags & VM_HUGETLB) === 0 ? undefined : k.hugetlb.hstates[vma.mapping?.inode.sb.hstate ?? k.hugetlb.defaultHstate]
-
-/** Resident pages of every kind. */
-export const rssOf = (mm: Mm): number => mm.rssAnon + mm.rssFile + mm.rssShmem

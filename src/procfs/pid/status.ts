@@ -11,9 +11,10 @@ import { VM_EXEC } from '../../kernel/base/flags.ts'
 import type { Mm, Vma } from '../../kernel/base/state_mm.ts'
 import { PAGE_KB, PAGE_SIZE } from '../../kernel/base/units.ts'
 import { maskNodes, memsAllowed } from '../../kernel/frames/mempolicy.ts'
+import { shownRss, shownRssPages } from '../../kernel/spaces/rss.ts'
 import { eachVma } from '../../kernel/spaces/vma.ts'
 import { kb, kilobytes, listText, maskText } from '../format.ts'
-import { type Living, rssOf } from './living.ts'
+import type { Living } from './living.ts'
 
 const ALL_CAPABILITIES = '000001ffffffffff'
 const NONE = '0000000000000000'
@@ -43,16 +44,17 @@ function textPages(mm: Mm): number {
 /** Memory lines of status (task_mem). */
 function memory(mm: Mm): string[] {
   const text = textPages(mm)
+  const { anon, file, shmem } = shownRss(mm)
   return [
     kb('VmPeak:\t', Math.max(mm.totalVm, mm.hiwaterVm)),
     kb('VmSize:\t', mm.totalVm),
     kb('VmLck:\t', mm.lockedVm),
     kb('VmPin:\t', 0),
-    kb('VmHWM:\t', Math.max(rssOf(mm), mm.hiwaterRss)),
-    kb('VmRSS:\t', rssOf(mm)),
-    kb('RssAnon:\t', mm.rssAnon),
-    kb('RssFile:\t', mm.rssFile),
-    kb('RssShmem:\t', mm.rssShmem),
+    kb('VmHWM:\t', Math.max(shownRssPages(mm), mm.hiwaterRss)),
+    kb('VmRSS:\t', shownRssPages(mm)),
+    kb('RssAnon:\t', anon),
+    kb('RssFile:\t', file),
+    kb('RssShmem:\t', shmem),
     kb('VmData:\t', mm.dataVm),
     kb('VmStk:\t', mm.stackVm),
     kb('VmExe:\t', text),
@@ -101,7 +103,7 @@ export function stat(living: Living): string {
   const figures = [
     ...[task.parent, 0, 0, 0, -1, PF_FORKNOEXEC, task.minflt, 0, task.majflt, 0],
     ...[0, ticks(task.ranNs), 0, 0, 20, 0, 1, 0, ticks(task.startNs)],
-    ...[(mm?.totalVm ?? 0) * PAGE_SIZE, mm === undefined ? 0 : rssOf(mm), RLIM_INFINITY],
+    ...[(mm?.totalVm ?? 0) * PAGE_SIZE, mm === undefined ? 0 : shownRssPages(mm), RLIM_INFINITY],
     ...[(text?.start ?? 0) * PAGE_SIZE, (text?.end ?? 0) * PAGE_SIZE, 0, 0, 0],
     ...[0, 0, 0, CAUGHT, Number(k.current !== task), 0, 0, SIGCHLD, task.cpu, 0, 0, 0, 0, 0],
     ...[0, 0, mm?.startBrk ?? 0, 0, 0, 0, 0, task.killed],
@@ -111,7 +113,8 @@ export function stat(living: Living): string {
 
 export function statm({ mm }: Living): string {
   if (mm === undefined) return '0 0 0 0 0 0 0\n'
-  return `${mm.totalVm} ${rssOf(mm)} ${mm.rssFile + mm.rssShmem} ${textPages(mm)} 0 ${mm.dataVm + mm.stackVm} 0\n`
+  const { anon, file, shmem } = shownRss(mm)
+  return `${mm.totalVm} ${anon + file + shmem} ${file + shmem} ${textPages(mm)} 0 ${mm.dataVm + mm.stackVm} 0\n`
 }
 
 export const comm = ({ task }: Living): string => `${task.comm}\n`
