@@ -2,6 +2,7 @@
  * The kernel's own threads on the machine's clock. Each is a record that says when it wants to run next; whoever moves
  * the clock asks for the earliest and lets it run on a CPU of its node that is free first.
  */
+import { COST, spend } from './base/cost.ts'
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
 import { runBlockDone } from './caches/block.ts'
@@ -49,6 +50,14 @@ export function runDaemons(k: Kernel, untilNs: number): void {
   k.cpu = cpu
   k.current = current
   k.clock[0] = ns
+}
+
+/** Within a long system call: lets kernel threads run whose time has come, and waits for one that takes this CPU (cond_resched). */
+export function condResched(k: Kernel): void {
+  k.needResched = false
+  runDaemons(k, k.clock[0])
+  const waitNs = k.cpus[k.cpu].nowNs - k.clock[0]
+  if (waitNs > 0) spend(k, COST.idle, waitNs)
 }
 
 function due(k: Kernel, untilNs: number): Work | undefined {

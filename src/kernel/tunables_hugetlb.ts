@@ -12,6 +12,7 @@ import type { Hstate } from './base/state_huge.ts'
 import type { Task } from './base/state_mm.ts'
 import { asNode, NO_NODE, type NodeId } from './base/units.ts'
 import { storeDemote, storeNodeNrHugepages, storeNrHugepages, storeNrOvercommitHugepages } from './calls/hugetlb_sysfs.ts'
+import { condResched } from './kernel.ts'
 import { type At, awaits, type Knob, type KnobDoc, sysctlInt, WORKS } from './tunables_knob.ts'
 import { kstrtoul, memparse, ulongText, ulongVector } from './tunables_parse.ts'
 
@@ -107,13 +108,13 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     'nr_hugepages',
     `${PERSISTENT} (default size)`,
     h => h.maxHugePages,
-    (k, h, count) => storeNrHugepages(k, h, count, undefined),
+    (k, h, count) => storeNrHugepages(k, h, count, undefined, condResched),
   ),
   sysctlCount(
     'nr_hugepages_mempolicy',
     `${BY_POLICY} (default size)`,
     h => h.maxHugePages,
-    (k, h, count, writer) => storeNrHugepages(k, h, count, writer),
+    (k, h, count, writer) => storeNrHugepages(k, h, count, writer, condResched),
   ),
   sysctlCount('nr_overcommit_hugepages', `${OVERCOMMIT} (default size)`, h => h.nrOvercommitHugePages, setOvercommit),
   sysctlInt(
@@ -143,13 +144,13 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     `${SIZE}/nr_hugepages`,
     PERSISTENT,
     h => h.nrHugePages,
-    (k, h, count) => storeNrHugepages(k, h, count, undefined),
+    (k, h, count) => storeNrHugepages(k, h, count, undefined, condResched),
   ),
   sysfsCount(
     `${SIZE}/nr_hugepages_mempolicy`,
     BY_POLICY,
     h => h.nrHugePages,
-    (k, h, count, at) => storeNrHugepages(k, h, count, at.writer),
+    (k, h, count, at) => storeNrHugepages(k, h, count, at.writer, condResched),
   ),
   {
     ...sysfsCount(`${SIZE}/nr_overcommit_hugepages`, OVERCOMMIT, h => h.nrOvercommitHugePages, setOvercommit),
@@ -166,7 +167,7 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     `${NODE_SIZE}/nr_hugepages`,
     `${PERSISTENT}, on this node`,
     (h, at) => h.nrByNode[at.node],
-    (k, h, count, at) => storeNodeNrHugepages(k, h, count, asNode(at.node)),
+    (k, h, count, at) => storeNodeNrHugepages(k, h, count, asNode(at.node), condResched),
   ),
   ...demoteKnobs(NODE_SIZE, at => asNode(at.node)),
 ]

@@ -157,6 +157,8 @@ export interface AddressSpaces {
   readonly deposits: Map<number, number[]>
   /** Tables of huge TLB pages that several address spaces use: how many beside the first. */
   readonly sharedTables: Map<number, number>
+  /** Some table has been shared: a process' hugetlbPages may be pages that others map, as the one whose fault brought a page counts it for good. */
+  tablesWereShared: boolean
 }
 
 /**

@@ -65,6 +65,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
       tables: pageTables(),
       deposits: new Map(),
       sharedTables: new Map(),
+      tablesWereShared: false,
     },
     vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, table: 0, i: 0 },
     gather: emptyGather(),

@@ -14,18 +14,18 @@ import type { Kernel } from '../base/state.ts'
 import type { Hstate } from '../base/state_huge.ts'
 import type { Task } from '../base/state_mm.ts'
 import { NO_NODE, type NodeId } from '../base/units.ts'
-import { demoteHugePages, setMaxHugePages } from '../fault/hugetlb_resize.ts'
+import { demoteHugePages, type GiveWay, setMaxHugePages } from '../fault/hugetlb_resize.ts'
 import { memoryNodes, policyPoolNodes } from '../frames/mempolicy.ts'
 
 /** Sets the persistent pages of the machine; `policyOf` is the writer when its memory policy is to be obeyed. */
-export function storeNrHugepages(k: Kernel, h: Hstate, count: number, policyOf: Task | undefined): number {
-  setMaxHugePages(k, h, count, NO_NODE, policyPoolNodes(k, policyOf) ?? memoryNodes(k))
+export function storeNrHugepages(k: Kernel, h: Hstate, count: number, policyOf: Task | undefined, giveWay?: GiveWay): number {
+  setMaxHugePages(k, h, count, NO_NODE, policyPoolNodes(k, policyOf) ?? memoryNodes(k), giveWay)
   return 0
 }
 
 /** Sets the pages of one node. */
-export function storeNodeNrHugepages(k: Kernel, h: Hstate, count: number, node: NodeId): number {
-  setMaxHugePages(k, h, count, node, 1 << node)
+export function storeNodeNrHugepages(k: Kernel, h: Hstate, count: number, node: NodeId, giveWay?: GiveWay): number {
+  setMaxHugePages(k, h, count, node, 1 << node, giveWay)
   return 0
 }
 

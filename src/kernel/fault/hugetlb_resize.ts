@@ -31,16 +31,25 @@ import {
 import { memoryNodes, nodesIn } from '../frames/mempolicy.ts'
 import { allocPoolHugePage, type NoRetry } from './hugetlb_alloc.ts'
 
+export type GiveWay = (k: Kernel) => void
+
+/** For who has no other threads to wait for. */
+const alone: GiveWay = () => undefined
+
 /**
  * Makes the pool's persistent pages as many as `count`, as far as that is possible.
  * @param node count the pages of this node alone; NO_NODE for all. @param mask nodes whose pages may come and go.
+ * @param giveWay lets others run, before each fresh page (cond_resched).
  */
-export function setMaxHugePages(k: Kernel, h: Hstate, count: number, node: NodeId, mask: number): void {
+export function setMaxHugePages(k: Kernel, h: Hstate, count: number, node: NodeId, mask: number, giveWay = alone): void {
   const wanted = node === NO_NODE ? count : count + h.nrHugePages - h.nrByNode[node]
   while (h.surplusHugePages > 0 && wanted > persistentHugePages(h)) if (!adjustPoolSurplus(h, mask, -1)) break
   const noRetry: NoRetry = { nodes: 0 }
   const grown = wanted > persistentHugePages(h)
-  while (wanted > persistentHugePages(h)) if (!allocPoolHugePage(k, h, mask, noRetry)) break
+  while (wanted > persistentHugePages(h)) {
+    giveWay(k)
+    if (!allocPoolHugePage(k, h, mask, noRetry)) break
+  }
   if (!grown || wanted <= persistentHugePages(h)) shrink(k, h, wanted, mask)
   h.maxHugePages = persistentHugePages(h)
 }

@@ -87,6 +87,7 @@ export const isSharedTable = (k: Kernel, table: number): boolean => k.spaces.sha
 export function shareTable(k: Kernel, mm: Mm, vpn: number, table: number): void {
   setEntry(k, walkTo(k, mm, vpn, LEVEL_PUD), levelIndex(vpn, LEVEL_PUD), table, PTE_TABLE)
   k.spaces.sharedTables.set(table, (k.spaces.sharedTables.get(table) ?? 0) + 1)
+  k.spaces.tablesWereShared = true
   mm.pgtablesBytes += PAGE_SIZE
 }
 

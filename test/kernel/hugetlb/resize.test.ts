@@ -1,12 +1,19 @@
 /** How pools of huge pages grow, shrink and move between nodes. */
 import { describe, expect, it } from 'vitest'
+import { must } from '../../../src/kernel/base/assert.ts'
+import { EV } from '../../../src/kernel/base/counters.ts'
 import { EINVAL } from '../../../src/kernel/base/errno.ts'
-import { MPOL_BIND } from '../../../src/kernel/base/flags.ts'
-import { asNode, NO_NODE } from '../../../src/kernel/base/units.ts'
+import { MAP_NORESERVE, MPOL_BIND } from '../../../src/kernel/base/flags.ts'
+import { asNode, asPfn, NO_NODE } from '../../../src/kernel/base/units.ts'
 import { storeDemote, storeNodeNrHugepages, storeNrHugepages, storeNrOvercommitHugepages } from '../../../src/kernel/calls/hugetlb_sysfs.ts'
 import { sysSetMempolicy } from '../../../src/kernel/calls/mempolicy.ts'
+import { sysMunmap } from '../../../src/kernel/calls/unmap.ts'
+import { accessPage } from '../../../src/kernel/fault/touch.ts'
+import { pageContent } from '../../../src/kernel/frames/page.ts'
+import { lruAddDrainAll } from '../../../src/kernel/reclaim/zap.ts'
 import { verify } from '../../../src/kernel/verify.ts'
-import { type Lab, labOf, map, pool, unmap, write } from './lab.ts'
+import { mapAnon, touch } from '../machine.ts'
+import { HUGE, type Lab, labOf, map, pool, unmap, write } from './lab.ts'
 
 const byNode = ({ h, k }: Lab) => k.nodes.map(node => h.nrByNode[node.id])
 
@@ -77,6 +84,34 @@ describe('pages of 1 GiB', () => {
     storeNrHugepages(lab.k, giant, 2, undefined)
     expect([giant.nrHugePages, huge.nrHugePages]).toEqual([2, 0])
     expect(verify(lab.k)).toEqual([])
+  })
+
+  it('are made where pages can be moved away, whose contents stay', () => {
+    const lab = labOf(0, [3328], { lowmemBytes: 768 * 2 ** 20 })
+    const { k, task } = lab
+    const small = 0x300000000000
+    // Page tables do not move: these leave room for those of the pages that shall.
+    mapAnon(k, task, small, 2 ** 31, MAP_NORESERVE)
+    for (let at = 0; at < 2 ** 31; at += HUGE) touch(k, task, small + at, 4096, false)
+    sysMunmap(k, task, small, 2 ** 31)
+    mapAnon(k, task, small, 2 ** 30)
+    touch(k, task, small, 2 ** 30, true)
+    lruAddDrainAll(k)
+    const at = (page: number) => {
+      const to = { pfn: asPfn(0), fault: 0 }
+      k.vmf.vpn[0] = small / 4096 + page
+      accessPage(k, must(task.mm, 'no memory'), false, to)
+      return to.pfn
+    }
+    const look = () => Array.from({ length: 256 }, (_, i) => at(i * 1024))
+    const frames = look()
+    const contents = frames.map(pfn => pageContent(k, pfn))
+    storeNrHugepages(k, k.hugetlb.hstates[1], 1, undefined)
+    expect(k.hugetlb.hstates[1].nrHugePages).toBe(1)
+    expect(k.event[EV.pgmigrate_success]).toBeGreaterThan(1000)
+    expect(look()).not.toEqual(frames)
+    expect(look().map(pfn => pageContent(k, pfn))).toEqual(contents)
+    expect(verify(k)).toEqual([])
   })
 
   it('are never surplus', () => {
