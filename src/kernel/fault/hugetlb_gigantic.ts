@@ -69,7 +69,6 @@ function mayTry(k: Kernel, zone: Zone, start: number, end: number): boolean {
 function takeRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
   linkAllVirgin(k, zone)
   if (!isolateRange(k, zone, start, end)) return false
-  drainAllPages(k, zone)
   const free = contigMigrateRange(k, zone, start, end) && allFree(k, start, end)
   if (free) {
     for (let pfn = start; pfn < end; ) pfn += 2 ** isolateFreeBlock(k, zone, asPfn(pfn))
@@ -79,12 +78,16 @@ function takeRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
   return free
 }
 
-/** Isolates the page blocks of the range, or none of them when one holds a page that cannot move (start_isolate_page_range). */
+/**
+ * Isolates the page blocks of the range, or none of them when one holds a page that cannot move (start_isolate_page_range). What CPUs
+ * have on their lists is given back first, so that it is isolated too.
+ */
 function isolateRange(k: Kernel, zone: Zone, start: number, end: number): boolean {
   const waiting = pagesOnPcps(zone)
   const blocks = [start, end - PAGEBLOCK_PAGES]
   for (let pfn = start + PAGEBLOCK_PAGES; pfn < end - PAGEBLOCK_PAGES; pfn += PAGEBLOCK_PAGES) blocks.push(pfn)
   const bad = blocks.findIndex(block => !isMovable(k, zone, block, waiting))
+  if (bad < 0) drainAllPages(k, zone)
   const isolated = (bad < 0 ? blocks : blocks.slice(0, bad)).sort((a, b) => a - b)
   for (const block of isolated) isolateBlock(k, zone, block)
   if (bad >= 0) for (const block of isolated) zone.stat[ZS.nr_free_pages] += makeMovable(k, zone, block)
