@@ -87,7 +87,11 @@ describe('the architecture', () => {
 
   it('keeps the kernel from importing anything outside itself', () => {
     const kernel = sources.filter(file => folderOf(file) === 'kernel')
-    const out = kernel.flatMap(file => importsOf(file).filter(({ from }) => from.startsWith('.') && folderOf(target(file, from)) !== 'kernel').map(({ line }) => at(file, line)))
+    const out = kernel.flatMap(file =>
+      importsOf(file)
+        .filter(({ from }) => from.startsWith('.') && folderOf(target(file, from)) !== 'kernel')
+        .map(({ line }) => at(file, line)),
+    )
     expect(out).toEqual([])
   })
 
@@ -188,7 +192,10 @@ describe('the habits', () => {
 function longFunctions(file: string): string[] {
   const lines = readFileSync(file, 'utf8').split('\n')
   return lines.flatMap((text, i) => {
-    const head = /^(\s*)(?:export )?(?:default )?(?:async )?function\b|^(\s*)(?:export )?const \w+ = (?:async )?(?:\([^)]*\)|\w+)(?::[^=]+)? => \{$/.exec(text)
+    const head =
+      /^(\s*)(?:export )?(?:default )?(?:async )?function\b|^(\s*)(?:export )?const \w+ = (?:async )?(?:\([^)]*\)|\w+)(?::[^=]+)? => \{$/.exec(
+        text,
+      )
     if (!head) return []
     const indent = head[1] ?? head[2] ?? ''
     const end = lines.findIndex((line, j) => j > i && (line === indent + '}' || line === indent + '})'))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { NS, ZS } from '../../src/kernel/base/counters.ts'
-import { sysMunmap } from '../../src/kernel/calls/unmap.ts'
 import { taskExit, taskFork } from '../../src/kernel/calls/task.ts'
+import { sysMunmap } from '../../src/kernel/calls/unmap.ts'
 import { verify } from '../../src/kernel/verify.ts'
 import { bootSmall, mapAnon, runInit, touch } from './machine.ts'
 

@@ -1,12 +1,13 @@
 /** Small machines for tests: booted with junk in freed pages, so that stale use shows. */
-import { bootKernel } from '../../src/kernel/boot.ts'
+
+import { must } from '../../src/kernel/base/assert.ts'
+import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/kernel/base/flags.ts'
 import type { Kernel, Machine } from '../../src/kernel/base/state.ts'
 import type { Task } from '../../src/kernel/base/state_mm.ts'
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/kernel/base/flags.ts'
-import { must } from '../../src/kernel/base/assert.ts'
-import { sysMmap } from '../../src/kernel/calls/mmap.ts'
-import { touchRun, type TouchRun } from '../../src/kernel/fault/touch.ts'
 import { asPfn } from '../../src/kernel/base/units.ts'
+import { bootKernel } from '../../src/kernel/boot.ts'
+import { sysMmap } from '../../src/kernel/calls/mmap.ts'
+import { type TouchRun, touchRun } from '../../src/kernel/fault/touch.ts'
 
 const MIB = 2 ** 20
 
@@ -25,7 +26,8 @@ export const machineOf = (mib: readonly number[], change: Partial<Machine> = {})
   ...change,
 })
 
-export const bootSmall = (mib: readonly number[] = [256], change: Partial<Machine> = {}): Kernel => bootKernel(machineOf(mib, change), { junkOnFree: true })
+export const bootSmall = (mib: readonly number[] = [256], change: Partial<Machine> = {}): Kernel =>
+  bootKernel(machineOf(mib, change), { junkOnFree: true })
 
 /** The first process, running. */
 export function runInit(k: Kernel): Task {

@@ -62,7 +62,13 @@ function patched(table: ContentTable, before: number, offset: number): number {
 
 function splitPatch(key: string): [string, number[]] {
   const plus = key.lastIndexOf('+')
-  return [key.slice(0, plus), key.slice(plus + 1).split(',').map(Number)]
+  return [
+    key.slice(0, plus),
+    key
+      .slice(plus + 1)
+      .split(',')
+      .map(Number),
+  ]
 }
 
 /** Whether the index of a page tells its bytes from those of others of its class. */

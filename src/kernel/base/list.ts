@@ -116,4 +116,3 @@ export const listLast = (heads: ListHeads, list: number): Pfn => asPfn(heads.las
 export const listLength = (heads: ListHeads, list: number): number => heads.length[list]
 export const listNext = (page: Int32Array, pfn: Pfn): Pfn => asPfn(page[pfn * PAGE_WORDS + W_NEXT])
 export const listPrev = (page: Int32Array, pfn: Pfn): Pfn => asPfn(page[pfn * PAGE_WORDS + W_PREV])
-

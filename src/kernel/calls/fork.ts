@@ -8,6 +8,8 @@
  *
  * Source: kernel/fork.c dup_mmap, mm/memory.c (copy_page_range, copy_present_pte), mm/huge_memory.c copy_huge_pmd.
  */
+
+import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { ENOMEM } from '../base/errno.ts'
 import {
@@ -34,11 +36,10 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
-import { allocPages } from '../alloc/page_alloc.ts'
 import { fget } from '../caches/files.ts'
 import { mmGetHugeZeroPage } from '../fault/huge_memory.ts'
-import { copyHugeRange } from '../fault/hugetlb.ts'
 import { khugepagedFork } from '../fault/huge_memory_check.ts'
+import { copyHugeRange } from '../fault/hugetlb.ts'
 import { makeTables } from '../fault/tables.ts'
 import { compoundHead } from '../frames/page.ts'
 import { countRss, depositFresh, isHuge } from '../spaces/huge_pmd.ts'
@@ -102,7 +103,8 @@ function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
 
 /** What the entry says in both processes from now on: no writing to private pages, and the child has not used it yet. */
 const parentFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags)
-const childFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags & ~PTE_DIRTY) & ~(PTE_ACCESSED | PTE_UFFD_WP)
+const childFlags = (vma: Vma, flags: number) =>
+  ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags & ~PTE_DIRTY) & ~(PTE_ACCESSED | PTE_UFFD_WP)
 
 function copyHugePmd(k: Kernel, from: Vma, to: Vma, pmd: number, vpn: number): number {
   if (from.mapping !== undefined) return 0

@@ -7,8 +7,9 @@
  *
  * Source: the processor's manual; mm/memory.c for what follows a fault.
  */
-import { COST, spend } from '../base/cost.ts'
+
 import { patchContent, ZERO_CONTENT } from '../base/content.ts'
+import { COST, spend } from '../base/cost.ts'
 import {
   PG_head,
   PTE_ACCESSED,

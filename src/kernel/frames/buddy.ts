@@ -252,7 +252,8 @@ export function rmqueueType(k: Kernel, zone: Zone, order: number, type: number, 
 }
 
 /** Whether a request may take over all that is free in the page block it falls back to (can_steal_fallback). */
-const canSteal = (order: number, type: number) => order >= PAGEBLOCK_ORDER >> 1 || type === MIGRATE_RECLAIMABLE || type === MIGRATE_UNMOVABLE
+const canSteal = (order: number, type: number) =>
+  order >= PAGEBLOCK_ORDER >> 1 || type === MIGRATE_RECLAIMABLE || type === MIGRATE_UNMOVABLE
 
 /** The type to take a block of this order from, or -1. */
 export function suitableFallback(k: Kernel, zone: Zone, order: number, type: number): number {
@@ -289,7 +290,15 @@ function stealSmallest(k: Kernel, zone: Zone, order: number, type: number, alloc
   }
 }
 
-function stealSuitableFallback(k: Kernel, zone: Zone, order: number, from: number, type: number, allocFlags: number, wholeBlock: boolean): void {
+function stealSuitableFallback(
+  k: Kernel,
+  zone: Zone,
+  order: number,
+  from: number,
+  type: number,
+  allocFlags: number,
+  wholeBlock: boolean,
+): void {
   const pfn = firstFree(k, zone, order, from)
   const oldType = blockType(k, pfn)
   if (oldType !== MIGRATE_HIGHATOMIC && order >= PAGEBLOCK_ORDER)

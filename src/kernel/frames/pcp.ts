@@ -96,7 +96,8 @@ export function pcpAllocate(k: Kernel, zone: Zone, order: number, type: number, 
 
 function refill(k: Kernel, zone: Zone, pcp: Pcp, list: PcpList, order: number, type: number, allocFlags: number): void {
   const want = pcp.batch > 1 ? Math.max(pcp.batch >> order, 2) : pcp.batch
-  const got = order === 0 ? rmqueueBulk(k, zone, type, want, allocFlags, pcp.refill) : refillBlocks(k, zone, pcp, order, type, want, allocFlags)
+  const got =
+    order === 0 ? rmqueueBulk(k, zone, type, want, allocFlags, pcp.refill) : refillBlocks(k, zone, pcp, order, type, want, allocFlags)
   makeRoom(list, got)
   for (let i = 0; i < got; i++) list.ring[(list.head + list.n + i) & (list.ring.length - 1)] = pcp.refill[i]
   list.n += got
@@ -172,7 +173,8 @@ export function drainPagesZone(k: Kernel, cpu: number, zone: Zone): void {
 
 /** Empties the lists of every CPU, for one zone or all (drain_all_pages). */
 export function drainAllPages(k: Kernel, only?: Zone): void {
-  for (const zone of k.zones) if (only === undefined || only === zone) for (let cpu = 0; cpu < zone.pcps.length; cpu++) drainPagesZone(k, cpu, zone)
+  for (const zone of k.zones)
+    if (only === undefined || only === zone) for (let cpu = 0; cpu < zone.pcps.length; cpu++) drainPagesZone(k, cpu, zone)
 }
 
 /** Gives back one batch of pages of a zone far from the CPU that has not used them for a while (drain_zone_pages). */

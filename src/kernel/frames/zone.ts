@@ -20,8 +20,8 @@
  * (set_recommended_min_free_kbytes).
  */
 import type { Kernel, Node, Zone } from '../base/state.ts'
-import { listNodes } from './zone_nodes.ts'
 import { MAX_NR_ZONES, MIGRATE_PCPTYPES, PAGE_KB, PAGEBLOCK_PAGES, ZONE_NORMAL } from '../base/units.ts'
+import { listNodes } from './zone_nodes.ts'
 
 /** Largest multiple of a batch that a free run may grow to: batch << 5. */
 export const PCP_BATCH_SCALE_MAX = 5
@@ -143,7 +143,13 @@ export function zonePcpUpdate(k: Kernel, zone: Zone, comingCpus: number): void {
 export function buildZonelists(k: Kernel): void {
   const load = k.nodes.map(() => 0)
   for (const node of k.nodes) {
-    const order = listNodes(node.id, k.machine.distance, k.nodes.map(other => nodeHasMemory(k, other)), k.nodes.map(other => other.cpus.length > 0), load)
+    const order = listNodes(
+      node.id,
+      k.machine.distance,
+      k.nodes.map(other => nodeHasMemory(k, other)),
+      k.nodes.map(other => other.cpus.length > 0),
+      load,
+    )
     node.zonelist.length = 0
     node.ownZonelist.length = 0
     for (const id of order) node.zonelist.push(...zonesOf(k, id))

@@ -32,8 +32,8 @@ import type { Kernel, Node } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import type { RmapEntry } from '../base/state_shared.ts'
 import { HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
-import { mlockFolio, mlockNewPage, munlockPage } from '../caches/mlock_lru.ts'
 import { lruAdd } from '../caches/lru.ts'
+import { mlockFolio, mlockNewPage, munlockPage } from '../caches/mlock_lru.ts'
 import { deferredSplitHugePage } from '../frames/deferred.ts'
 import {
   compoundHead,
@@ -136,7 +136,8 @@ export function pageAddAnonRmap(k: Kernel, pfn: Pfn, vma: Vma, offset: number, c
 
 /** A locked area locks the pages it maps, single pages of a split huge mapping excepted. */
 function lockMapped(k: Kernel, pfn: Pfn, vma: Vma, compound: boolean): void {
-  if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED && (compound || thpHead(k, pfn) === undefined)) mlockFolio(k, compoundHead(k, pfn))
+  if ((vma.flags & (VM_LOCKED | VM_SPECIAL)) === VM_LOCKED && (compound || thpHead(k, pfn) === undefined))
+    mlockFolio(k, compoundHead(k, pfn))
 }
 
 /** Fork maps the page once more; from now on it belongs to both (page_try_dup_anon_rmap). */
