@@ -66,14 +66,14 @@ function hardwareWalk(k: Kernel, mm: Mm, write: boolean): Pfn {
   const vpn = k.vmf.vpn[0]
   const key = Math.floor(vpn / 512) | 0
   const table = pteTableOf(k, mm, key)
-  if (table !== 0) return useEntry(k, table, (vpn - key * 512) | 0, write, 0)
+  if (table !== 0) return accessEntry(k, table, (vpn - key * 512) | 0, write, 0)
   const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
-  if (pmd !== 0) return useEntry(k, pmd, levelIndex(vpn, LEVEL_PMD), write, pteIndex(vpn))
+  if (pmd !== 0) return accessEntry(k, pmd, levelIndex(vpn, LEVEL_PMD), write, pteIndex(vpn))
   const pud = walkTo(k, mm, vpn, LEVEL_PUD)
-  return pud === 0 ? NO_PAGE : useEntry(k, pud, levelIndex(vpn, LEVEL_PUD), write, vpn - Math.floor(vpn / 262144) * 262144)
+  return pud === 0 ? NO_PAGE : accessEntry(k, pud, levelIndex(vpn, LEVEL_PUD), write, vpn - Math.floor(vpn / 262144) * 262144)
 }
 
-function useEntry(k: Kernel, table: number, i: number, write: boolean, offset: number): Pfn {
+function accessEntry(k: Kernel, table: number, i: number, write: boolean, offset: number): Pfn {
   const chunk = chunkOf(k, table)
   const at = entryAt(table, i)
   const flags = chunk[at + 1]

@@ -27,7 +27,19 @@
  * Invariants: a free page's record is all zero but for what the table shows; pages of order 1..8 in one piece have
  * PG_head on the first and PG_tail on the others.
  */
-import { PG_anon, PG_BATCH_SHIFT, PG_gathered, PG_head, PG_hugetlb, PG_isolated, PG_private, PG_swapcache, PG_tail } from '../base/flags.ts'
+import {
+  PG_anon,
+  PG_BATCH_SHIFT,
+  PG_gathered,
+  PG_head,
+  PG_hugetlb,
+  PG_isolated,
+  PG_lru,
+  PG_private,
+  PG_swapbacked,
+  PG_swapcache,
+  PG_tail,
+} from '../base/flags.ts'
 import { PAGE_WORDS, W_NEXT, W_PREV } from '../base/list.ts'
 import type { Kernel, Zone } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, HPAGE_PUD_NR, type NodeId, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
@@ -105,10 +117,13 @@ export const pfnValid = (k: Kernel, pfn: number): boolean => pfn > 0 && pfn < k.
 
 // --- compound pages
 
+/** Flags that no tail ever has. */
+const HEADS_ONLY = PG_head | PG_anon | PG_lru | PG_swapbacked
+
 /** The first page of the compound page that this page is part of, or the page itself. */
 export function compoundHead(k: Kernel, pfn: Pfn): Pfn {
   const flags = k.page[pfn * PAGE_WORDS]
-  if ((flags & PG_head) !== 0) return pfn
+  if ((flags & HEADS_ONLY) !== 0) return pfn
   if ((flags & PG_tail) !== 0) return smallHead(k, pfn)
   const huge = pfn - (pfn % HPAGE_PMD_NR)
   if ((k.page[huge * PAGE_WORDS] & PG_head) !== 0 && k.page[(huge + 1) * PAGE_WORDS + W_OWNER] >= HPAGE_PMD_ORDER) return asPfn(huge)

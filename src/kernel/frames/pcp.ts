@@ -25,6 +25,7 @@ import {
   MIGRATE_PCPTYPES,
   NO_PAGE,
   PAGE_ALLOC_COSTLY_ORDER,
+  PAGEBLOCK_ORDER,
   type Pfn,
 } from '../base/units.ts'
 import { freeOnePage, rmqueueBulk, rmqueueType } from './buddy.ts'
@@ -76,6 +77,9 @@ function popTail(list: PcpList): number {
   list.n--
   return list.ring[(list.head + list.n) & (list.ring.length - 1)]
 }
+
+/** What stands at the tail, or `n` places before it. */
+const peekTail = (list: PcpList, n = 0): number => list.ring[(list.head + list.n - 1 - n) & (list.ring.length - 1)]
 
 /** A block from this CPU's list, refilled when empty; NO_PAGE when the zone has none (rmqueue_pcplist). */
 export function pcpAllocate(k: Kernel, zone: Zone, order: number, type: number, allocFlags: number): Pfn {
@@ -156,13 +160,58 @@ function freeBulk(k: Kernel, zone: Zone, pcp: Pcp, count: number, first: number)
     const order = orderOf(index)
     const type = typeOf(index)
     while (list.n > 0 && left > 0) {
-      const entry = popTail(list)
-      left -= 1 << order
-      pcp.count -= 1 << order
-      if (entry < 0) freeOnePage(k, zone, asPfn(-entry), order, MIGRATE_HIGHATOMIC)
-      else freeOnePage(k, zone, asPfn(entry), order, type)
+      const pages = order === 0 ? freeRun(k, zone, list, type, left) : freeOldest(k, zone, list, order, type)
+      left -= pages
+      pcp.count -= pages
     }
   }
+}
+
+function freeOldest(k: Kernel, zone: Zone, list: PcpList, order: number, type: number): number {
+  const entry = popTail(list)
+  if (entry < 0) freeOnePage(k, zone, asPfn(-entry), order, MIGRATE_HIGHATOMIC)
+  else freeOnePage(k, zone, asPfn(entry), order, type)
+  return 1 << order
+}
+
+/**
+ * Gives back the oldest single page, and with it the next oldest as long as they lie side by side, `most` at most: in whole blocks,
+ * as freeing one after the other would leave them. Returns how many. Page by page where an allocation waits to catch one.
+ */
+function freeRun(k: Kernel, zone: Zone, list: PcpList, type: number, most: number): number {
+  const first = peekTail(list)
+  const step = first > 0 && list.n > 1 && k.capture.order < 0 ? peekTail(list, 1) - first : 0
+  if (step !== 1 && step !== -1) return freeOldest(k, zone, list, 0, type)
+  let n = 2
+  while (n < most && n < list.n && peekTail(list, n) === first + n * step) n++
+  n = Math.min(n, most)
+  list.n -= n
+  if (step > 0) freeUpwards(k, zone, first, first + n, type)
+  else freeDownwards(k, zone, first - n + 1, first + 1, type)
+  return n
+}
+
+function freeUpwards(k: Kernel, zone: Zone, start: number, end: number, type: number): void {
+  for (let at = start; at < end; ) {
+    const order = blockOrder(at, end - at)
+    freeOnePage(k, zone, asPfn(at), order, type)
+    at += 1 << order
+  }
+}
+
+function freeDownwards(k: Kernel, zone: Zone, start: number, end: number, type: number): void {
+  for (let at = end; at > start; ) {
+    const order = blockOrder(at, at - start)
+    at -= 1 << order
+    freeOnePage(k, zone, asPfn(at), order, type)
+  }
+}
+
+/** Order of the largest block with an edge at `at` among `pages` pages there; no larger than a page block, whose types may differ. */
+function blockOrder(at: number, pages: number): number {
+  let order = 0
+  while (order < PAGEBLOCK_ORDER && (at & ((2 << order) - 1)) === 0 && 2 << order <= pages) order++
+  return order
 }
 
 /** Empties this CPU's lists of the zone (drain_pages_zone). */
