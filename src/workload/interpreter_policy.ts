@@ -1,7 +1,7 @@
 /**
  * A process' ops on memory policies and on where its pages are.
  */
-import { EINVAL } from '../kernel/base/errno.ts'
+import { EINVAL, errnoName } from '../kernel/base/errno.ts'
 import {
   MPOL_BIND,
   MPOL_DEFAULT,
@@ -21,9 +21,11 @@ import {
 } from '../kernel/base/flags.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
+import { PAGE_SIZE } from '../kernel/base/units.ts'
 import { sysMbind, sysSetMempolicyHomeNode } from '../kernel/calls/mbind.ts'
 import { type FoundPolicy, type PolicyRequest, sysGetMempolicy, sysSetMempolicy } from '../kernel/calls/mempolicy.ts'
-import { notYet } from './interpreter_missing.ts'
+import { sysMigratePages } from '../kernel/calls/migrate_pages.ts'
+import { sysMovePages } from '../kernel/calls/move_pages.ts'
 import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, Run, Worker } from './interpreter_state.ts'
 import type { Policy, PolicyMode } from './program.ts'
@@ -65,17 +67,46 @@ export function policyOp(run: Run, worker: Worker, doing: Doing, op: PolicyOp): 
     case 'get_mempolicy':
       return getMempolicy(k, worker, doing, op)
     case 'migrate_pages':
-      return notYet(doing)
+      return sysMigratePages(k, task, 0, MASK_BITS, op.from, op.to)
     default: {
       const region = regionOf(worker, op.region)
       if (region === undefined) return -EINVAL
-      if (op.op === 'move_pages') return notYet(doing)
+      if (op.op === 'move_pages') return movePages(k, task, doing, region.address, op)
       if (op.op === 'home_node') return sysSetMempolicyHomeNode(k, task, region.address, region.bytes, op.node)
       const { offset, length } = extentOf(region, op.range)
       return sysMbind(k, task, region.address + offset, length, request(op.policy), bits(op.flags, MBIND_FLAGS))
     }
   }
 }
+
+/** Pages of one move_pages call, as the executor makes it, and what a status is before the kernel writes it. */
+const MOVE_PAGES = 512
+const UNTOUCHED = -255
+
+/** A call for every 512 pages; what each page's status is, is counted. The result is the sum of what the calls said, or the last errno. */
+function movePages(k: Kernel, task: Task, doing: Doing, address: number, op: OpOf<'move_pages'>): number {
+  const { offset, length, node } = op
+  const counts = new Map<number, number>()
+  let moved = 0
+  let error = 0
+  for (let done = 0; done < length; done += MOVE_PAGES * PAGE_SIZE) {
+    const pages = Math.min(MOVE_PAGES, Math.ceil((length - done) / PAGE_SIZE))
+    const addresses = Array.from({ length: pages }, (_, i) => address + offset + done + i * PAGE_SIZE)
+    const status = new Int32Array(pages).fill(UNTOUCHED)
+    const nodes = node === undefined ? undefined : addresses.map(() => node)
+    const ret = sysMovePages(k, task, 0, addresses, nodes, status, MPOL_MF_MOVE)
+    if (ret < 0) error = ret
+    else moved += ret
+    for (const each of status) counts.set(each, (counts.get(each) ?? 0) + 1)
+  }
+  doing.extra['status'] = Object.fromEntries([...counts].sort(byStatus).map(([status, n]) => [statusName(status), n]))
+  return error < 0 ? error : moved
+}
+
+/** Nodes in order, then errors in theirs. */
+const byStatus = ([a]: [number, number], [b]: [number, number]) => (a < 0 || b < 0 ? b - a : a - b)
+
+const statusName = (status: number) => (status >= 0 ? `${status}` : status === UNTOUCHED ? 'untouched' : `-${errnoName(status)}`)
 
 function getMempolicy(k: Kernel, worker: Worker, doing: Doing, { question }: OpOf<'get_mempolicy'>): number {
   const { task } = worker

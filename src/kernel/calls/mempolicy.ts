@@ -62,6 +62,11 @@ export function checkRequest({ mode, flags, nodes, maxnode }: PolicyRequest): nu
   if (mode < MPOL_DEFAULT || mode > MPOL_PREFERRED_MANY) return -EINVAL
   if ((flags & MPOL_F_STATIC_NODES) !== 0 && (flags & MPOL_F_RELATIVE_NODES) !== 0) return -EINVAL
   if ((flags & MPOL_F_NUMA_BALANCING) !== 0 && mode !== MPOL_BIND) return -EINVAL
+  return getNodes(nodes, maxnode)
+}
+
+/** A mask as user space hands it over (get_nodes). @param maxnode bits it has, plus one. @returns the mask, or -EINVAL. */
+export function getNodes(nodes: readonly number[], maxnode: number): number {
   const named = nodes.filter(node => node < maxnode - 1)
   if (maxnode - 1 > MAX_MASK_BITS || named.some(node => node >= MAX_KERNEL_NODES)) return -EINVAL
   return nodeMask(named)

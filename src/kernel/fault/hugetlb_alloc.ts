@@ -243,8 +243,18 @@ export function allocPoolHugePage(k: Kernel, h: Hstate, mask: number, noRetry: N
 export function allocHugePageToMove(k: Kernel, h: Hstate, area: HugeArea, offset: number): Pfn {
   const { node, mask } = hugeNode(k, h, area, offset)
   const free = availableHugePages(h) > 0 ? dequeueNearest(k, h, node, mask) : NO_PAGE
-  if (free !== NO_PAGE || h.gigantic) return free
-  const head = allocFreshHugePage(k, h, htlbAllocMask(h), node, mask)
+  return free !== NO_PAGE ? free : allocTemporaryHugePage(k, h, htlbAllocMask(h), node, mask)
+}
+
+/** The same from one node only (alloc_huge_page_nodemask with __GFP_THISNODE). */
+export function allocHugePageNode(k: Kernel, h: Hstate, nid: NodeId): Pfn {
+  const free = availableHugePages(h) > 0 ? dequeueNearest(k, h, nid, 1 << nid) : NO_PAGE
+  return free !== NO_PAGE ? free : allocTemporaryHugePage(k, h, htlbAllocMask(h) | __GFP_THISNODE, nid, 1 << nid)
+}
+
+/** A page that is the pool's only for as long as it is used (alloc_migrate_huge_page). */
+function allocTemporaryHugePage(k: Kernel, h: Hstate, gfp: number, node: NodeId, mask: number): Pfn {
+  const head = h.gigantic ? NO_PAGE : allocFreshHugePage(k, h, gfp, node, mask)
   if (head !== NO_PAGE) setHugeFlag(k, head, HPG_TEMPORARY)
   return head
 }

@@ -6,7 +6,7 @@
  *
  * A page of a process in a mount with a quota cannot be moved: Linux would lose count of the quota.
  *
- * Source: mm/migrate.c unmap_and_move_huge_page, mm/hugetlb.c (alloc_huge_page_vma, alloc_migrate_huge_page, move_hugetlb_state).
+ * Source: mm/migrate.c unmap_and_move_huge_page, mm/hugetlb.c (alloc_huge_page_vma, alloc_huge_page_nodemask, alloc_migrate_huge_page, move_hugetlb_state).
  */
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
@@ -16,7 +16,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Hstate } from '../base/state_huge.ts'
 import type { Vma } from '../base/state_mm.ts'
-import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
+import { asPfn, NO_PAGE, type NodeId, type Pfn } from '../base/units.ts'
 import {
   freeHugePage,
   HPG_TEMPORARY,
@@ -33,13 +33,25 @@ import { hugeLevel } from '../spaces/hugetlb.ts'
 import { entryFlags, entryValue, levelIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
 import { rmapEntries } from '../spaces/rmap.ts'
 import { copyHugePage } from './hugetlb.ts'
-import { allocHugePageToMove } from './hugetlb_alloc.ts'
+import { allocHugePageNode, allocHugePageToMove } from './hugetlb_alloc.ts'
 
 /** Moves the page to where the policy of the area, at this offset, wants it now. @returns 0, -ENOMEM when there is no other page, -EBUSY. */
 export function migrateHugePage(k: Kernel, head: Pfn, vma: Vma, offset: number): number {
   const h = hstateOfPage(k, head)
-  const to = allocHugePageToMove(k, h, vma, offset)
-  if (to === NO_PAGE) return -ENOMEM
+  return moveHugePage(k, h, head, allocHugePageToMove(k, h, vma, offset))
+}
+
+/** Moves the page to a node, and to no other. @returns as migrateHugePage. */
+export function migrateHugePageTo(k: Kernel, head: Pfn, nid: NodeId): number {
+  const h = hstateOfPage(k, head)
+  return moveHugePage(k, h, head, allocHugePageNode(k, h, nid))
+}
+
+function moveHugePage(k: Kernel, h: Hstate, head: Pfn, to: Pfn): number {
+  if (to === NO_PAGE) {
+    k.event[EV.pgmigrate_fail] += hugePages(h)
+    return -ENOMEM
+  }
   if (pageSubpool(k, head) !== undefined && !inHugeCache(k, head)) {
     freeHugePage(k, to)
     k.event[EV.pgmigrate_fail] += hugePages(h)

@@ -102,7 +102,7 @@ function onto(mask: number, target: number): number {
 }
 
 /** The n-th set bit of `from` becomes the n-th of `to`, wrapping around; bits not in `from` stay (nodes_remap). */
-function remap(mask: number, from: number, to: number): number {
+export function remapNodes(mask: number, from: number, to: number): number {
   const old = maskNodes(from)
   const fresh = maskNodes(to)
   if (fresh.length === 0) return mask
@@ -141,7 +141,7 @@ export function mpolRebind(policy: Mempolicy | undefined, allowed: number): Memp
   if (policy.mode !== MPOL_BIND && policy.mode !== MPOL_INTERLEAVE) return { ...policy, userNodes }
   if ((policy.flags & MPOL_F_STATIC_NODES) !== 0) return { ...policy, nodes: policy.userNodes & allowed || allowed }
   if ((policy.flags & MPOL_F_RELATIVE_NODES) !== 0) return { ...policy, nodes: relative(policy.userNodes, allowed) || allowed }
-  return { ...policy, nodes: remap(policy.nodes, policy.userNodes, allowed) || allowed, userNodes: allowed }
+  return { ...policy, nodes: remapNodes(policy.nodes, policy.userNodes, allowed) || allowed, userNodes: allowed }
 }
 
 /** Whether two areas' policies are the same, so that the areas could be one (mpol_equal). */
