@@ -251,3 +251,41 @@ export const FAULT_FLAG_WRITE = 0x1
 export const FAULT_FLAG_USER = 0x40
 export const FAULT_FLAG_REMOTE = 0x80
 export const FAULT_FLAG_UNSHARE = 0x400
+
+// --- userfaultfd
+export const UFFD_API = 0xaa
+export const UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1 << 0
+export const UFFD_FEATURE_EVENT_FORK = 1 << 1
+export const UFFD_FEATURE_EVENT_REMAP = 1 << 2
+export const UFFD_FEATURE_EVENT_REMOVE = 1 << 3
+export const UFFD_FEATURE_MISSING_HUGETLBFS = 1 << 4
+export const UFFD_FEATURE_MISSING_SHMEM = 1 << 5
+export const UFFD_FEATURE_EVENT_UNMAP = 1 << 6
+export const UFFD_FEATURE_SIGBUS = 1 << 7
+export const UFFD_FEATURE_THREAD_ID = 1 << 8
+export const UFFD_FEATURE_MINOR_HUGETLBFS = 1 << 9
+export const UFFD_FEATURE_MINOR_SHMEM = 1 << 10
+export const UFFD_FEATURE_EXACT_ADDRESS = 1 << 11
+export const UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12
+export const UFFD_API_FEATURES = 0x1fff
+/** The handshake is over. */
+export const UFFD_FEATURE_INITIALIZED = 1 << 31
+export const UFFD_USER_MODE_ONLY = 1
+export const O_NONBLOCK = 0x800
+export const O_CLOEXEC = 0x80000
+export const UFFDIO_REGISTER_MODE_MISSING = 1
+export const UFFDIO_REGISTER_MODE_WP = 2
+export const UFFDIO_REGISTER_MODE_MINOR = 4
+/** UFFDIO_{COPY,ZEROPAGE,CONTINUE}_MODE_DONTWAKE, UFFDIO_COPY_MODE_WP; in WRITEPROTECT the two are the other way round. */
+export const UFFDIO_MODE_DONTWAKE = 1
+export const UFFDIO_COPY_MODE_WP = 2
+export const UFFDIO_WRITEPROTECT_MODE_WP = 1
+export const UFFDIO_WRITEPROTECT_MODE_DONTWAKE = 2
+export const UFFD_PAGEFAULT_FLAG_WRITE = 1
+export const UFFD_PAGEFAULT_FLAG_WP = 2
+export const UFFD_PAGEFAULT_FLAG_MINOR = 4
+export const UFFD_EVENT_PAGEFAULT = 0x12
+export const UFFD_EVENT_FORK = 0x13
+export const UFFD_EVENT_REMAP = 0x14
+export const UFFD_EVENT_REMOVE = 0x15
+export const UFFD_EVENT_UNMAP = 0x16

@@ -13,9 +13,12 @@ import type { ListHeads } from './list.ts'
 import type { Rng } from './rng.ts'
 import type { FileSystems } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
+import type { MemcgState } from './state_memcg.ts'
+import type { MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { Sysctl } from './state_sysctl.ts'
+import type { UserfaultfdState } from './state_uffd.ts'
 import type { NodeId, Pfn } from './units.ts'
 
 /** What the machine is made of, as a workload's header says it; checked before it gets here. */
@@ -129,10 +132,16 @@ export interface Kswapd extends Daemon {
   lastZoneidx: number
 }
 
-/** The LRU lists of a node: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
+/** The LRU lists of a node and memory cgroup: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
 export interface Lruvec {
+  readonly memcg: number
   readonly lists: number
   readonly size: Float64Array
+  /** Sizes by zone type * 5 + LRU_*, and NODE_STATS of the group's pages on this node; empty for the root, which has what the others leave. */
+  readonly zoneSize: Float64Array
+  readonly stat: Float64Array
+  /** Reclaim of the group, or for all of the node, met only pages that wait for the disk (LRUVEC_CONGESTED). */
+  congested: boolean
   anonCost: number
   fileCost: number
   nonresidentAge: number
@@ -279,11 +288,13 @@ export interface Kernel {
   readonly vmf: Vmf
   readonly gather: Gather
   readonly fs: FileSystems
+  readonly memcg: MemcgState
   readonly caches: Map<string, KmemCache>
   readonly hugetlb: HugetlbState
   readonly thp: ThpState
   readonly khugepaged: KhugepagedState
   readonly vmstat: Daemon
+  readonly uffd: UserfaultfdState
   readonly tasks: Map<number, Task>
   nextPid: number
   /** Pages that init and user space may have at most: kept for CommitLimit and the like. */
@@ -299,6 +310,7 @@ export interface Kernel {
   zeroPage: Pfn
   readonly policies: { readonly default: Mempolicy; interleavePrev: number }
   readonly boot: BootFigures
+  readonly memory: MemoryHotplug
   readonly events: KernelEvent[]
   /** Freed pages get their records filled with junk, to make stale use show (tests). */
   readonly junkOnFree: boolean

@@ -2,6 +2,7 @@
 import type { Regions } from './regions.ts'
 import type { Mapping, OpenFile } from './state_fs.ts'
 import type { Mempolicy, RmapEntry } from './state_shared.ts'
+import type { UffdEvent } from './state_uffd.ts'
 import type { Pid } from './units.ts'
 
 /** Where anonymous pages' mappings are found (struct anon_vma). */
@@ -81,6 +82,8 @@ export interface Mm {
   defFlags: number
   /** prctl(PR_SET_THP_DISABLE) */
   thpDisable: boolean
+  /** The memory cgroup that is charged for its pages: that of the task that owns it. */
+  memcg: number
   /** khugepaged looks at it. */
   khugepaged: boolean
   /** Holds one use of the huge page of zeros until it ends. */
@@ -145,6 +148,31 @@ export interface Task {
   /** Signal that killed it, or 0. */
   killed: number
   files: Set<OpenFile>
+  /** Its userfaultfd descriptors (UffdContext.id). */
+  readonly uffds: Set<number>
+  /** What it sleeps for in the middle of a fault or a system call. */
+  wait: TaskWait | undefined
+  /** Where the system call that slept goes on when it is made again. */
+  restart: Restart | undefined
+  /** Events that it has to report before its system call returns. */
+  readonly untold: UffdEvent[]
+  /** Kernel stacks of its further threads. */
+  readonly threads: (readonly number[])[]
+}
+
+/** A fault that waits for who handles it, of the program's own access or (`user` false) of a system call; or an event to be read. */
+export interface TaskWait {
+  readonly kind: 'fault' | 'event'
+  readonly vpn: number
+  readonly write: boolean
+  readonly user: boolean
+  woken: boolean
+}
+
+/** The virtual page where a system call stopped, and whether what it has to report about it is reported. */
+export interface Restart {
+  readonly at: number
+  readonly told: boolean
 }
 
 export interface AddressSpaces {

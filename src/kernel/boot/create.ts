@@ -7,6 +7,7 @@ import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Lruvec, Machine, Node, Zone } from '../base/state.ts'
 import type { KhugepagedState } from '../base/state_huge.ts'
+import type { MemoryHotplug } from '../base/state_memory.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -24,9 +25,9 @@ import {
 } from '../base/units.ts'
 import { emptyGather } from '../caches/gather.ts'
 import { fileSystems } from '../caches/inode.ts'
-import { BATCH_PAGES, NR_LRU_LISTS } from '../caches/lru.ts'
+import { BATCH_PAGES } from '../caches/lru.ts'
+import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
-import { emptyPcp } from '../frames/pcp.ts'
 import { pageTables } from '../spaces/pagetable.ts'
 
 /** No memory at this block. */
@@ -70,11 +71,13 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, table: 0, i: 0 },
     gather: emptyGather(),
     fs: fileSystems(),
+    memcg: memcgState(),
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
     khugepaged: khugepagedState(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
+    uffd: { contexts: new Map(), next: 1, woken: [], told: [] },
     tasks: new Map(),
     nextPid: 1,
     totalramPages: 0,
@@ -85,6 +88,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
     boot: bootFigures(),
+    memory: memoryHotplug(),
     events: [],
     junkOnFree,
   }
@@ -118,6 +122,15 @@ const khugepagedState = (): KhugepagedState => ({
   slept: false,
   nodeLoad: new Int32Array(MAX_NUMNODES),
   pteMapped: new Map(),
+})
+
+const memoryHotplug = (): MemoryHotplug => ({
+  blockPages: 0,
+  blocks: new Map(),
+  autoOnline: 'offline',
+  onlinePolicy: 'contig-zones',
+  autoMovableRatio: 301,
+  autoMovableNumaAware: true,
 })
 
 const bootFigures = (): BootFigures => ({
@@ -161,15 +174,6 @@ const emptyCpu = (id: number, node: number): Cpu => ({
   cachedStacks: [],
 })
 
-export const emptyLruvec = (k: Kernel): Lruvec => ({
-  lists: listAllocate(k.heads, NR_LRU_LISTS),
-  size: new Float64Array(NR_LRU_LISTS),
-  anonCost: 0,
-  fileCost: 0,
-  nonresidentAge: 0,
-  refaults: new Float64Array(2),
-})
-
 function emptyNode(k: Kernel, id: number): Node {
   return {
     id: asNode(id),
@@ -179,7 +183,7 @@ function emptyNode(k: Kernel, id: number): Node {
     stat: new Float64Array(NODE_STATS.length),
     zonelist: [],
     ownZonelist: [],
-    lruvecs: [emptyLruvec(k)],
+    lruvecs: [emptyLruvec(k, ROOT_MEMCG)],
     kswapd: {
       ...daemon(`kswapd${id}`, id),
       order: 0,
@@ -235,11 +239,6 @@ function emptyZone(k: Kernel, node: number, type: number): Zone {
       blockskipFlush: false,
     },
   }
-}
-
-/** Gives a populated zone its per-CPU lists. */
-export function addPcps(k: Kernel, zone: Zone): void {
-  for (let i = 0; i < k.cpus.length; i++) zone.pcps.push(emptyPcp())
 }
 
 function addHstate(k: Kernel, order: number): void {

@@ -18,6 +18,7 @@ import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
 import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { mmDrop, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
@@ -60,6 +61,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     pgtablesBytes: 0,
     defFlags: 0,
     thpDisable: false,
+    memcg: k.current?.memcg ?? ROOT_MEMCG,
     khugepaged: false,
     hugeZeroPage: false,
     mergeable: false,
@@ -112,6 +114,11 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     killed: 0,
     stack,
     files: new Set(),
+    uffds: new Set(),
+    wait: undefined,
+    restart: undefined,
+    untold: [],
+    threads: [],
   }
   k.tasks.set(task.pid, task)
   return task
