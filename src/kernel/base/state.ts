@@ -13,10 +13,12 @@ import type { ListHeads } from './list.ts'
 import type { Rng } from './rng.ts'
 import type { FileSystems } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
+import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
+import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
 import type { UserfaultfdState } from './state_uffd.ts'
 import type { NodeId, Pfn } from './units.ts'
@@ -288,11 +290,13 @@ export interface Kernel {
   readonly vmf: Vmf
   readonly gather: Gather
   readonly fs: FileSystems
+  readonly swap: SwapState
   readonly memcg: MemcgState
   readonly caches: Map<string, KmemCache>
   readonly hugetlb: HugetlbState
   readonly thp: ThpState
   readonly khugepaged: KhugepagedState
+  readonly ksm: KsmState
   readonly vmstat: Daemon
   readonly uffd: UserfaultfdState
   readonly tasks: Map<number, Task>

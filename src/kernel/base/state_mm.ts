@@ -88,7 +88,10 @@ export interface Mm {
   khugepaged: boolean
   /** Holds one use of the huge page of zeros until it ends. */
   hugeZeroPage: boolean
+  /** KSM looks at it; its entries that map merged pages by KSM's books, and its pages that KSM has records of. */
   mergeable: boolean
+  ksmMergingPages: number
+  ksmRmapItems: number
   /** Where mmap without an address looks downwards from. */
   readonly mmapBase: number
   startBrk: number

@@ -7,6 +7,7 @@ import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Lruvec, Machine, Node, Zone } from '../base/state.ts'
 import type { KhugepagedState } from '../base/state_huge.ts'
+import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
@@ -28,6 +29,7 @@ import { fileSystems } from '../caches/inode.ts'
 import { BATCH_PAGES } from '../caches/lru.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
+import { ksmRecords } from '../spaces/ksm_records.ts'
 import { pageTables } from '../spaces/pagetable.ts'
 
 /** No memory at this block. */
@@ -76,6 +78,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
     khugepaged: khugepagedState(),
+    ksm: ksmState(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     uffd: { contexts: new Map(), next: 1, woken: [], told: [] },
     tasks: new Map(),
@@ -131,6 +134,37 @@ const memoryHotplug = (): MemoryHotplug => ({
   onlinePolicy: 'contig-zones',
   autoMovableRatio: 301,
   autoMovableNumaAware: true,
+})
+
+const ksmState = (records = ksmRecords()): KsmState => ({
+  daemon: daemon('ksmd', NO_NODE),
+  run: 0,
+  pagesToScan: 100,
+  sleepMillisecs: 20,
+  maxPageSharing: 256,
+  mergeAcrossNodes: true,
+  useZeroPages: false,
+  stableNodeChainsPruneMillisecs: 2000,
+  pagesShared: 0,
+  pagesSharing: 0,
+  pagesUnshared: 0,
+  rmapItems: 0,
+  stableNodeChains: 0,
+  stableNodeDups: 0,
+  fullScans: 0,
+  records,
+  stableTrees: Array.from({ length: MAX_NUMNODES }, () => ({ records, root: 0 })),
+  unstableTrees: Array.from({ length: MAX_NUMNODES }, () => ({ records, root: 0 })),
+  migrated: 0,
+  slots: [],
+  slotById: [],
+  at: -1,
+  address: new Float64Array(1),
+  cursor: 0,
+  page: NO_PAGE,
+  walk: { parent: 0, side: 0, node: 0, dup: 0, any: 0 },
+  waits: 'work',
+  left: 0,
 })
 
 const bootFigures = (): BootFigures => ({

@@ -65,6 +65,8 @@ export function mmCreate(k: Kernel): Mm | undefined {
     khugepaged: false,
     hugeZeroPage: false,
     mergeable: false,
+    ksmMergingPages: 0,
+    ksmRmapItems: 0,
     mmapBase: MMAP_BASE,
     startBrk: 0,
     brk: 0,
