@@ -14,6 +14,7 @@ const VERSION = process.env.MMTOP_VERSION ?? 'development'
 const EXAMPLES = `
 Examples:
   mmtop                                            the screens over the bundled tour
+  mmtop host                                       this machine on the same screens
   mmtop play run.mmtop                             a recording on the screens: pause, seek, speed
   mmtop snapshot run.mmtop --at 10s --view thp     one screen in text
   mmtop snapshot run.mmtop --expect 'thp_fault_alloc >= 32'
@@ -21,11 +22,11 @@ Examples:
 
 Exit status: 0 all is well, 1 an expectation did not hold, 2 wrong input or arguments, 130 interrupted.`
 
-const TARGET = 'workload or recording'
+const TARGET = 'workload or recording, or "host" for this machine'
 
 export function addCommands(program: Command, done: Done): void {
   program
-    .description('top and vmstat for Linux memory management: simulated machines and recordings on the same screens')
+    .description('top and vmstat for Linux memory management: simulated machines, recordings and the real host on the same screens')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -71,7 +72,8 @@ function sourceOptions(command: Command): Command {
   return command
     .addOption(repeated('--set <path=value>', 'write a knob before the start; may be repeated', toSetting))
     .option('--machine <line>', "a machine instead of the workload's own: 'nodes=2 mem=4G,4G'")
-    .option('--like <recording>', 'boot a machine of that shape')
+    .option('--like <recording>', 'boot a machine of that shape; "host": like this one')
+    .option('--write', 'host only, as root: knobs may be written')
     .addOption(option('--seed <n>', 'seed of everything random', toSeed))
     .addOption(option('--speed <x>', 'machine seconds per second, or max', toSpeed))
     .addOption(option('-d, --delay <secs>', 'machine time between samples', toInterval))

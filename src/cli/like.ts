@@ -2,6 +2,7 @@
  * `--like`: a machine of the shape of one that was seen: nodes, their memory and CPUs, distances, RAM below 4 GiB, and the
  * knobs as they stood.
  */
+import { openHost } from '../host/source.ts'
 import { openRecording } from '../recording/open.ts'
 import { playRecording } from '../recording/player.ts'
 import type { Zone } from '../sample/parse/zoneinfo.ts'
@@ -16,10 +17,10 @@ const PAGE = 4096
 /** QEMU and most firmware take this much of a node's memory before the kernel sees it; sizes are whole multiples of it. */
 const GRANULE = 2 ** 21
 
-/** What is known of knobs without a machine, for recordings that say nothing of theirs: those that have one path on every machine. */
+/** What is known of knobs without a simulated machine; {size}, {node} and {cpu} in a path stand for a number each. */
 export async function knownTunables(): Promise<Tunable[]> {
   const { KNOBS } = await import('../kernel/tunables.ts')
-  return KNOBS.filter(knob => !knob.path.includes('{')).map(({ exists, effect, because, state, read, write, ...doc }) => doc)
+  return KNOBS.map(({ exists, effect, because, state, read, write, ...doc }) => doc)
 }
 
 export interface Likeness {
@@ -29,8 +30,8 @@ export interface Likeness {
 
 /** @throws UserError where the recording does not say what its machine is like */
 export async function likenessOf(file: string, knobs: readonly Tunable[]): Promise<Likeness> {
-  if (file === 'host') throw new UserError('the real host cannot be watched yet: give a recording')
-  const source = playRecording(await openRecording(file, knobs))
+  const source =
+    file === 'host' ? openHost({ intervalNs: 1e9, known: knobs, write: false }) : playRecording(await openRecording(file, knobs))
   try {
     const frame = await source.next()
     if (frame === undefined) throw new UserError('no sample to be like', { file })

@@ -31,12 +31,25 @@ export interface SourceOptions {
   /** A recording, or "host": the machine to be like. */
   readonly like: string | undefined
   readonly seed: number | undefined
+  /** Knobs of the real host may be written. */
+  readonly write: boolean
 }
 
 /** @param target a file, "host", or undefined for the bundled tour */
 export async function openSource(target: string | undefined, options: SourceOptions): Promise<Opened> {
-  if (target === undefined || target === 'host') return openMachine(target, options)
+  if (target === 'host') return openThisHost(options)
+  if (target === undefined) return openMachine(target, options)
   return isRecording(target) ? playRecording(await openForPlay(target), undefined, options.speed) : openMachine(target, options)
+}
+
+/** This machine itself; what makes sense only for simulated ones is refused rather than ignored. */
+async function openThisHost({ intervalNs, settings, machine, like, seed, write }: SourceOptions): Promise<Source> {
+  const words = [settings.length > 0 && '--set', machine && '--machine', like && '--like', seed !== undefined && '--seed']
+  const senseless = words.find(word => typeof word === 'string')
+  if (senseless !== undefined) throw new UserError(`${senseless} is for simulated machines, not for the host`)
+  if (write && process.geteuid?.() !== 0) throw new UserError('--write: only root may write the knobs of this machine')
+  const { openHost } = await import('../host/source.ts')
+  return openHost({ intervalNs, known: await knownTunables(), write })
 }
 
 /** Whether a file is a recording (of either format) rather than a workload. */
@@ -58,7 +71,7 @@ async function openForPlay(file: string): Promise<Recording> {
  * @returns the exit status
  */
 export async function recordRaw(target: string, options: SourceOptions, output: string): Promise<number> {
-  if (isRecording(target)) throw new UserError('only a workload can be recorded raw', { file: target })
+  if (target === 'host' || isRecording(target)) throw new UserError('only a workload can be recorded raw', { file: target })
   const { recordRaw: simulate } = await import('../sim/raw.ts')
   const fd = openSync(output, 'w')
   try {
@@ -80,7 +93,6 @@ async function simulationOptions({ machine, like, seed, settings }: SourceOption
 
 /** A workload on a simulated machine: in a thread for the screens, in this one where nobody waits. */
 async function openMachine(target: string | undefined, options: SourceOptions): Promise<Opened> {
-  if (target === 'host') throw new UserError('the real host cannot be watched yet: give a workload or a recording')
   const program = readWorkload(target)
   const how = await simulationOptions(options)
   const when = { intervalNs: options.intervalNs, moments: options.atNs === undefined ? [] : [options.atNs] }

@@ -34,6 +34,7 @@ export interface Words {
   readonly output?: string
   readonly raw?: boolean
   readonly of?: string
+  readonly write?: boolean
 }
 
 const SECOND_NS = 1e9
@@ -49,6 +50,7 @@ function sourceOptions(words: Words, speed: number): SourceOptions {
     machine: words.machine,
     like: words.like,
     seed: words.seed,
+    write: words.write === true,
   }
 }
 
@@ -123,9 +125,9 @@ export async function snapshotTarget(target: string | undefined, words: Words): 
   })
 }
 
-/** A recording is looked at where it ends, a machine some time after its start. */
+/** A recording is looked at where it ends, a machine some time after its start: the host at its second sample, as rates need two. */
 function defaultAt({ kind, transport }: Source): number {
-  return transport?.span?.endNs ?? (kind === 'host' ? SECOND_NS : LOOK_AT_NS)
+  return transport?.span?.endNs ?? (kind === 'host' ? 1 : LOOK_AT_NS)
 }
 
 /** `mmtop cat`. */

@@ -12,10 +12,10 @@
  * operation has written them: after a write the value is unknown until a sample reads it again.
  */
 import { basename } from 'node:path'
+import { knobsIn } from '../sample/knobs.ts'
 import type { EventKind, Frame, Tunable } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { UserError } from '../user_error.ts'
-import { knobsIn } from './knobs.ts'
 import { isNs, isObject, parseJson, type Recording } from './recording.ts'
 import { textLines } from './text_lines.ts'
 

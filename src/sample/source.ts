@@ -11,12 +11,13 @@
  *
  * Paths under /mmtop/ are no kernel files: what a source knows beside them travels the same way.
  *
- *   /mmtop/machine    KEY VALUE lines: title, seed, workload, model
+ *   /mmtop/machine    KEY VALUE lines: title, seed, workload, model, cost (what watching costs; host only)
  *   /mmtop/activity   "PID text" lines: what each process is doing (simulation only)
  *   /mmtop/tasks      "PID MINFLT MAJFLT NAME" lines: processes as the workload names them, where no /proc/PID/stat was kept
  *   /mmtop/events     "NS KIND TEXT" lines: what happened since the frame before (see EVENT_KINDS)
  *   /mmtop/daemons    "NAME NODE running|sleeping" lines: kswapd, kcompactd, khugepaged, ksmd ...
  *   /mmtop/costs      "KEY NS" lines: where virtual time went since start (simulation only)
+ *   /mmtop/unread     "PATH ERRNO" lines: files that are there but may not be read (host only)
  */
 
 /** One reading of a machine. */

@@ -33,6 +33,7 @@ function machineRow(model: Model, ui: PanelUi, width: number): Row {
   const dot = ui.ascii ? ' - ' : ' · '
   const cpus = nodes.reduce((sum, node) => sum + node.cpus.length, 0)
   const facts = [
+    machine.has('cost') ? `costs ${machine.get('cost')}` : undefined,
     machine.get('model'),
     `${nodes.length > 1 ? `${nodes.length} nodes ` : ''}${formatBytes(model.scalars.get('MemTotal') ?? 0)}${cpus > 0 ? ` ${cpus} CPU${cpus === 1 ? '' : 's'}` : ''}`,
     machine.has('seed') ? `seed ${machine.get('seed')}` : undefined,

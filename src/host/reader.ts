@@ -1,0 +1,80 @@
+/**
+ * Reads the real machine's files, and remembers what that took and what was refused.
+ *
+ * Opening a file of /proc or /sys costs more than reading it (8 to 60 us against 1), so files that are read every time
+ * stay open: a read from position 0 gives the text as of now. Files of a process are opened anew each time, because a
+ * descriptor would outlive the process. All reads are nonblocking: some files of /proc wait for something to happen.
+ */
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import type { Answer } from '../sample/source.ts'
+
+export interface Reader {
+  /** Stands before every path; '' for the real machine. */
+  readonly root: string
+  readonly kept: Map<string, number>
+  /** path -> errno of what could not be read; "ENOENT" where there is no such file. */
+  readonly errors: Map<string, string>
+  buffer: Buffer
+}
+
+/** A text longer than this is cut off: some files of /proc are as large as memory. */
+const TEXT_LIMIT = 1 << 24
+const KEPT_LIMIT = 600
+
+export const newReader = (root: string): Reader => ({ root, kept: new Map(), errors: new Map(), buffer: Buffer.allocUnsafe(1 << 16) })
+
+export const errnoOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO'
+
+/**
+ * A file's text now; undefined where it cannot be read, and `errors` then says why.
+ * @param keep it will be read again and again
+ */
+export function readText(reader: Reader, path: string, keep: boolean): string | undefined {
+  let fd = reader.kept.get(path)
+  const known = fd !== undefined
+  try {
+    fd ??= openSync(reader.root + path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const text = readAll(reader, fd)
+    if (!known && keep && reader.kept.size < KEPT_LIMIT) reader.kept.set(path, fd)
+    else if (!known) closeSync(fd)
+    reader.errors.delete(path)
+    return text
+  } catch (error) {
+    reader.errors.set(path, errnoOf(error))
+    if (fd !== undefined) closeSync(fd)
+    reader.kept.delete(path)
+    return undefined
+  }
+}
+
+function readAll(reader: Reader, fd: number): string {
+  let length = 0
+  while (length < TEXT_LIMIT) {
+    if (length === reader.buffer.length) reader.buffer = Buffer.concat([reader.buffer, Buffer.allocUnsafe(length)])
+    const got = readSync(fd, reader.buffer, length, reader.buffer.length - length, length)
+    if (got === 0) break
+    length += got
+  }
+  return reader.buffer.toString('utf8', 0, length)
+}
+
+/** Writes a file as a shell would; the answer's errno is the kernel's. */
+export function writeText(reader: Reader, path: string, text: string): Answer {
+  try {
+    const fd = openSync(reader.root + path, constants.O_WRONLY | constants.O_NONBLOCK)
+    try {
+      writeSync(fd, `${text}\n`)
+    } finally {
+      closeSync(fd)
+    }
+    return { errno: '', text: '' }
+  } catch (error) {
+    return { errno: errnoOf(error), text: '' }
+  }
+}
+
+export function closeReader(reader: Reader): void {
+  for (const fd of reader.kept.values()) closeSync(fd)
+  reader.kept.clear()
+}

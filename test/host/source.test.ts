@@ -1,0 +1,163 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, describe, expect, it } from 'vitest'
+import { openHost } from '../../src/host/source.ts'
+import { feed, newTracker } from '../../src/sample/model.ts'
+import type { Frame, Source, Tunable } from '../../src/sample/source.ts'
+import { plainLines } from '../../src/view/layout.ts'
+import { DEFAULT_UI } from '../../src/view/panel.ts'
+import { VIEWS } from '../../src/view/views.ts'
+import { openFixture } from '../fixtures/load.ts'
+import { describeSource } from '../sample/source_suite.ts'
+
+const directories: string[] = []
+afterAll(() => {
+  for (const directory of directories) rmSync(directory, { recursive: true })
+})
+
+const INTERVAL_NS = 5e6
+const SWAPPINESS = '/proc/sys/vm/swappiness'
+const KNOWN: readonly Tunable[] = [
+  { path: SWAPPINESS, type: 'integer', min: 0, max: 200, default: '60', meaning: 'How willing reclaim is to swap', source: 'mm/vmscan.c' },
+  {
+    path: '/sys/kernel/mm/hugepages/hugepages-{size}kB/nr_hugepages',
+    type: 'integer',
+    meaning: 'Pages of the pool',
+    source: 'mm/hugetlb.c',
+  },
+]
+
+/** A tree of files like /proc and /sys, to be read as a machine. */
+function treeOf(files: Iterable<readonly [string, string]>): string {
+  const root = mkdtempSync(join(tmpdir(), 'mmtop-host-'))
+  directories.push(root)
+  for (const [path, text] of files) put(root, path, text)
+  return root
+}
+
+function put(root: string, path: string, text: string): void {
+  mkdirSync(dirname(root + path), { recursive: true })
+  writeFileSync(root + path, text)
+}
+
+async function machineFiles(): Promise<Map<string, string>> {
+  const recording = await openFixture('numa-policies')
+  const { files } = recording.frame(recording.count - 1)
+  const real = [...files].filter(([path]) => /^\/(proc|sys)\//.test(path))
+  return new Map([
+    ...real,
+    ['/proc/7/stat', '7 (a b) S 1 7 7 0 -1 0 10 0 2 0 5 6 0 0 20 0 1 0 1 4096000 250 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n'],
+    ['/proc/7/status', 'Name:\ta b\nVmRSS:\t    1000 kB\n'],
+    ['/proc/8/stat', '8 (kswapd0) S 2 0 0 0 -1 0 0 0 0 0 3 4 0 0 20 0 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n'],
+    [SWAPPINESS, '60\n'],
+    ['/proc/sys/vm/of_another_kernel', '1 2 3\n'],
+    ['/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages', '4\n'],
+    ['/sys/kernel/mm/ksm/of_another_kernel', '12\n'],
+  ])
+}
+
+const open = (root: string, write = false) => openHost({ root, intervalNs: INTERVAL_NS, known: KNOWN, write })
+
+async function framesOf(source: Source, count: number): Promise<Frame[]> {
+  const frames: Frame[] = []
+  while (frames.length < count) {
+    const frame = await source.next()
+    if (frame === undefined) break
+    frames.push(frame)
+  }
+  return frames
+}
+
+describeSource('a tree of files', async () => open(treeOf(await machineFiles())))
+if (process.env.TEST_HOST === '1')
+  describeSource('this machine', async () => openHost({ intervalNs: INTERVAL_NS, known: KNOWN, write: false }))
+
+describe('the host', () => {
+  it('has all of its knobs, described where they are known, and reads counters that nobody knows', async () => {
+    const source = open(treeOf(await machineFiles()))
+    const [frame] = await framesOf(source, 1)
+    const knob = (path: string) => source.tunables.find(tunable => tunable.path === path)
+    expect(knob(SWAPPINESS)).toMatchObject({ meaning: 'How willing reclaim is to swap', max: 200 })
+    expect(knob('/proc/sys/vm/of_another_kernel')).toMatchObject({ type: 'vector', meaning: '' })
+    expect(knob('/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages')).toMatchObject({ meaning: 'Pages of the pool' })
+    expect(frame.files.get('/sys/kernel/mm/ksm/of_another_kernel')).toBe('12\n')
+    await source.close()
+  })
+
+  it('writes nothing unless it was asked to', async () => {
+    const root = treeOf(await machineFiles())
+    const [readOnly, writable] = [open(root), open(root, true)]
+    expect(readOnly.write).toBeUndefined()
+    expect(await writable.write?.(SWAPPINESS, '10')).toEqual({ errno: '', text: '' })
+    expect(await writable.read(SWAPPINESS)).toBe('10\n')
+    expect(await writable.write?.('/proc/sys/vm/nothing', '10')).toMatchObject({ errno: 'ENOENT' })
+    await Promise.all([readOnly.close(), writable.close()])
+  })
+
+  it('says what happened between two frames, and which kernel threads ran', async () => {
+    const files = await machineFiles()
+    const root = treeOf(files)
+    const source = open(root)
+    const tracker = newTracker(source)
+    const [first] = await framesOf(source, 1)
+    feed(tracker, first, source.pace())
+    put(root, '/proc/vmstat', (files.get('/proc/vmstat') ?? '').replace(/^oom_kill \d+$/m, 'oom_kill 7'))
+    put(root, SWAPPINESS, '10\n')
+    put(root, '/proc/8/stat', (files.get('/proc/8/stat') ?? '').replace(' 3 4 ', ' 3 9 '))
+    for (const frame of await framesOf(source, 8)) feed(tracker, frame, source.pace())
+    const { events = [] } = tracker.model ?? {}
+    expect(events.filter(({ kind }) => kind === 'oom')).toHaveLength(1)
+    expect(events.find(({ kind }) => kind === 'knob')?.text).toBe(`${SWAPPINESS}: 60 to 10`)
+    expect(tracker.model?.sample.daemons()).toEqual([{ name: 'kswapd0', node: '0', running: false }])
+    await source.close()
+  })
+
+  it('goes on when processes and files come and go, and never reads outside of /proc and /sys', async () => {
+    const root = treeOf(await machineFiles())
+    const source = open(root)
+    await framesOf(source, 1)
+    rmSync(join(root, 'proc/7'), { recursive: true })
+    put(root, '/proc/9/stat', '9 (new) R 1 9 9 0 -1 0 10 0 2 0 5 6 0 0 20 0 1 0 1 4096000 250 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n')
+    source.watch(['/proc/9/smaps_rollup', '/etc/passwd', '/proc/../etc/passwd'])
+    const frame = (await framesOf(source, 4)).at(-1)
+    expect(frame?.files.has('/proc/9/stat')).toBe(true)
+    expect([...(frame?.files.keys() ?? [])].filter(path => path.startsWith('/proc/7/') || path.includes('passwd'))).toEqual([])
+    expect(await source.read('/etc/passwd')).toBeUndefined()
+    await source.close()
+  })
+
+  it.skipIf(process.getuid?.() === 0)('lists what it may not read', async () => {
+    const root = treeOf(await machineFiles())
+    put(root, '/proc/slabinfo', 'secret')
+    chmodSync(join(root, 'proc/slabinfo'), 0)
+    const source = open(root)
+    const [frame] = await framesOf(source, 1)
+    expect(frame.files.get('/mmtop/unread')).toContain('/proc/slabinfo EACCES')
+    await source.close()
+  })
+
+  it('shows a hostile machine on every panel without a control character', async () => {
+    const files = await machineFiles()
+    const hostile = fc.string({
+      unit: fc.constantFrom('\x1b', '[', '2', 'J', '\x07', '\u202e', ' ', ')', '(', '\n', '\t', ':', '9', 'kB', '\x9b'),
+    })
+    await fc.assert(
+      fc.asyncProperty(hostile, fc.constantFrom(...files.keys()), async (text, path) => {
+        const source = open(
+          treeOf([...files, [path, text], ['/proc/11/stat', `11 (${text}) S 1 1 1 0 -1 0 1 0 1 0 1 1 0 0 20 0 1 0 1 1 1 0 0`]]),
+        )
+        const tracker = newTracker(source)
+        for (const frame of await framesOf(source, 2)) feed(tracker, frame, source.pace())
+        await source.close()
+        const { model } = tracker
+        if (model === undefined) throw new Error('no model')
+        for (const { panel } of VIEWS)
+          for (const line of plainLines(panel(model, DEFAULT_UI, { width: 80, height: 24 }).rows))
+            expect(line).not.toMatch(/\p{Cc}|\u202e/u)
+      }),
+      { numRuns: 15 },
+    )
+  })
+})
