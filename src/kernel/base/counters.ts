@@ -185,6 +185,12 @@ export const VM_EVENTS = [
   'direct_map_level3_splits',
 ] as const
 
+/** What memory cgroups count beside NODE_STATS: pages of kernel memory, bytes of per-CPU data, pages of sockets and of vmalloc, zswap's bytes and pages. */
+export const MEMCG_STATS = ['kernel', 'percpu', 'sock', 'vmalloc', 'zswap', 'zswapped'] as const
+
+/** What happens to memory cgroups (memory.events, memory.swap.events). */
+export const MEMCG_EVENTS = ['low', 'high', 'max', 'oom', 'oom_kill', 'oom_group_kill', 'swap_high', 'swap_max', 'swap_fail'] as const
+
 type IndexOf<Names extends readonly string[]> = { readonly [name in Names[number]]: number }
 
 function indexOf<const Names extends readonly string[]>(names: Names): IndexOf<Names>
@@ -196,6 +202,8 @@ export const ZS = indexOf(ZONE_STATS)
 export const NUMA = indexOf(NUMA_STATS)
 export const NS = indexOf(NODE_STATS)
 export const EV = indexOf(VM_EVENTS)
+export const MS = indexOf(MEMCG_STATS)
+export const ME = indexOf(MEMCG_EVENTS)
 
 /** Events that are counted per zone type: the name's ending is the zone's, so index = first + zone type. */
 export const PGALLOC = EV.pgalloc_dma

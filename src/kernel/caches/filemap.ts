@@ -96,6 +96,9 @@ export function leafChanged(k: Kernel, mapping: Mapping, key: number, was: numbe
   if (is >= 0) k.nodes[is].stat[NS.workingset_nodes]++
 }
 
+/** Nobody remembers the page once it is removed. */
+export const NOT_EVICTED = -1
+
 /** Gives the objects of index nodes back. */
 export function freeXaNodes(k: Kernel, nodes: number): void {
   if (nodes > 0) kmemFree(k, 'radix_tree_node', nodes)
@@ -103,22 +106,22 @@ export function freeXaNodes(k: Kernel, nodes: number): void {
 
 /**
  * Takes a page, which nobody maps, out of the cache; the caller then drops the cache's hold with putPage.
- * @param evicted reclaim takes it: a shadow stays behind.
+ * @param evictedFor the memory cgroup for whose sake reclaim takes it, and a shadow stays behind; NOT_EVICTED: none does.
  */
-export function filemapRemove(k: Kernel, mapping: Mapping, head: Pfn, evicted: boolean): void {
+export function filemapRemove(k: Kernel, mapping: Mapping, head: Pfn, evictedFor: number): void {
   const index = pageIndex(k, head)
   const pages = compoundPages(k, head)
   countCached(k, head, -pages)
   mapping.nrPages -= pages
   if (pages === HPAGE_PMD_NR) freeXaNodes(k, xaClearHuge(mapping.pages, index))
-  else if (evicted) evictSlot(k, mapping, head, index)
+  else if (evictedFor !== NOT_EVICTED) evictSlot(k, mapping, head, index, evictedFor)
   else clearSlot(k, mapping, index)
   pageSetOwner(k, head, 0, index)
 }
 
-function evictSlot(k: Kernel, mapping: Mapping, head: Pfn, index: number): void {
-  const shadow = shadowOf(k, head)
-  const age = workingsetEviction(k, head)
+function evictSlot(k: Kernel, mapping: Mapping, head: Pfn, index: number, memcg: number): void {
+  const shadow = shadowOf(k, head, memcg)
+  const age = workingsetEviction(k, head, memcg)
   const was = shadowLeafNode(mapping, leafKey(index))
   mapping.nrShadows++
   xaSetShadow(mapping.pages, index, shadow, age)

@@ -43,6 +43,7 @@ import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_ORDER, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
 import { freeHugePage } from '../frames/hugetlb_pool.ts'
+import { countLruvecSize, countMemcgEvent, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import {
   compoundOrder,
   compoundPages,
@@ -84,8 +85,10 @@ export const lruvecOf = (k: Kernel, pfn: Pfn): Lruvec => k.nodes[pageNode(k, pfn
 function updateSize(k: Kernel, pfn: Pfn, lru: number, pages: number): Lruvec {
   const zone = k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
   const node = k.nodes[zone.node]
-  const lruvec = node.lruvecs[pageMemcg(k, pfn)]
+  const memcg = pageMemcg(k, pfn)
+  const lruvec = node.lruvecs[memcg]
   lruvec.size[lru] += pages
+  if (memcg !== 0) countLruvecSize(lruvec, zone.type, lru, pages)
   zone.stat[NR_ZONE_LRU_BASE + lru] += pages
   node.stat[NR_LRU_BASE + lru] += pages
   return lruvec
@@ -230,6 +233,13 @@ function inBatch(batch: FolioBatch, pfn: Pfn): boolean {
   return false
 }
 
+/** Counts the page, or the pages of a huge one, for the machine and its memory cgroup. */
+function countLruEvent(k: Kernel, pfn: Pfn, event: number): void {
+  const pages = compoundPages(k, pfn)
+  k.event[event] += pages
+  countMemcgEvent(k, pageMemcg(k, pfn), event, pages)
+}
+
 const drainActivate = (k: Kernel, batch: FolioBatch) => moveBatch(k, batch, activateOne)
 
 function activateOne(k: Kernel, pfn: Pfn): void {
@@ -238,7 +248,7 @@ function activateOne(k: Kernel, pfn: Pfn): void {
   lruvecDelete(k, pfn)
   k.page[at] |= PG_active
   lruvecAdd(k, pfn, false)
-  k.event[EV.pgactivate] += compoundPages(k, pfn)
+  countLruEvent(k, pfn, EV.pgactivate)
 }
 
 /** Moves an active page to the inactive list's head (MADV_COLD; deactivate_page). */
@@ -256,7 +266,7 @@ function deactivateOne(k: Kernel, pfn: Pfn): void {
   lruvecDelete(k, pfn)
   k.page[at] &= ~(PG_active | PG_referenced)
   lruvecAdd(k, pfn, false)
-  k.event[EV.pgdeactivate] += compoundPages(k, pfn)
+  countLruEvent(k, pfn, EV.pgdeactivate)
 }
 
 /** Moves a file page that could not be dropped at once to where reclaim finds it soon (deactivate_file_folio). */
@@ -275,7 +285,7 @@ function deactivateFileOne(k: Kernel, pfn: Pfn): void {
   k.page[at] = (flags & ~(PG_active | PG_referenced)) | (busy ? PG_reclaim : 0)
   lruvecAdd(k, pfn, !busy)
   if (!busy) k.event[EV.pgrotated] += compoundPages(k, pfn)
-  if ((flags & PG_active) !== 0) k.event[EV.pgdeactivate] += compoundPages(k, pfn)
+  if ((flags & PG_active) !== 0) countLruEvent(k, pfn, EV.pgdeactivate)
 }
 
 /** Makes an anonymous page one that reclaim may drop instead of swapping it out (MADV_FREE; mark_page_lazyfree). */
@@ -294,7 +304,7 @@ function lazyfreeOne(k: Kernel, pfn: Pfn): void {
   lruvecDelete(k, pfn)
   k.page[at] &= ~(PG_active | PG_referenced | PG_swapbacked)
   lruvecAdd(k, pfn, false)
-  k.event[EV.pglazyfree] += compoundPages(k, pfn)
+  countLruEvent(k, pfn, EV.pglazyfree)
 }
 
 /** Moves a page whose write has ended to the tail of the inactive list (folio_rotate_reclaimable). */
@@ -354,12 +364,27 @@ function freeUnused(k: Kernel, head: Pfn): void {
   freePages(k, head, order)
 }
 
-/** Keeps the account of what reclaim had to do for each kind of page, older efforts counting less (lru_note_cost). */
-export function lruNoteCost(lruvec: Lruvec, file: boolean, pages: number): void {
-  if (file) lruvec.fileCost += pages
-  else lruvec.anonCost += pages
-  const size = lruvec.size[0] + lruvec.size[1] + lruvec.size[2] + lruvec.size[3]
-  if (lruvec.fileCost + lruvec.anonCost <= size / 4) return
-  lruvec.fileCost = Math.floor(lruvec.fileCost / 2)
-  lruvec.anonCost = Math.floor(lruvec.anonCost / 2)
+/**
+ * Keeps the account of what reclaim had to do for each kind of page, older efforts counting less, in a group's lists of a node and
+ * in those of all above it (lru_note_cost).
+ */
+export function lruNoteCost(k: Kernel, lruvec: Lruvec, nid: number, file: boolean, pages: number): void {
+  for (let at: Lruvec | undefined = lruvec; at !== undefined; at = parentLruvec(k, at, nid)) {
+    if (file) at.fileCost += pages
+    else at.anonCost += pages
+    let size = 0
+    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) size += lruvecState(k, at, nid, NR_LRU_BASE + lru)
+    if (at.fileCost + at.anonCost <= Math.floor(size / 4)) continue
+    at.fileCost = Math.floor(at.fileCost / 2)
+    at.anonCost = Math.floor(at.anonCost / 2)
+  }
+}
+
+/** A group's lists on a node have aged by so many pages, and with them those of all above it (workingset_age_nonresident). */
+export function ageNonresident(k: Kernel, lruvec: Lruvec, nid: number, pages: number): void {
+  for (let at: Lruvec | undefined = lruvec; at !== undefined; at = parentLruvec(k, at, nid)) at.nonresidentAge += pages
+}
+
+function parentLruvec(k: Kernel, lruvec: Lruvec, nid: number): Lruvec | undefined {
+  return lruvec.memcg === ROOT_MEMCG ? undefined : k.nodes[nid].lruvecs[memcgOf(k, lruvec.memcg).parent]
 }

@@ -9,6 +9,9 @@
  * A page that was on the active list before it was deactivated and evicted carries PG_workingset; its return is counted
  * as a restore, and as a cost of reclaiming file pages.
  *
+ * With memory cgroups the distance is that of the group for whose sake the page was evicted: the root, unless it was a group's
+ * limit. A group ages with all groups below it.
+ *
  * Anonymous pages join in with swap. Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow).
  */
 import { NS } from '../base/counters.ts'
@@ -16,30 +19,39 @@ import { PG_active, PG_workingset } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
-import { compoundPages, pageMemcg, pageNode } from '../frames/page.ts'
-import { LRU_ACTIVE_FILE, lruNoteCost, lruvecOf } from './lru.ts'
+import { hasId, lruvecState, modLruvecState } from '../frames/memcg.ts'
+import { compoundPages, pageNode } from '../frames/page.ts'
+import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
 
 const { workingset_refault_file: REFAULT, workingset_activate_file: ACTIVATE, workingset_restore_file: RESTORE } = NS
 const WORKINGSET_BIT = 1
 const NODE_SHIFT = 1
 const MEMCG_SHIFT = 4
 
-/** What the page's slot is to hold once it is evicted: workingset mark, node and memory cgroup, made negative. */
-export function shadowOf(k: Kernel, head: Pfn): number {
+/**
+ * What the page's slot is to hold once it is evicted: workingset mark, node and memory cgroup, made negative.
+ * @param memcg the group for whose sake it is evicted.
+ */
+export function shadowOf(k: Kernel, head: Pfn, memcg: number): number {
   const workingset = (k.page[head * PAGE_WORDS] & PG_workingset) !== 0 ? WORKINGSET_BIT : 0
-  return -1 - (workingset | (pageNode(k, head) << NODE_SHIFT) | (pageMemcg(k, head) << MEMCG_SHIFT))
+  return -1 - (workingset | (pageNode(k, head) << NODE_SHIFT) | (memcg << MEMCG_SHIFT))
 }
 
-/** Counts an eviction; returns the age to keep with the shadow (workingset_eviction). */
-export function workingsetEviction(k: Kernel, head: Pfn): number {
-  const lruvec = lruvecOf(k, head)
-  const age = lruvec.nonresidentAge
-  lruvec.nonresidentAge += compoundPages(k, head)
+/** Counts an eviction for a group's sake; returns the age to keep with the shadow (workingset_eviction). */
+export function workingsetEviction(k: Kernel, head: Pfn, memcg: number): number {
+  const { lruvecs } = k.nodes[pageNode(k, head)]
+  const age = lruvecs[memcg].nonresidentAge
+  ageNonresident(k, lruvecs[memcg], pageNode(k, head), compoundPages(k, head))
   return age
 }
 
-/** The lists the evicted page was on, if its memory cgroup is still there. */
-const evictionLruvec = (k: Kernel, bits: number): Lruvec | undefined => k.nodes[(bits >> NODE_SHIFT) & 7].lruvecs[bits >> MEMCG_SHIFT]
+const evictionNode = (bits: number): number => (bits >> NODE_SHIFT) & 7
+
+/** The lists the page was evicted from, if that memory cgroup is still there. */
+function evictionLruvec(k: Kernel, bits: number): Lruvec | undefined {
+  const memcg = k.memcg.groups[bits >> MEMCG_SHIFT]
+  return memcg === undefined || !hasId(memcg) ? undefined : k.nodes[evictionNode(bits)].lruvecs[memcg.id]
+}
 
 /** Counts the return of a page and decides whether it starts on the active list (workingset_refault). */
 export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: number): void {
@@ -47,14 +59,14 @@ export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: num
   const evicted = evictionLruvec(k, bits)
   if (evicted === undefined) return
   const lruvec = lruvecOf(k, head)
-  const node = k.nodes[pageNode(k, head)]
-  node.stat[REFAULT]++
-  if (evicted.nonresidentAge - age > evicted.size[LRU_ACTIVE_FILE]) return
+  const nid = pageNode(k, head)
+  modLruvecState(k, head, REFAULT, 1)
+  if (evicted.nonresidentAge - age > lruvecState(k, evicted, evictionNode(bits), NS.nr_active_file)) return
   k.page[head * PAGE_WORDS] |= PG_active
-  lruvec.nonresidentAge++
-  node.stat[ACTIVATE]++
+  ageNonresident(k, lruvec, nid, 1)
+  modLruvecState(k, head, ACTIVATE, 1)
   if ((bits & WORKINGSET_BIT) === 0) return
   k.page[head * PAGE_WORDS] |= PG_workingset
-  lruNoteCost(lruvec, true, 1)
-  node.stat[RESTORE]++
+  lruNoteCost(k, lruvec, nid, true, 1)
+  modLruvecState(k, head, RESTORE, 1)
 }

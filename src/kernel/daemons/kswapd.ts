@@ -18,6 +18,7 @@ import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { PAGEBLOCK_ORDER } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from '../caches/lru.ts'
+import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { MAX_RECLAIM_RETRIES, pgdatBalanced, wakeupKcompactd } from '../frames/watermark.ts'
 import { resetIsolationSuitable } from '../reclaim/compaction_state.ts'
 import { compactGap, shrinkActiveList, shrinkNode } from '../reclaim/vmscan.ts'
@@ -66,6 +67,7 @@ function mayRest(k: Kernel, node: Node, order: number, zoneidx: number): boolean
   if (node.kswapd.failures >= MAX_RECLAIM_RETRIES) return true
   if (!pgdatBalanced(k, node, order, zoneidx)) return false
   node.reclaimFlags = 0
+  node.lruvecs[ROOT_MEMCG].congested = false
   return true
 }
 
@@ -113,7 +115,7 @@ function balancePgdat(k: Kernel, node: Node, order: number, highest: number): nu
     })
     wakeupKcompactd(k, node, PAGEBLOCK_ORDER, highest)
   }
-  snapshotRefaults(node)
+  snapshotRefaults(k, node, ROOT_MEMCG)
   return sc.order
 }
 
@@ -145,8 +147,8 @@ function balanceRounds(k: Kernel, node: Node, sc: ScanControl, boosted: number):
 
 /** Keeps some anonymous pages inactive while there is swap (kswapd_age_node). */
 function ageActiveAnon(k: Kernel, node: Node, sc: ScanControl): void {
-  if (k.swapPages === 0 || !inactiveIsLow(node.lruvecs[0], LRU_INACTIVE_ANON)) return
-  for (const lruvec of node.lruvecs) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+  if (k.swapPages === 0 || !inactiveIsLow(k, node, node.lruvecs[ROOT_MEMCG], LRU_INACTIVE_ANON)) return
+  for (const id of memcgTree(k, ROOT_MEMCG)) shrinkActiveList(k, node, node.lruvecs[id], LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
 }
 
 /** One round; true when it looked at as many pages as it was to reclaim (kswapd_shrink_node). */

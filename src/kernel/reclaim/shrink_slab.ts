@@ -10,6 +10,7 @@
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import type { Kernel, Node } from '../base/state.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
 
 /** Twice the share: four, divided by the two seeks that an object costs. */
@@ -17,8 +18,12 @@ const SEEKS_FACTOR = 2
 /** Objects asked for at once (SHRINK_BATCH). */
 const BATCH = 128
 
-/** Asks all owners; returns the objects they gave. */
-export function shrinkSlab(k: Kernel, node: Node, priority: number): number {
+/**
+ * Asks all owners for what they keep for a memory cgroup; those that do not tell groups apart are asked for the root. Returns the
+ * objects they gave.
+ */
+export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: number): number {
+  if (memcg !== ROOT_MEMCG) return 0
   spend(k, COST.shrink_slab, 1)
   return (
     shrink(k, deferredSplitCount(k, node), priority, max => deferredSplitScan(k, node, max)) +
@@ -42,5 +47,5 @@ function shrink(k: Kernel, freeable: number, priority: number, scan: (max: numbe
 
 /** Asks the owners of a node's memory for all they can give, as long as they give some (drop_slab_node). */
 export function dropSlabNode(k: Kernel, node: Node): void {
-  for (let shift = 0; ; shift++) if (shrinkSlab(k, node, 0) >> shift <= 1) return
+  for (let shift = 0; ; shift++) if (shrinkSlab(k, node, ROOT_MEMCG, 0) >> shift <= 1) return
 }

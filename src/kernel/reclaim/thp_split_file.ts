@@ -12,7 +12,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
-import { filemapRemove, filePages } from '../caches/filemap.ts'
+import { filemapRemove, filePages, NOT_EVICTED } from '../caches/filemap.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { shmemUnacctBlocks } from '../caches/shmem_account.ts'
 import { kmemTake } from '../caches/slab.ts'
@@ -80,7 +80,7 @@ export function dropBeyondEnd(k: Kernel, mapping: Mapping, head: Pfn): void {
   const end = Math.max(filePages(inode), inode.fallocEnd)
   const first = pageIndex(k, head)
   for (let i = HPAGE_PMD_NR - 1; i >= 1 && first + i >= end; i--) {
-    filemapRemove(k, mapping, asPfn(head + i), false)
+    filemapRemove(k, mapping, asPfn(head + i), NOT_EVICTED)
     inode.alloced--
     shmemUnacctBlocks(k, inode, 1)
   }

@@ -18,7 +18,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { waitOnRange } from '../caches/block.ts'
-import { clearShadow, filemapRemove } from '../caches/filemap.ts'
+import { clearShadow, filemapRemove, NOT_EVICTED } from '../caches/filemap.ts'
 import { BATCH_PAGES, deactivateFilePage, putPage } from '../caches/lru.ts'
 import { kmemFree } from '../caches/slab.ts'
 import { leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
@@ -59,7 +59,7 @@ export function unmapMappingRange(k: Kernel, mapping: Mapping, first: number, en
 export function truncatePage(k: Kernel, mapping: Mapping, head: Pfn): void {
   if ((k.page[head * PAGE_WORDS] & PG_private) !== 0) dropBuffers(k, head)
   cancelDirty(k, mapping, head)
-  filemapRemove(k, mapping, head, false)
+  filemapRemove(k, mapping, head, NOT_EVICTED)
   spend(k, COST.page_cache, 1)
 }
 
@@ -111,7 +111,7 @@ function evictPage(k: Kernel, mapping: Mapping, head: Pfn): boolean {
   if ((flags & (PG_dirty | PG_writeback)) !== 0) return false
   const buffers = (flags & PG_private) !== 0 ? 1 : 0
   if (pageCount(k, head) > compoundPages(k, head) + buffers || !releaseBuffers(k, head)) return false
-  filemapRemove(k, mapping, head, false)
+  filemapRemove(k, mapping, head, NOT_EVICTED)
   return true
 }
 

@@ -10,19 +10,20 @@
  * A process that needs a page reclaims 32 (direct reclaim); kswapd works in the background until every mark is met
  * (daemons/kswapd.ts). Pages of zones above the one wanted are passed over (pgskip).
  *
- * Each memory cgroup's lists are looked at in turn. Anonymous pages are left alone while there is no swap.
+ * The lists of the target group and of all below it are looked at in turn; for the machine's sake that is the root and so all groups. Anonymous pages are left alone while there is no swap.
  *
  * Source: mm/vmscan.c (isolate_lru_folios, shrink_inactive_list, shrink_active_list, shrink_lruvec, shrink_node,
  * do_try_to_free_pages).
  */
 import { COST, now, spend } from '../base/cost.ts'
-import { ALLOCSTALL, EV, NS, PGSKIP, ZS } from '../base/counters.ts'
+import { ALLOCSTALL, EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
 import { __GFP_IO, PG_active, PG_workingset } from '../base/flags.ts'
 import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
-import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
+import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { blockAdvance, waitUntil } from '../caches/block.ts'
 import {
+  ageNonresident,
   isEvictable,
   isolateLru,
   LRU_ACTIVE_ANON,
@@ -34,10 +35,13 @@ import {
   putbackLru,
   putPage,
 } from '../caches/lru.ts'
+import { countReclaimEvent, memcgMemoryEvent, memcgOf, memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageMapped, pageZone } from '../frames/page.ts'
+import { ALL_NODES } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
 import { compactionSuitable } from './compaction.ts'
 import { COMPACT } from './compaction_state.ts'
+import { belowLow, belowMin, calculateProtection } from './memcg_protection.ts'
 import { shrinkSlab } from './shrink_slab.ts'
 import {
   DEACTIVATE_ANON,
@@ -47,7 +51,6 @@ import {
   inactiveIsLow,
   nodeZones,
   nothingFound,
-  PGDAT_CONGESTED,
   PGDAT_DIRTY,
   PGDAT_WRITEBACK,
   prepareScanCount,
@@ -99,7 +102,7 @@ function isolateFolios(k: Kernel, lruvec: Lruvec, lru: number, n: number, sc: Sc
 }
 
 /** Puts isolated pages back at the head of the lists their flags say; returns how many (move_folios_to_lru). */
-function moveToLru(k: Kernel, lruvec: Lruvec, pages: readonly Pfn[]): number {
+function moveToLru(k: Kernel, node: Node, lruvec: Lruvec, pages: readonly Pfn[]): number {
   let moved = 0
   for (const head of pages) {
     if (!isEvictable(k, head)) {
@@ -110,7 +113,7 @@ function moveToLru(k: Kernel, lruvec: Lruvec, pages: readonly Pfn[]): number {
     lruPutDirect(k, head)
     spend(k, COST.lru_move, 1)
     moved += size
-    if ((k.page[head * PAGE_WORDS] & PG_active) !== 0) lruvec.nonresidentAge += size
+    if ((k.page[head * PAGE_WORDS] & PG_active) !== 0) ageNonresident(k, lruvec, node.id, size)
     putPage(k, head)
   }
   return moved
@@ -120,18 +123,18 @@ function shrinkInactiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, 
   const file = lru === LRU_INACTIVE_FILE
   lruAddDrain(k)
   const { pages, taken, scanned } = isolateFolios(k, lruvec, lru, n, sc)
-  k.event[sc.kswapd ? EV.pgscan_kswapd : EV.pgscan_direct] += scanned
+  countReclaimEvent(k, lruvec, sc.kswapd ? EV.pgscan_kswapd : EV.pgscan_direct, scanned, sc.cgroup)
   k.event[file ? EV.pgscan_file : EV.pgscan_anon] += scanned
   if (taken === 0) return 0
   const isolatedStat = file ? NS.nr_isolated_file : NS.nr_isolated_anon
   node.stat[isolatedStat] += taken
   const stat = reclaimStat()
   const { kept, reclaimed } = shrinkFolioList(k, node, pages, sc, stat)
-  moveToLru(k, lruvec, kept)
+  moveToLru(k, node, lruvec, kept)
   node.stat[isolatedStat] -= taken
-  k.event[sc.kswapd ? EV.pgsteal_kswapd : EV.pgsteal_direct] += reclaimed
+  countReclaimEvent(k, lruvec, sc.kswapd ? EV.pgsteal_kswapd : EV.pgsteal_direct, reclaimed, sc.cgroup)
   k.event[file ? EV.pgsteal_file : EV.pgsteal_anon] += reclaimed
-  lruNoteCost(lruvec, file, stat.pageout)
+  lruNoteCost(k, lruvec, node.id, file, stat.pageout)
   if (stat.unqueuedDirty === taken) wakeupFlusher(k)
   const { found } = sc
   found.dirty += stat.dirty
@@ -156,7 +159,7 @@ function wakeupFlusher(k: Kernel): void {
 export function shrinkActiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): void {
   lruAddDrain(k)
   const { pages, taken, scanned } = isolateFolios(k, lruvec, lru, n, sc)
-  k.event[EV.pgrefill] += scanned
+  countReclaimEvent(k, lruvec, EV.pgrefill, scanned, sc.cgroup)
   const isolatedStat = lru === LRU_ACTIVE_FILE ? NS.nr_isolated_file : NS.nr_isolated_anon
   node.stat[isolatedStat] += taken
   const active: Pfn[] = []
@@ -164,20 +167,20 @@ export function shrinkActiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: num
   for (const head of pages) {
     spend(k, COST.lru_scan, 1)
     if (!isEvictable(k, head)) putbackLru(k, head)
-    else if (keepsActive(k, head, lru)) active.push(head)
+    else if (keepsActive(k, head, lru, sc)) active.push(head)
     else {
       k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] & ~PG_active) | PG_workingset
       inactive.push(head)
     }
   }
-  moveToLru(k, lruvec, active)
-  k.event[EV.pgdeactivate] += moveToLru(k, lruvec, inactive)
+  moveToLru(k, node, lruvec, active)
+  countReclaimEvent(k, lruvec, EV.pgdeactivate, moveToLru(k, node, lruvec, inactive), false)
   node.stat[isolatedStat] -= taken
 }
 
 /** Only code of programs in use stays active. */
-function keepsActive(k: Kernel, head: Pfn, lru: number): boolean {
-  const { ptes, exec } = folioReferenced(k, head)
+function keepsActive(k: Kernel, head: Pfn, lru: number, sc: ScanControl): boolean {
+  const { ptes, exec } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
   return ptes > 0 && exec && lru === LRU_ACTIVE_FILE
 }
 
@@ -191,9 +194,9 @@ function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: numbe
 
 /** One round over the lists of one memory cgroup; when enough is reclaimed, the list with less left to do ends (shrink_lruvec). */
 function shrinkLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): void {
-  const left = getScanCount(k, node, sc)
+  const left = getScanCount(k, node, lruvec, sc)
   const targets = [...left]
-  const proportional = !sc.kswapd && sc.priority === DEF_PRIORITY
+  const proportional = !sc.kswapd && !sc.cgroup && sc.priority === DEF_PRIORITY
   let reclaimed = 0
   while (left[LRU_INACTIVE_ANON] > 0 || left[LRU_ACTIVE_FILE] > 0 || left[LRU_INACTIVE_FILE] > 0) {
     for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) {
@@ -205,7 +208,8 @@ function shrinkLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): v
     if (!balanceLists(left, targets)) break
   }
   sc.nrReclaimed += reclaimed
-  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON)) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+  if (k.swapPages > 0 && inactiveIsLow(k, node, lruvec, LRU_INACTIVE_ANON))
+    shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
 }
 
 /** Enough is reclaimed: what is left of the two kinds is cut so that both end in the proportion they began in. False when one has nothing left. */
@@ -238,12 +242,29 @@ export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
     const reclaimed = sc.nrReclaimed
     sc.found = nothingFound()
     prepareScanCount(k, node, sc)
-    for (const lruvec of node.lruvecs) shrinkLruvec(k, node, lruvec, sc)
-    shrinkSlab(k, node, sc.priority)
+    shrinkNodeMemcgs(k, node, sc)
     noteFound(k, node, sc)
     if (!shouldContinueReclaim(k, node, sc.nrReclaimed - reclaimed, sc)) break
   }
   if (sc.nrReclaimed > before) node.kswapd.failures = 0
+}
+
+/** One round over the lists of all groups that reclaim is for, but those whose limits protect them (shrink_node_memcgs). */
+function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
+  for (const id of memcgTree(k, sc.target)) {
+    const memcg = memcgOf(k, id)
+    calculateProtection(k, sc.target, id)
+    if (belowMin(memcg)) continue
+    if (belowLow(memcg)) {
+      if (!sc.memcgLowReclaim) {
+        sc.memcgLowSkipped = true
+        continue
+      }
+      memcgMemoryEvent(k, id, ME.low)
+    }
+    shrinkLruvec(k, node, node.lruvecs[id], sc)
+    shrinkSlab(k, node, id, sc.priority)
+  }
 }
 
 /** Draws conclusions from what the round met: kswapd marks the node, and whoever meets nothing but writes waits. */
@@ -253,8 +274,10 @@ function noteFound(k: Kernel, node: Node, sc: ScanControl): void {
     if (found.writeback > 0 && found.writeback === found.taken) node.reclaimFlags |= PGDAT_WRITEBACK
     if (found.unqueuedDirty === found.fileTaken) node.reclaimFlags |= PGDAT_DIRTY
     if (found.immediate > 0) throttleWriteback(k)
-    if (found.dirty > 0 && found.dirty === found.congested) node.reclaimFlags |= PGDAT_CONGESTED
-  } else if ((node.reclaimFlags & PGDAT_CONGESTED) !== 0) throttleNoProgress(k, node)
+  }
+  const target = node.lruvecs[sc.target]
+  if ((sc.kswapd || sc.cgroup) && found.dirty > 0 && found.dirty === found.congested) target.congested = true
+  if (!sc.kswapd && target.congested) throttleNoProgress(k, node)
 }
 
 /** Waits a moment, unless there is more to reclaim than is being written (reclaim_throttle VMSCAN_THROTTLE_NOPROGRESS). */
@@ -309,7 +332,7 @@ function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean
   for (const index of places.zonelist) {
     const zone = k.zones[index]
     if (zone.type > sc.reclaimIdx || ((places.nodemask >> zone.node) & 1) === 0) continue
-    if (sc.order > PAGE_ALLOC_COSTLY_ORDER && compactionReady(k, zone, sc)) {
+    if (!sc.cgroup && sc.order > PAGE_ALLOC_COSTLY_ORDER && compactionReady(k, zone, sc)) {
       ready = true
       continue
     }
@@ -326,16 +349,48 @@ function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean
 /** Direct reclaim for a request that found no page; returns the pages reclaimed, 0 for no progress (try_to_free_pages). */
 export function tryToFreePages(k: Kernel, places: ReclaimPlaces, order: number, gfp: number, highest: number): number {
   const sc = scanControl({ kswapd: false, gfp, order, reclaimIdx: highest, mayWritepage: k.sysctl.laptop_mode === 0 })
+  return doTryToFreePages(k, places, sc)
+}
+
+/**
+ * Reclaims from a memory cgroup and all below it, on all nodes; returns the pages reclaimed (try_to_free_mem_cgroup_pages).
+ * @param maySwap whether anonymous pages may go, too.
+ */
+export function tryToFreeMemCgroupPages(k: Kernel, memcg: number, pages: number, gfp: number, maySwap: boolean): number {
+  const sc = scanControl({
+    kswapd: false,
+    cgroup: true,
+    target: memcg,
+    gfp,
+    order: 0,
+    reclaimIdx: ZONE_MOVABLE,
+    nrToReclaim: Math.max(pages, SWAP_CLUSTER_MAX),
+    mayWritepage: k.sysctl.laptop_mode === 0,
+    maySwap,
+  })
+  return doTryToFreePages(k, { zonelist: k.nodes[k.cpus[k.cpu].node].zonelist, nodemask: ALL_NODES }, sc)
+}
+
+/** Rounds at rising priority; when nothing came of them, again with all active lists, then without regard for memory.low (do_try_to_free_pages). */
+function doTryToFreePages(k: Kernel, places: ReclaimPlaces, sc: ScanControl): number {
   for (;;) {
-    k.event[ALLOCSTALL + highest]++
+    if (!sc.cgroup) k.event[ALLOCSTALL + sc.reclaimIdx]++
     const ready = reclaimRounds(k, places, sc)
-    for (const node of k.nodes) if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(node)
+    for (const node of k.nodes) {
+      if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(k, node, sc.target)
+      if (sc.cgroup) node.lruvecs[sc.target].congested = false
+    }
     if (sc.nrReclaimed > 0) return sc.nrReclaimed
     if (ready) return 1
-    if (!sc.skippedDeactivate) return 0
+    if (sc.skippedDeactivate) {
+      sc.forceDeactivate = true
+      sc.skippedDeactivate = false
+    } else if (sc.memcgLowSkipped) {
+      sc.forceDeactivate = false
+      sc.memcgLowReclaim = true
+      sc.memcgLowSkipped = false
+    } else return 0
     sc.priority = DEF_PRIORITY
-    sc.forceDeactivate = true
-    sc.skippedDeactivate = false
   }
 }
 

@@ -11,6 +11,8 @@ import { NS, ZS } from '../base/counters.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import { MAX_NR_ZONES, PAGE_SHIFT } from '../base/units.ts'
 import { LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
+import { lruvecLruSize, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
+import { unprotectedShare } from './memcg_protection.ts'
 
 /** Pages looked at together, and the goal of a direct reclaimer (SWAP_CLUSTER_MAX). */
 export const SWAP_CLUSTER_MAX = 32
@@ -22,7 +24,6 @@ export const DEACTIVATE_FILE = 2
 /** Bits of Node.reclaimFlags, which kswapd sets by what it finds and clears when the node is balanced. */
 export const PGDAT_DIRTY = 1
 export const PGDAT_WRITEBACK = 2
-export const PGDAT_CONGESTED = 4
 
 /** What one round on a node found (scan_control.nr). */
 export interface Found {
@@ -38,6 +39,12 @@ export interface Found {
 export interface ScanControl {
   /** kswapd reclaims, not a process that waits for a page. */
   readonly kswapd: boolean
+  /** Whose pages are to go: those of a memory cgroup and below it. A group's limit, or a write to its memory.reclaim, reclaims. */
+  readonly target: number
+  readonly cgroup: boolean
+  /** memory.low is no reason to pass over a group any more; a group was passed over because of it. */
+  memcgLowReclaim: boolean
+  memcgLowSkipped: boolean
   readonly gfp: number
   order: number
   /** The highest zone type whose pages count. */
@@ -64,6 +71,10 @@ export const nothingFound = (): Found => ({ dirty: 0, unqueuedDirty: 0, congeste
 
 /** A fresh run; `wish` says what is particular to it. */
 export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' | 'reclaimIdx'> & Partial<ScanControl>): ScanControl => ({
+  target: ROOT_MEMCG,
+  cgroup: false,
+  memcgLowReclaim: false,
+  memcgLowSkipped: false,
   nrToReclaim: SWAP_CLUSTER_MAX,
   priority: DEF_PRIORITY,
   mayWritepage: true,
@@ -81,10 +92,10 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   ...wish,
 })
 
-/** Whether there are too few inactive pages for the active ones; the larger the lists, the more may be active. */
-export function inactiveIsLow(lruvec: Lruvec, inactiveLru: number): boolean {
-  const inactive = lruvec.size[inactiveLru]
-  const active = lruvec.size[inactiveLru + 1]
+/** Whether a group has too few inactive pages for its active ones; the larger the lists, the more may be active. */
+export function inactiveIsLow(k: Kernel, node: Node, lruvec: Lruvec, inactiveLru: number): boolean {
+  const inactive = lruvecState(k, lruvec, node.id, NS.nr_inactive_anon + inactiveLru)
+  const active = lruvecState(k, lruvec, node.id, NS.nr_inactive_anon + inactiveLru + 1)
   const gib = Math.floor((inactive + active) / 2 ** (30 - PAGE_SHIFT))
   const ratio = gib > 0 ? Math.floor(Math.sqrt(10 * gib)) : 1
   return inactive * ratio < active
@@ -92,17 +103,15 @@ export function inactiveIsLow(lruvec: Lruvec, inactiveLru: number): boolean {
 
 /** Decides for this round which active lists may be looked at, and how file and anonymous pages stand. */
 export function prepareScanCount(k: Kernel, node: Node, sc: ScanControl): void {
-  const lruvec = node.lruvecs[0]
-  sc.mayDeactivate = DEACTIVATE_ANON | DEACTIVATE_FILE
-  if (!sc.forceDeactivate) {
-    if (node.stat[NS.workingset_activate_anon] === lruvec.refaults[0] && !inactiveIsLow(lruvec, LRU_INACTIVE_ANON))
-      sc.mayDeactivate &= ~DEACTIVATE_ANON
-    if (node.stat[NS.workingset_activate_file] === lruvec.refaults[1] && !inactiveIsLow(lruvec, LRU_INACTIVE_FILE))
-      sc.mayDeactivate &= ~DEACTIVATE_FILE
-  }
-  const inactiveFile = lruvec.size[LRU_INACTIVE_FILE]
+  const lruvec = node.lruvecs[sc.target]
+  const deactivates = (activated: number, before: number, lru: number) =>
+    sc.forceDeactivate || lruvecState(k, lruvec, node.id, activated) !== before || inactiveIsLow(k, node, lruvec, lru)
+  sc.mayDeactivate =
+    (deactivates(NS.workingset_activate_anon, lruvec.refaults[0], LRU_INACTIVE_ANON) ? DEACTIVATE_ANON : 0) |
+    (deactivates(NS.workingset_activate_file, lruvec.refaults[1], LRU_INACTIVE_FILE) ? DEACTIVATE_FILE : 0)
+  const inactiveFile = lruvecState(k, lruvec, node.id, NS.nr_inactive_file)
   sc.cacheTrimMode = inactiveFile >> sc.priority > 0 && (sc.mayDeactivate & DEACTIVATE_FILE) === 0
-  sc.fileIsTiny = isFileTiny(k, node, sc)
+  sc.fileIsTiny = !sc.cgroup && isFileTiny(k, node, sc)
 }
 
 /** Whether there is so little file cache that dropping all of it would not help. */
@@ -122,15 +131,17 @@ export const nodeZones = (k: Kernel, node: Node, highest: number) =>
   k.zones.slice(node.id * MAX_NR_ZONES, node.id * MAX_NR_ZONES + highest + 1).filter(zone => zone.managedPages > 0)
 
 /** Remembers how many pages had come back and been activated, so that the next run sees whether there are more (snapshot_refaults). */
-export function snapshotRefaults(node: Node): void {
-  const lruvec = node.lruvecs[0]
-  lruvec.refaults[0] = node.stat[NS.workingset_activate_anon]
-  lruvec.refaults[1] = node.stat[NS.workingset_activate_file]
+export function snapshotRefaults(k: Kernel, node: Node, target: number): void {
+  const lruvec = node.lruvecs[target]
+  lruvec.refaults[0] = lruvecState(k, lruvec, node.id, NS.workingset_activate_anon)
+  lruvec.refaults[1] = lruvecState(k, lruvec, node.id, NS.workingset_activate_file)
 }
 
-/** Pages to look at of each list, by LRU_* (get_scan_count). Without swap there is no use in looking at anonymous pages. */
-export function getScanCount(k: Kernel, node: Node, sc: ScanControl): number[] {
-  const zones = nodeZones(k, node, sc.reclaimIdx)
-  const size = (lru: number) => zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_inactive_anon + lru], 0)
-  return [0, 0, size(LRU_INACTIVE_FILE) >> sc.priority, size(LRU_ACTIVE_FILE) >> sc.priority]
+/** Pages to look at of each of a group's lists, by LRU_* (get_scan_count). Without swap there is no use in looking at anonymous pages. */
+export function getScanCount(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): number[] {
+  return [0, 0, scanOf(k, node, lruvec, LRU_INACTIVE_FILE, sc), scanOf(k, node, lruvec, LRU_ACTIVE_FILE, sc)]
 }
+
+/** A list's share at this priority, less what the group's limits protect. */
+export const scanOf = (k: Kernel, node: Node, lruvec: Lruvec, lru: number, sc: ScanControl): number =>
+  unprotectedShare(memcgOf(k, lruvec.memcg), lruvecLruSize(k, lruvec, node.id, lru, sc.reclaimIdx), sc.priority, sc, SWAP_CLUSTER_MAX)

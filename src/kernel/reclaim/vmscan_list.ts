@@ -37,9 +37,10 @@ import type { Kernel, Node } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
-import { filemapRemove, mappingOf } from '../caches/filemap.ts'
+import { filemapRemove, mappingOf, NOT_EVICTED } from '../caches/filemap.ts'
 import { isEvictable, putbackLru, putPage } from '../caches/lru.ts'
-import { compoundMapcount, compoundPages, isThp, pageCount, pageIndex, pageMapped, pageNode } from '../frames/page.ts'
+import { countMemcgEvent, ROOT_MEMCG } from '../frames/memcg.ts'
+import { compoundMapcount, compoundPages, isThp, pageCount, pageIndex, pageMapped, pageMemcg, pageNode } from '../frames/page.ts'
 import { canSplit, splitHugePage } from './thp_split.ts'
 import { releaseBuffers } from './truncate.ts'
 import { PGDAT_DIRTY, PGDAT_WRITEBACK, type ScanControl, scanControl } from './vmscan_control.ts'
@@ -109,6 +110,7 @@ function activate(k: Kernel, head: Pfn, stat: ReclaimStat): void {
   if ((k.page[head * PAGE_WORDS] & PG_mlocked) !== 0) return
   k.page[head * PAGE_WORDS] |= PG_active
   stat.activate += compoundPages(k, head)
+  countMemcgEvent(k, pageMemcg(k, head), EV.pgactivate, compoundPages(k, head))
 }
 
 function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, stat: ReclaimStat): Verdict {
@@ -119,7 +121,7 @@ function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, 
   if (!sc.mayUnmap && pageMapped(k, head)) return 'keep'
   noteDirty(k, head, size, stat)
   if ((k.page[at] & PG_writeback) !== 0) return underWriteback(k, node, head, size, sc, stat)
-  const references = sc.ignoreReferences ? 'free' : checkReferences(k, head)
+  const references = sc.ignoreReferences ? 'free' : checkReferences(k, head, sc)
   if (references === 'keep' || references === 'activate') return references
   const anon = (k.page[at] & PG_anon) !== 0
   if (anon && (k.page[at] & PG_swapbacked) !== 0) return swapOut(k, head, pages, sc)
@@ -133,7 +135,7 @@ function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, 
     if (verdict !== 'free') return verdict
   }
   if (!releaseBuffers(k, head)) return 'activate'
-  return anon ? dropLazyfree(k, head) : dropCached(k, head)
+  return anon ? dropLazyfree(k, head) : dropCached(k, head, sc)
 }
 
 /** Counts what of the batch waits for the disk; pages of no disk do not. */
@@ -158,9 +160,9 @@ function underWriteback(k: Kernel, node: Node, head: Pfn, pages: number, sc: Sca
 }
 
 /** Whether the page has been used since the last look; 'clean': it may go if it is clean (folio_check_references). */
-function checkReferences(k: Kernel, head: Pfn): Verdict | 'clean' {
+function checkReferences(k: Kernel, head: Pfn, sc: ScanControl): Verdict | 'clean' {
   const at = head * PAGE_WORDS
-  const { ptes, exec, locked } = folioReferenced(k, head)
+  const { ptes, exec, locked } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
   const marked = (k.page[at] & PG_referenced) !== 0
   k.page[at] &= ~PG_referenced
   if (locked) return 'activate'
@@ -221,13 +223,14 @@ function pageout(k: Kernel, node: Node, mapping: Mapping, head: Pfn, stat: Recla
 function dropLazyfree(k: Kernel, head: Pfn): Verdict {
   if (pageCount(k, head) !== 1) return 'keep'
   k.event[EV.pglazyfreed] += compoundPages(k, head)
+  countMemcgEvent(k, pageMemcg(k, head), EV.pglazyfreed, compoundPages(k, head))
   return 'free'
 }
 
 /** Takes a page that only the cache and we hold out of the cache (__remove_mapping). */
-function dropCached(k: Kernel, head: Pfn): Verdict {
+function dropCached(k: Kernel, head: Pfn, sc: ScanControl): Verdict {
   if (pageCount(k, head) !== 1 + compoundPages(k, head)) return 'keep'
-  filemapRemove(k, mappingOf(k, head), head, (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0)
+  filemapRemove(k, mappingOf(k, head), head, (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0 ? sc.target : NOT_EVICTED)
   return 'free'
 }
 

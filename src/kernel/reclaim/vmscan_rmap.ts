@@ -26,6 +26,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
+import { memcgIsBelow } from '../frames/memcg.ts'
 import { compoundPages, pageCount, pageIndex, pageMapped, totalMapcount } from '../frames/page.ts'
 import { countRss, splitHugePmd } from '../spaces/huge_pmd.ts'
 import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
@@ -39,15 +40,18 @@ export interface Referenced {
   locked: boolean
 }
 
-/** Looks for uses of the page through its mappings, and clears their marks (folio_referenced). */
-export function folioReferenced(k: Kernel, head: Pfn): Referenced {
+/**
+ * Looks for uses of the page through its mappings, and clears their marks (folio_referenced).
+ * @param memcg reclaim for this group's sake does not ask what processes outside it use; the root: all are asked.
+ */
+export function folioReferenced(k: Kernel, head: Pfn, memcg: number): Referenced {
   const found: Referenced = { ptes: 0, exec: false, locked: false }
   if (!pageMapped(k, head)) return found
   const index = pageIndex(k, head)
   const pages = compoundPages(k, head)
   for (const { mm: id, delta } of rmapEntries(k, head)) {
     const mm = k.spaces.mms.get(id)
-    if (mm === undefined) continue
+    if (mm === undefined || !memcgIsBelow(k, mm.memcg, memcg)) continue
     if (pages > 1) hugeReferenced(k, mm, index + delta, head, found)
     for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), found)
     if (found.locked) return found

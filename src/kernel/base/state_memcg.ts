@@ -1,0 +1,66 @@
+/**
+ * Shapes of memory cgroups: who is charged for a page, and how much he may have. Shapes only; frames/memcg.ts holds the functions.
+ *
+ *     Memcg 0 (root) ── children ── Memcg ── memory, swap: counters of pages with their limits
+ *                                     └── node.lruvecs[id]: its lists on that node
+ */
+
+/** A counter of pages with its limits; what is charged to a group is charged to all above it (struct page_counter). */
+export interface PageCounter {
+  usage: number
+  /** The most it ever was. */
+  watermark: number
+  min: number
+  low: number
+  high: number
+  max: number
+  /** What of min and low counts after the groups above have had their say, as reclaim worked it out last. */
+  emin: number
+  elow: number
+  /** How much of its usage min and low protect, and the sums of that over its children. */
+  minUsage: number
+  lowUsage: number
+  childrenMinUsage: number
+  childrenLowUsage: number
+}
+
+export interface Memcg {
+  /** Its place in MemcgState.groups and in Node.lruvecs, and what its pages bear. */
+  readonly id: number
+  /** Number of the cgroup whose memory this is; the number of the directory. */
+  readonly cgroup: number
+  /** The group above, -1 for the root. */
+  readonly parent: number
+  readonly children: number[]
+  /** Its directory is there; after that it stays while pages are charged to it. */
+  online: boolean
+  readonly memory: PageCounter
+  readonly swap: PageCounter
+  oomGroup: boolean
+  /** Events of MEMCG_EVENTS that happened to it or below it, and to itself. */
+  readonly events: Float64Array
+  readonly localEvents: Float64Array
+  /** VM_EVENTS that its tasks and pages caused; the root's: those that were not counted for the machine (reclaim for a group's limit). */
+  readonly vmEvents: Float64Array
+  /** MEMCG_STATS: what it has that is of no node. */
+  readonly stat: Float64Array
+  /** Swap entries that remember it, and pages that bear its number. */
+  swapEntries: number
+  pages: number
+}
+
+/** What a CPU has charged in advance for one group, so that not every page goes up the hierarchy (struct memcg_stock_pcp). */
+export interface MemcgStock {
+  memcg: number
+  pages: number
+  /** The same for kernel objects, in bytes of a page already charged. */
+  objMemcg: number
+  objBytes: number
+}
+
+export interface MemcgState {
+  /** By id; a place whose group is gone is undefined until another gets it. */
+  readonly groups: (Memcg | undefined)[]
+  /** By CPU. */
+  readonly stocks: MemcgStock[]
+}
