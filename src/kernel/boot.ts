@@ -12,10 +12,11 @@ import { EV, NS, NUMA } from './base/counters.ts'
 import { PG_reserved } from './base/flags.ts'
 import type { Kernel, Machine, Zone } from './base/state.ts'
 import { asPfn, MAX_NR_ZONES, PAGE_KB, PAGE_SIZE, PAGEBLOCK_ORDER } from './base/units.ts'
-import { addPcps, createKernel } from './boot/create.ts'
+import { createKernel } from './boot/create.ts'
 import { initFileSystems } from './boot/file_systems.ts'
 import { firstProcess } from './boot/first_process.ts'
 import { initHugetlb } from './boot/hugetlb_boot.ts'
+import { initMemoryBlocks } from './boot/memory_blocks.ts'
 import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
 import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
 import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
@@ -23,7 +24,7 @@ import { type MemoryMap, memoryMap, type ZoneMap } from './boot/memory_map.ts'
 import { startKcompactd } from './daemons/kcompactd.ts'
 import { freeBootBlock } from './frames/buddy.ts'
 import { pageSet } from './frames/page.ts'
-import { pcpBootFree } from './frames/pcp.ts'
+import { addPcps, pcpBootFree } from './frames/pcp.ts'
 import {
   buildZonelists,
   calculateMinFreeKbytes,
@@ -69,6 +70,7 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   firstProcess(k)
   k.cpu = 0
   initHugetlb(k, map)
+  initMemoryBlocks(k, map)
   return k
 }
 

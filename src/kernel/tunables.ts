@@ -2,13 +2,14 @@
  * Every knob of the machine: its path, what it accepts, what it does, and the write itself. The one table that the
  * files under /proc and /sys, the list of knobs on the screens and the README are made of.
  *
- * Paths with {size}, {node} or {cpu} stand for one file each; `tunables` lists those that this machine has.
+ * Paths with {size}, {node}, {cpu} or {block} stand for one file each; `tunables` lists those that this machine has.
  */
 import { EINVAL } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import { cpuOffline, cpuOnline } from './calls/cpu_hotplug.ts'
 import { HUGETLB_KNOBS } from './tunables_hugetlb.ts'
 import { type At, type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
+import { MEMORY_KNOBS } from './tunables_memory.ts'
 import { kstrtobool } from './tunables_parse.ts'
 import { RECLAIM_KNOBS } from './tunables_reclaim.ts'
 import { STANDING_KNOBS } from './tunables_standing.ts'
@@ -37,7 +38,15 @@ const CPU_KNOBS: readonly Knob[] = [
   },
 ]
 
-export const KNOBS: readonly Knob[] = [...VM_KNOBS, ...RECLAIM_KNOBS, ...HUGETLB_KNOBS, ...THP_KNOBS, ...STANDING_KNOBS, ...CPU_KNOBS]
+export const KNOBS: readonly Knob[] = [
+  ...VM_KNOBS,
+  ...RECLAIM_KNOBS,
+  ...HUGETLB_KNOBS,
+  ...THP_KNOBS,
+  ...STANDING_KNOBS,
+  ...CPU_KNOBS,
+  ...MEMORY_KNOBS,
+]
 
 /** A knob as people see it; what the machine's users call a tunable. */
 export interface Tunable extends KnobDoc {
@@ -45,8 +54,8 @@ export interface Tunable extends KnobDoc {
 }
 
 /** What a path may have in braces. */
-export type Placeholder = 'size' | 'node' | 'cpu' | 'pid'
-const PLACEHOLDERS: readonly Placeholder[] = ['size', 'node', 'cpu', 'pid']
+export type Placeholder = 'size' | 'node' | 'cpu' | 'block' | 'pid'
+const PLACEHOLDERS: readonly Placeholder[] = ['size', 'node', 'cpu', 'block', 'pid']
 
 export const isPlaceholder = (word: string): word is Placeholder => PLACEHOLDERS.some(placeholder => placeholder === word)
 
@@ -55,6 +64,7 @@ export const STANDS_FOR: Readonly<Record<Placeholder, (k: Kernel) => readonly nu
   size: k => k.hugetlb.hstates.map(h => h.sizeKb),
   node: k => k.nodes.map(node => node.id),
   cpu: k => k.cpus.map(cpu => cpu.id),
+  block: k => [...k.memory.blocks.keys()],
   pid: k => [...k.tasks.keys()],
 }
 
@@ -69,7 +79,7 @@ export function tunables(k: Kernel): Tunable[] {
 
 /** The concrete paths that a path with placeholders stands for. */
 function placesOf(k: Kernel, path: string): { path: string; at: At }[] {
-  let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, pid: 0, writer: undefined } }]
+  let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, block: 0, pid: 0, writer: undefined } }]
   for (const name of PLACEHOLDERS) {
     if (!path.includes(`{${name}}`)) continue
     places = places.flatMap(place =>

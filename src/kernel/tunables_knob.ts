@@ -33,6 +33,8 @@ export interface At {
   readonly size: number
   readonly node: number
   readonly cpu: number
+  /** Memory block. */
+  readonly block: number
   readonly pid: number
   /** undefined: the kernel itself, or someone outside the machine, as root. */
   readonly writer: Task | undefined
@@ -54,7 +56,7 @@ export interface KnobDoc {
 }
 
 export interface Knob extends KnobDoc {
-  /** {size}, {node} and {cpu} stand for each huge page size, node and CPU. */
+  /** {size}, {node}, {cpu} and {block} stand for each huge page size, node, CPU and memory block. */
   readonly path: string
   /** Where not every size or CPU has this file. */
   readonly exists?: (k: Kernel, at: At) => boolean

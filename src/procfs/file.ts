@@ -30,8 +30,10 @@ export interface File {
 
 export interface Directory {
   readonly entries: ReadonlyMap<string, Entry>
-  /** Entries of which there is one for each node, CPU, size or process. */
+  /** Entries of which there is one for each node, CPU, memory block, size or process. */
   readonly families: readonly Family[]
+  /** Where not every place has this directory. */
+  readonly exists?: (k: Kernel, at: At) => boolean
 }
 
 /** The entry that a name with a placeholder stands for: "node{node}" is before "node", after "". */

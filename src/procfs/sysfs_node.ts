@@ -11,6 +11,7 @@ import { type Directory, dir, type File, knobs, sysfs } from './file.ts'
 import { column, listText, maskText } from './format.ts'
 import { freePagesOf, nodeSum, numaSum, statLines, zoneSum, zonesOfNode } from './sums.ts'
 import { nodePoolFiles } from './sysfs_hugetlb.ts'
+import { nodeBlocks } from './sysfs_memory.ts'
 
 type Row = readonly [label: string, kb: number]
 
@@ -107,6 +108,7 @@ const nodeFiles: Directory = dir({
   distance: sysfs((k, at) => `${k.machine.distance[at.node].join(' ')}\n`),
   hugepages: dir({ 'hugepages-{size}kB': nodePoolFiles }),
   meminfo: sysfs(nodeMeminfo),
+  'memory{block}': nodeBlocks,
   numastat: sysfs(numastat),
   vmstat: sysfs((k, at) => statLines(zonesOfNode(k, at.node), [k.nodes[at.node]]).join('')),
 })

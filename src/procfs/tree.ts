@@ -1,7 +1,8 @@
 /**
  * Every file of /proc and /sys that the machine has, in one table, and how they are read, written and listed.
  *
- * A name with {node}, {cpu}, {size} or {pid} stands for one entry for each node, CPU, size of huge pages (kB) or process.
+ * A name with {node}, {cpu}, {block}, {size} or {pid} stands for one entry for each node, CPU, memory block, size of huge pages (kB)
+ * or process.
  * Knobs come from the kernel's own table (kernel/tunables.ts) and stand beside the files that only report.
  *
  *     procRead(k, '/proc/meminfo')                        the text, or a negative errno
@@ -28,6 +29,7 @@ import { swaps } from './swaps.ts'
 import { cpuDirectory } from './sysfs_cpu.ts'
 import { poolFiles } from './sysfs_hugetlb.ts'
 import { ksmDirectory } from './sysfs_ksm.ts'
+import { hotplugParameters, memoryDirectory } from './sysfs_memory.ts'
 import { nodeDirectory } from './sysfs_node.ts'
 import { thpDirectory } from './sysfs_thp.ts'
 import { vmstat } from './vmstat.ts'
@@ -74,7 +76,7 @@ export const TREE: Directory = dir({
     '{pid}': PROCESS,
   }),
   sys: dir({
-    devices: dir({ system: dir({ cpu: cpuDirectory, node: nodeDirectory }) }),
+    devices: dir({ system: dir({ cpu: cpuDirectory, memory: memoryDirectory, node: nodeDirectory }) }),
     kernel: dir({
       debug: dir({
         extfrag: dir({ extfrag_index: debugTable(extfragIndex), unusable_index: debugTable(unusableIndex) }),
@@ -90,19 +92,22 @@ export const TREE: Directory = dir({
         transparent_hugepage: thpDirectory,
       }),
     }),
-    module: dir({ zswap: dir({ parameters: dir(knobs('/sys/module/zswap/parameters')) }) }),
+    module: dir({
+      memory_hotplug: dir({ parameters: hotplugParameters }),
+      zswap: dir({ parameters: dir(knobs('/sys/module/zswap/parameters')) }),
+    }),
   }),
 })
 
-const NOWHERE: At = { size: 0, node: 0, cpu: 0, pid: 0, writer: undefined }
+const NOWHERE: At = { size: 0, node: 0, cpu: 0, block: 0, pid: 0, writer: undefined }
 
 interface Found {
   readonly entry: Entry
   readonly at: At
 }
 
-/** Whether a file of the table is there at this place. */
-const there = (k: Kernel, entry: Entry, at: At): boolean => isDirectory(entry) || (entry.exists?.(k, at) ?? true)
+/** Whether an entry of the table is there at this place. */
+const there = (k: Kernel, entry: Entry, at: At): boolean => entry.exists?.(k, at) ?? true
 
 /** The entries of a directory as they are now, by name. */
 function entriesOf(k: Kernel, { entries, families }: Directory, at: At): (readonly [name: string, found: Found])[] {
@@ -134,7 +139,9 @@ function child(k: Kernel, directory: Directory, at: At, name: string): Found | u
   if (entry !== undefined) return there(k, entry, at) ? { entry, at } : undefined
   for (const family of directory.families) {
     const n = numberIn(name, family)
-    if (n !== undefined && STANDS_FOR[family.what](k).includes(n)) return { entry: family.entry, at: { ...at, [family.what]: n } }
+    if (n === undefined || !STANDS_FOR[family.what](k).includes(n)) continue
+    const place = { ...at, [family.what]: n }
+    return there(k, family.entry, place) ? { entry: family.entry, at: place } : undefined
   }
   return undefined
 }

@@ -14,12 +14,12 @@ import { ALL_NODES, freePages } from '../frames/rmqueue.ts'
 import type { MigrateTarget } from '../reclaim/migrate.ts'
 import { allocPagesNode } from './page_alloc.ts'
 
-/** Pages of node `nid`, or with a gfp without __GFP_THISNODE of others when it has none left. */
-export const migrationTarget = (k: Kernel, nid: NodeId, gfp: number): MigrateTarget => ({
+/** Pages of node `nid`, or with a gfp without __GFP_THISNODE of others of the mask when it has none left or is not one of them. */
+export const migrationTarget = (k: Kernel, nid: NodeId, gfp: number, nodemask: number = ALL_NODES): MigrateTarget => ({
   take: (source: Pfn) => {
     const order = compoundOrder(k, source)
     const wanted = order > 0 ? (gfp & ~__GFP_RECLAIM) | GFP_TRANSHUGE : gfp
-    return allocPagesNode(k, pageZone(k, source).type === ZONE_MOVABLE ? wanted | __GFP_HIGHMEM : wanted, order, nid, ALL_NODES)
+    return allocPagesNode(k, pageZone(k, source).type === ZONE_MOVABLE ? wanted | __GFP_HIGHMEM : wanted, order, nid, nodemask)
   },
   giveBack: (page: Pfn) => freePages(k, page, compoundOrder(k, page)),
 })

@@ -212,7 +212,7 @@ export interface KmemCache {
 
 /** A kind of page contents: everything but which page of it. Index 0 is all zeros. */
 export interface ContentClass {
-  readonly kind: 'zero' | 'const' | 'page' | 'unique' | 'perproc' | 'comp' | 'file' | 'patched'
+  readonly kind: 'zero' | 'const' | 'page' | 'unique' | 'perproc' | 'comp' | 'file' | 'patched' | 'swap_header'
   /** What tells two classes of one kind apart. */
   readonly key: string
   /** Percent of the page that does not compress; 100 for random bytes, 0 when one word repeats. */
@@ -229,6 +229,8 @@ export interface ContentTable {
   /** The memo used last, and what it gave. */
   lastPatch: number
   lastPatched: number
+  /** Compressed sizes in bytes, by class and compressor (base/compress.ts). */
+  readonly compressed: Map<number, number>
 }
 
 /** Something worth a line on the screen: "NS KIND TEXT" in /mmtop/events. */

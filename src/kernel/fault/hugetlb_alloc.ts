@@ -252,6 +252,12 @@ export function allocHugePageNode(k: Kernel, h: Hstate, nid: NodeId): Pfn {
   return free !== NO_PAGE ? free : allocTemporaryHugePage(k, h, htlbAllocMask(h) | __GFP_THISNODE, nid, 1 << nid)
 }
 
+/** The same from the nearest of some nodes (alloc_huge_page_nodemask). */
+export function allocHugePageNodemask(k: Kernel, h: Hstate, nid: NodeId, mask: number): Pfn {
+  const free = availableHugePages(h) > 0 ? dequeueNearest(k, h, nid, mask) : NO_PAGE
+  return free !== NO_PAGE ? free : allocTemporaryHugePage(k, h, htlbAllocMask(h), nid, mask)
+}
+
 /** A page that is the pool's only for as long as it is used (alloc_migrate_huge_page). */
 function allocTemporaryHugePage(k: Kernel, h: Hstate, gfp: number, node: NodeId, mask: number): Pfn {
   const head = h.gigantic ? NO_PAGE : allocFreshHugePage(k, h, gfp, node, mask)

@@ -33,7 +33,7 @@ import { hugeLevel } from '../spaces/hugetlb.ts'
 import { entryFlags, entryValue, levelIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
 import { rmapEntries } from '../spaces/rmap.ts'
 import { copyHugePage } from './hugetlb.ts'
-import { allocHugePageNode, allocHugePageToMove } from './hugetlb_alloc.ts'
+import { allocHugePageNode, allocHugePageNodemask, allocHugePageToMove } from './hugetlb_alloc.ts'
 
 /** Moves the page to where the policy of the area, at this offset, wants it now. @returns 0, -ENOMEM when there is no other page, -EBUSY. */
 export function migrateHugePage(k: Kernel, head: Pfn, vma: Vma, offset: number): number {
@@ -45,6 +45,12 @@ export function migrateHugePage(k: Kernel, head: Pfn, vma: Vma, offset: number):
 export function migrateHugePageTo(k: Kernel, head: Pfn, nid: NodeId): number {
   const h = hstateOfPage(k, head)
   return moveHugePage(k, h, head, allocHugePageNode(k, h, nid))
+}
+
+/** Moves the page to the nearest of some nodes that has room. @returns as migrateHugePage. */
+export function migrateHugePageAway(k: Kernel, head: Pfn, nid: NodeId, mask: number): number {
+  const h = hstateOfPage(k, head)
+  return moveHugePage(k, h, head, allocHugePageNodemask(k, h, nid, mask))
 }
 
 function moveHugePage(k: Kernel, h: Hstate, head: Pfn, to: Pfn): number {

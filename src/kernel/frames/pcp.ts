@@ -41,9 +41,36 @@ const PCP_EXPIRE = 3
 /** The largest batch there is (zone_batchsize). */
 const MAX_BATCH = 64
 
-export function emptyPcp(): Pcp {
+function emptyPcp(): Pcp {
   const lists = Array.from({ length: NR_PCP_LISTS }, () => ({ ring: new Int32Array(0), head: 0, n: 0 }))
   return { count: 0, high: 0, batch: 1, freeFactor: 0, expire: 0, lists, refill: new Int32Array(MAX_BATCH) }
+}
+
+/** Gives a populated zone its per-CPU lists. */
+export function addPcps(k: Kernel, zone: Zone): void {
+  for (let i = 0; i < k.cpus.length; i++) zone.pcps.push(emptyPcp())
+}
+
+/** A zone without memory has none (zone_pcp_reset). */
+export function resetPcps(zone: Zone): void {
+  zone.pcps.length = 0
+  zone.pcpHigh = 0
+  zone.pcpBatch = 0
+}
+
+/** Keeps pages off the lists of the zone, which are emptied, until they are switched on again. */
+export function zonePcpDisable(k: Kernel, zone: Zone): void {
+  setPcps(zone, 0, 1)
+  drainAllPages(k, zone)
+}
+
+export const zonePcpEnable = (zone: Zone): void => setPcps(zone, zone.pcpHigh, zone.pcpBatch)
+
+function setPcps(zone: Zone, high: number, batch: number): void {
+  for (const pcp of zone.pcps) {
+    pcp.high = high
+    pcp.batch = batch
+  }
 }
 
 export const pcpAllowedOrder = (order: number) => order <= PAGE_ALLOC_COSTLY_ORDER || order === HPAGE_PMD_ORDER

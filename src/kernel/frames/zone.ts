@@ -62,6 +62,14 @@ export function setRecommendedMinFreeKbytes(k: Kernel): void {
   setupPerZoneWmarks(k)
 }
 
+/** All that hangs on how much memory there is, after it changed (init_per_zone_wmark_min). */
+export function initPerZoneWmarkMin(k: Kernel): void {
+  calculateMinFreeKbytes(k)
+  setupPerZoneWmarks(k)
+  setupPerZoneLowmemReserve(k)
+  if (k.khugepaged.running) setRecommendedMinFreeKbytes(k)
+}
+
 /** Recomputes every zone's marks from min_free_kbytes and watermark_scale_factor, and what hangs on them. */
 export function setupPerZoneWmarks(k: Kernel): void {
   const pagesMin = Math.floor(k.sysctl.min_free_kbytes / PAGE_KB)

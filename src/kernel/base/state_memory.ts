@@ -1,0 +1,30 @@
+/** Shapes of memory hotplug: the blocks in which memory is taken away and put back. */
+import type { NodeId } from './units.ts'
+
+/** Words of a block's `state` that put it back: where the kernel likes, in a kernel zone, in the movable zone. */
+export type OnlineType = 'online' | 'online_kernel' | 'online_movable'
+
+/** A block of memory that can be taken away and put back (struct memory_block). */
+export interface MemoryBlock {
+  readonly id: number
+  /** Nodes whose memory lies in it; the last one is the block's own. */
+  readonly nodes: readonly NodeId[]
+  /** RAM without holes. */
+  readonly whole: boolean
+  online: boolean
+  /** Index of the zone it belongs to; -1 while offline, and for good when it spans several. */
+  zone: number
+}
+
+export interface MemoryHotplug {
+  /** Pages of a block. */
+  blockPages: number
+  /** By number. */
+  readonly blocks: Map<number, MemoryBlock>
+  /** What happens to memory that is added: online types or 'offline'. */
+  autoOnline: OnlineType | 'offline'
+  /** How `online` chooses a zone, and the ratio of movable to kernel memory in percent that 'auto-movable' keeps. */
+  onlinePolicy: 'contig-zones' | 'auto-movable'
+  autoMovableRatio: number
+  autoMovableNumaAware: boolean
+}
