@@ -7,6 +7,7 @@
  *
  * The same program, machine and seed always give the same records at the same times, however the run is cut into steps.
  */
+import { setFlagsFromString } from 'node:v8'
 import { assert, fail } from '../kernel/base/assert.ts'
 import { errnoName } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
@@ -28,6 +29,9 @@ import { machineOf } from '../workload/machine.ts'
 import { parseLine } from '../workload/parse.ts'
 import type { MachineSpec, Program } from '../workload/program.ts'
 import { PORTS } from './ports.ts'
+
+// The kernel's fast paths are many short functions; by default the compiler stops inlining them half way down a fault.
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=2500')
 
 export interface SimulationOptions {
   /** Keys that replace those of the workload's header. */
