@@ -1,24 +1,12 @@
 /**
  * The architecture, as two literals, and the habits that keep it readable: this test is what makes them true.
- * MAY_IMPORT says which folder may import which; ROOMS lists the kernel's rooms from the ground up: a room may
+ * MAY_IMPORT (architecture.ts) says which folder may import which; ROOMS lists the kernel's rooms from the ground up: a room may
  * import only rooms above it in the list.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, normalize, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
-
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  kernel: [],
-  procfs: ['kernel'],
-  workload: ['kernel'],
-  sim: ['kernel', 'procfs', 'workload', 'sample'],
-  sample: [],
-  host: ['sample'],
-  recording: ['sample'],
-  view: ['sample'],
-  tui: ['view', 'sample'],
-  cli: ['tui', 'view', 'sample', 'sim', 'host', 'recording', 'workload', 'procfs', 'kernel'],
-}
+import { MAY_IMPORT } from './architecture.ts'
 
 /** What everyone but the kernel may import: the error that becomes one line on stderr. */
 const COMMON = 'user_error.ts'
