@@ -21,6 +21,7 @@ import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
 import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
 import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
 import { type MemoryMap, memoryMap, type ZoneMap } from './boot/memory_map.ts'
+import { enableSwapArea } from './caches/swap_area.ts'
 import { startKcompactd } from './daemons/kcompactd.ts'
 import { freeBootBlock } from './frames/buddy.ts'
 import { pageSet } from './frames/page.ts'
@@ -110,10 +111,14 @@ function initThp(k: Kernel, footprint: BootFootprint): void {
   k.khugepaged.defrag = false
 }
 
-/** The swap disk is switched on before the first workload line; its first page holds its header. */
+/** The swap disk has a header, and is switched on before the first workload line unless the machine's description says no. */
 function initSwap(k: Kernel): void {
   const { swapBytes, swapon } = k.machine
-  k.swapPages = swapon && swapBytes > 0 ? Math.floor(swapBytes / PAGE_SIZE) - 1 : 0
+  const [disk] = k.fs.disks
+  if (swapBytes === 0 || disk === undefined) return
+  const path = `/dev/${disk.name}`
+  k.swap.headers.set(path, Math.floor(swapBytes / PAGE_SIZE))
+  if (swapon) enableSwapArea(k, 0, path, { kind: 'disk', disk, zram: -1 }, Math.floor(swapBytes / PAGE_SIZE), -1)
 }
 
 /** NUMA balancing is on where there is more than one node, unless numa_balancing= says otherwise (check_numabalancing_enable). */

@@ -12,10 +12,10 @@
  */
 import { NS, ZS } from '../kernel/base/counters.ts'
 import type { Kernel } from '../kernel/base/state.ts'
+import { siSwapinfo } from '../kernel/caches/swap_map.ts'
 import { vmCommitLimit } from '../kernel/calls/account.ts'
 import { column, kb, kilobytes } from './format.ts'
 import { freePagesOf, nodeSum, zoneSum } from './sums.ts'
-import { swapTotals } from './swaps.ts'
 
 /** Size of the vmalloc area in kB, with five levels of page tables as the recorded machine has them. */
 const VMALLOC_TOTAL_KB = 13_743_895_347_199
@@ -61,10 +61,10 @@ function lists(k: Kernel): string[] {
 }
 
 function users(k: Kernel): string[] {
-  const swap = swapTotals(k)
+  const swap = siSwapinfo(k)
   return [
-    kb('SwapTotal:      ', swap.pages),
-    kb('SwapFree:       ', swap.pages - swap.usedPages),
+    kb('SwapTotal:      ', swap.totalPages),
+    kb('SwapFree:       ', swap.freePages),
     kb('Zswap:          ', 0),
     kb('Zswapped:       ', 0),
     kb('Dirty:          ', nodeSum(k.nodes, NS.nr_dirty)),

@@ -6,6 +6,7 @@ import { ENOSYS } from '../kernel/base/errno.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
 import { sysSync } from '../kernel/calls/files_io.ts'
 import { sysMount, sysUmount } from '../kernel/calls/mount.ts'
+import { mkswap, sysSwapon } from '../kernel/calls/swapon.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
 import type { Ports, Run, Sample } from './interpreter_state.ts'
@@ -42,6 +43,10 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
       return { ret: sysMkdir(k, init, op.dir, DIRECTORY_MODE) }
     case 'sync':
       return { ret: sysSync(k) }
+    case 'mkswap':
+      return { ret: mkswap(k, op.device) }
+    case 'swapon':
+      return { ret: sysSwapon(k, init, op.device, op.priority) }
     default:
       return { ret: -ENOSYS, fields: { text: `${op.op}: the simulated kernel does not have this yet` } }
   }

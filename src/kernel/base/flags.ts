@@ -170,6 +170,21 @@ export const PTE_MARKER = 1 << 13
 /** Swap entry of a page that no other process shares. */
 export const PTE_SWP_EXCLUSIVE = 1 << 14
 export const PTE_SWAP_TYPE_SHIFT = 16
+export const PTE_SWAP_TYPE_MASK = 31 << PTE_SWAP_TYPE_SHIFT
+
+// --- swap areas and their slots
+export const SWP_WRITEOK = 1 << 1
+/** Reaching another place costs nothing. */
+export const SWP_SOLIDSTATE = 1 << 4
+/** A page must not change while it is being written. */
+export const SWP_STABLE_WRITES = 1 << 11
+/** Reading takes no longer than asking for it. */
+export const SWP_SYNCHRONOUS_IO = 1 << 12
+/** Marks of a slot above its count: a page of the swap cache has it; a memory file has it; there is no such slot. */
+export const SWAP_HAS_CACHE = 0x8000
+export const SWAP_MAP_SHMEM = 0x4000
+export const SWAP_MAP_BAD = 0x3fff
+export const SWAP_MAP_COUNT = 0x3fff
 
 // --- mmap, mremap, madvise, mlock: user-space values
 export const PROT_READ = 1

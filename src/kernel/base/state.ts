@@ -17,6 +17,7 @@ import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
+import type { NumaBalancing } from './state_numa.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
@@ -315,6 +316,7 @@ export interface Kernel {
   /** The shared page of zeros that reads of untouched memory map. */
   zeroPage: Pfn
   readonly policies: { readonly default: Mempolicy; interleavePrev: number }
+  readonly numa: NumaBalancing
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
   readonly events: KernelEvent[]

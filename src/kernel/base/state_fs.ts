@@ -188,11 +188,13 @@ export interface Disk {
 }
 
 export interface DiskRequest {
-  readonly doneNs: number
+  doneNs: number
   readonly write: boolean
   readonly mapping: Mapping | undefined
+  /** Type of the swap area whose slots are read or written, -1 for files. */
+  readonly swap: number
   readonly first: number
-  readonly pages: number
+  pages: number
 }
 
 /** Writeback of dirty files (struct bdi_writeback and its work). */

@@ -27,6 +27,8 @@ import {
 import { emptyGather } from '../caches/gather.ts'
 import { fileSystems } from '../caches/inode.ts'
 import { BATCH_PAGES } from '../caches/lru.ts'
+import { swapState } from '../caches/swap_map.ts'
+import { numaBalancing } from '../fault/numa_stats.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
 import { ksmRecords } from '../spaces/ksm_records.ts'
@@ -73,6 +75,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, table: 0, i: 0 },
     gather: emptyGather(),
     fs: fileSystems(),
+    swap: swapState(),
     memcg: memcgState(),
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
@@ -90,6 +93,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     userMinFreeKbytes: -1,
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
+    numa: numaBalancing(),
     boot: bootFigures(),
     memory: memoryHotplug(),
     events: [],

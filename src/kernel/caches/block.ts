@@ -15,7 +15,7 @@
  *
  * Source: block/bio.c, mm/filemap.c (folio_end_writeback, folio_end_read), fs/mpage.c mpage_end_io.
  */
-import { must } from '../base/assert.ts'
+import { fail, must } from '../base/assert.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS, ZS } from '../base/counters.ts'
 import { PG_locked, PG_reclaim, PG_uptodate, PG_writeback } from '../base/flags.ts'
@@ -23,7 +23,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, DiskRequest, Mapping } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_KB, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { pageNode, pageZone } from '../frames/page.ts'
+import { compoundPages, pageNode, pageZone } from '../frames/page.ts'
 import { putPage, rotateReclaimable } from './lru.ts'
 import { leafKey, xaLeaf, xaPage } from './xarray.ts'
 
@@ -34,6 +34,10 @@ const WRITE_PAGE_NS = PAGE_SIZE / 6.1
 
 /** Pages of one request at most (BIO_MAX_VECS). */
 export const REQUEST_PAGES = 256
+/** Pages of neighbouring slots of swap that are read or written together (BLK_MAX_REQUEST_COUNT). */
+const MERGED_PAGES = 32
+/** Slots of one index of the swap cache, as a power of two. */
+const SWAP_CACHE_SHIFT = 14
 /** Pages that a single read may ask for at once (bdi->io_pages: 1280 KiB). */
 export const IO_PAGES = 320
 
@@ -54,9 +58,35 @@ export function blockSubmit(k: Kernel, disk: Disk, write: boolean, mapping: Mapp
   else disk.readPages += pages
   k.event[write ? EV.pgpgout : EV.pgpgin] += pages * PAGE_KB
   if (mapping === undefined) return doneNs
-  disk.queue.push({ doneNs, write, mapping, first, pages })
-  k.fs.blockDone.wakeNs = Math.min(k.fs.blockDone.wakeNs, doneNs)
+  enqueue(k, disk, { doneNs, write, mapping, swap: -1, first, pages })
   return doneNs
+}
+
+function enqueue(k: Kernel, disk: Disk, request: DiskRequest): void {
+  disk.queue.push(request)
+  k.fs.blockDone.wakeNs = Math.min(k.fs.blockDone.wakeNs, request.doneNs)
+}
+
+/**
+ * Queues a request for slots [first, first + pages) of a swap area, whose pages are in the swap cache. One that has not begun yet
+ * takes in what follows its slots.
+ */
+export function blockSubmitSwap(k: Kernel, disk: Disk, write: boolean, type: number, first: number, pages: number): void {
+  const pageNs = write ? WRITE_PAGE_NS : READ_PAGE_NS
+  const last = disk.queue[disk.queue.length - 1]
+  const follows = last !== undefined && last.swap === type && last.write === write && last.first + last.pages === first
+  if (follows && last.pages + pages <= MERGED_PAGES && last.doneNs - last.pages * pageNs > now(k)) {
+    last.pages += pages
+    last.doneNs += pages * pageNs
+    disk.busyUntilNs = last.doneNs
+  } else {
+    spend(k, COST.block_request, 1)
+    disk.busyUntilNs = Math.max(now(k) + LATENCY_NS, disk.busyUntilNs) + pages * pageNs
+    enqueue(k, disk, { doneNs: disk.busyUntilNs, write, mapping: undefined, swap: type, first, pages })
+  }
+  if (write) disk.writtenPages += pages
+  else disk.readPages += pages
+  k.event[write ? EV.pgpgout : EV.pgpgin] += pages * PAGE_KB
 }
 
 /** Ends all requests that are done by now. */
@@ -73,7 +103,8 @@ export function runBlockDone(k: Kernel): void {
 }
 
 function endRequest(k: Kernel, request: DiskRequest): void {
-  const { mapping, first, pages, write } = request
+  const { mapping, swap, first, pages, write } = request
+  if (swap >= 0) endSwapRequest(k, request)
   if (mapping === undefined) return
   for (let index = first; index < first + pages; index++) {
     const pfn = xaPage(mapping.pages, index)
@@ -88,14 +119,52 @@ function endRead(k: Kernel, pfn: Pfn): void {
   k.page[at] = (k.page[at] & ~PG_locked) | PG_uptodate
 }
 
+/** Pages of the swap cache have been read or written (end_swap_bio_read, end_swap_bio_write). */
+function endSwapRequest(k: Kernel, { swap, first, pages, write }: DiskRequest): void {
+  const cache = must(k.swap.areas[swap], 'a swap area is gone with requests under way').cache
+  for (let offset = first; offset < first + pages; ) {
+    const pfn = xaPage(cache[offset >>> SWAP_CACHE_SHIFT], offset)
+    if (pfn === NO_PAGE) fail(`slot ${offset} is under way without a page`)
+    offset += compoundPages(k, pfn)
+    if (write) endSwapWriteback(k, pfn)
+    else endRead(k, pfn)
+  }
+}
+
+/** Marks a page of the swap cache, which keeps no account of its own, as under writeback (folio_start_writeback). */
+export function startSwapWriteback(k: Kernel, head: Pfn): void {
+  const pages = compoundPages(k, head)
+  k.page[head * PAGE_WORDS] |= PG_writeback
+  k.nodes[pageNode(k, head)].stat[NS.nr_writeback] += pages
+  pageZone(k, head).stat[ZS.nr_zone_write_pending] += pages
+}
+
+/** The page's bytes are in swap. */
+export function endSwapWriteback(k: Kernel, head: Pfn): void {
+  const at = head * PAGE_WORDS
+  const pages = compoundPages(k, head)
+  const { stat } = k.nodes[pageNode(k, head)]
+  rotateWritten(k, head)
+  k.page[at] &= ~PG_writeback
+  stat[NS.nr_writeback] -= pages
+  stat[NS.nr_written] += pages
+  pageZone(k, head).stat[ZS.nr_zone_write_pending] -= pages
+  putPage(k, head)
+}
+
+/** Reclaim waits for the page: it goes to where it finds it next. */
+function rotateWritten(k: Kernel, head: Pfn): void {
+  const at = head * PAGE_WORDS
+  if ((k.page[at] & PG_reclaim) === 0) return
+  k.page[at] &= ~PG_reclaim
+  rotateReclaimable(k, head)
+}
+
 /** The page's bytes are on disk (folio_end_writeback). */
 function endWriteback(k: Kernel, mapping: Mapping, index: number, pfn: Pfn): void {
   const at = pfn * PAGE_WORDS
   if ((k.page[at] & PG_writeback) === 0) return
-  if ((k.page[at] & PG_reclaim) !== 0) {
-    k.page[at] &= ~PG_reclaim
-    rotateReclaimable(k, pfn)
-  }
+  rotateWritten(k, pfn)
   k.page[at] &= ~PG_writeback
   mapping.nrWriteback--
   must(xaLeaf(mapping.pages, leafKey(index)), 'a page under writeback is in no leaf').writeback--
@@ -119,6 +188,12 @@ export function waitOnPage(k: Kernel, mapping: Mapping, index: number, pfn: Pfn)
     const request = disk.queue.find(r => r.mapping === mapping && r.first <= index && index < r.first + r.pages)
     if (request !== undefined) waitUntil(k, request.doneNs)
   }
+}
+
+/** Waits until the page that is in the swap cache at the slot is neither being read nor written. */
+export function waitOnSwapPage(k: Kernel, disk: Disk, type: number, offset: number): void {
+  const request = disk.queue.find(r => r.swap === type && r.first <= offset && offset < r.first + r.pages)
+  if (request !== undefined) waitUntil(k, request.doneNs)
 }
 
 /** Waits for all requests of the mapping that overlap pages [first, last]. */

@@ -1,0 +1,31 @@
+/**
+ * Writing pages of the swap cache to the device behind their area: a disk, where they are under writeback until the request ends,
+ * or zram, which has them at once.
+ *
+ * Source: mm/page_io.c (__swap_writepage, end_swap_bio_write).
+ */
+import { EV } from '../base/counters.ts'
+import { PG_dirty, PG_reclaim } from '../base/flags.ts'
+import { PAGE_WORDS } from '../base/list.ts'
+import type { Kernel } from '../base/state.ts'
+import type { SwapArea } from '../base/state_swap.ts'
+import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
+import { blockSubmitSwap, endSwapWriteback, startSwapWriteback } from './block.ts'
+import { zramWrite } from './zram.ts'
+
+/** Writes a page, or a huge one, that is in the swap cache at `offset` to the device; one that zram has no room for is dirty again. */
+export function writeToDevice(k: Kernel, area: SwapArea, offset: number, head: Pfn, pages: number): void {
+  if (pages === HPAGE_PMD_NR) k.event[EV.thp_swpout]++
+  k.event[EV.pswpout] += pages
+  startSwapWriteback(k, head)
+  if (area.device.kind === 'disk') {
+    blockSubmitSwap(k, area.device.disk, true, area.type, offset, pages)
+    return
+  }
+  for (let i = 0; i < pages; i++)
+    if (zramWrite(k, area.device.zram, offset + i, asPfn(head + i)) < 0) {
+      k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] | PG_dirty) & ~PG_reclaim
+      break
+    }
+  endSwapWriteback(k, head)
+}
