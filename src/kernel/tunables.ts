@@ -10,6 +10,7 @@ import { cpuOffline, cpuOnline } from './calls/cpu_hotplug.ts'
 import { HUGETLB_KNOBS } from './tunables_hugetlb.ts'
 import { type At, type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
 import { MEMORY_KNOBS } from './tunables_memory.ts'
+import { NUMA_KNOBS } from './tunables_numa.ts'
 import { kstrtobool } from './tunables_parse.ts'
 import { RECLAIM_KNOBS } from './tunables_reclaim.ts'
 import { STANDING_KNOBS } from './tunables_standing.ts'
@@ -43,6 +44,7 @@ export const KNOBS: readonly Knob[] = [
   ...RECLAIM_KNOBS,
   ...HUGETLB_KNOBS,
   ...THP_KNOBS,
+  ...NUMA_KNOBS,
   ...STANDING_KNOBS,
   ...CPU_KNOBS,
   ...MEMORY_KNOBS,

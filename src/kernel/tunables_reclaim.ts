@@ -5,10 +5,10 @@
  * partly not built; those knobs check what is written to them and refuse to change (tunables_knob.ts).
  *
  * Source: kernel/sysctl.c vm_table, mm/page-writeback.c (dirty_*_handler), mm/oom_kill.c vm_oom_kill_table, mm/compaction.c,
- * fs/drop_caches.c, kernel/sched/core.c sysctl_numa_balancing.
+ * fs/drop_caches.c.
  */
 import { now } from './base/cost.ts'
-import { EINVAL, ENOSYS, ERANGE } from './base/errno.ts'
+import { ERANGE } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import { triggerProactiveCompaction } from './daemons/kcompactd.ts'
 import { compactNodes } from './reclaim/compaction.ts'
@@ -307,40 +307,6 @@ const WRITEBACK: readonly Knob[] = [
 ]
 
 const KERNEL: readonly Knob[] = [
-  {
-    path: '/proc/sys/kernel/numa_balancing',
-    type: 'integer',
-    min: 0,
-    max: 4,
-    meaning: 'Whether pages follow the CPUs that use them: bits 1 between equal nodes, 2 between memory tiers',
-    source: 'kernel/sched/core.c sysctl_numa_balancing',
-    ...awaits('NUMA balancing'),
-    state: 'sysctl.numa_balancing',
-    read: k => `${k.sysctl.numa_balancing}\n`,
-    write: (k, text) => {
-      const { error, values, consumed } = intVector(text, 1, 0, 4)
-      if (error < 0) return error
-      if (values[0] !== 0 && values[0] !== k.sysctl.numa_balancing) return -ENOSYS
-      k.sysctl.numa_balancing = values[0]
-      return consumed
-    },
-  },
-  {
-    path: '/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps',
-    type: 'integer',
-    min: 0,
-    default: '65536',
-    unit: 'MB/s',
-    meaning: 'Most memory that is moved to a faster tier',
-    source: 'kernel/sched/fair.c numa_promotion_rate_limit',
-    ...awaits('memory tiers'),
-    read: () => '65536\n',
-    write: (_, text) => {
-      const { error, values, consumed } = intVector(text, 1)
-      if (error < 0 || values[0] < 0) return -EINVAL
-      return values[0] === 65536 ? consumed : -ENOSYS
-    },
-  },
   sysctlInt(
     'sched_child_runs_first',
     { reach: idle('the order in which parent and child go on leaves no trace in memory'), path: '/proc/sys/kernel/sched_child_runs_first' },

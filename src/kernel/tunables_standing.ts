@@ -8,7 +8,7 @@
  */
 import { EINVAL, ENOENT, ENOSYS } from './base/errno.ts'
 import { type Knob, type Standing, standing, standsAt, standsBool } from './tunables_knob.ts'
-import { kstrtoint, kstrtouint, kstrtoul, sysfsStreq } from './tunables_parse.ts'
+import { kstrtoint, kstrtouint, kstrtoul } from './tunables_parse.ts'
 
 const uint = (text: string) => kstrtouint(text, 10)
 const ulong = (text: string) => kstrtoul(text, 10)
@@ -176,25 +176,4 @@ const OTHER: readonly Knob[] = [
   }),
 ]
 
-const pace = (file: string, value: number, unit: string, meaning: string): Knob =>
-  standing({
-    path: `/sys/kernel/debug/sched/numa_balancing/${file}`,
-    type: 'integer',
-    default: String(value),
-    min: 0,
-    unit,
-    meaning,
-    source: 'kernel/sched/fair.c',
-    because: 'NUMA balancing',
-    check: text => (sysfsStreq(text, String(value)) ? 0 : standsAt(value, anyBase, 0, undefined, true)(text)),
-  })
-
-const BALANCING: readonly Knob[] = [
-  pace('scan_delay_ms', 1000, 'ms', 'How long a process runs before its pages are watched'),
-  pace('scan_period_min_ms', 1000, 'ms', 'Shortest time in which scan_size_mb is watched'),
-  pace('scan_period_max_ms', 60000, 'ms', 'Longest time in which scan_size_mb is watched'),
-  pace('scan_size_mb', 256, 'MB', 'Memory that is watched in one scan'),
-  pace('hot_threshold_ms', 1000, 'ms', 'Pages used again within this time are hot'),
-]
-
-export const STANDING_KNOBS: readonly Knob[] = [...KSM, ...ZSWAP, ...OTHER, ...BALANCING]
+export const STANDING_KNOBS: readonly Knob[] = [...KSM, ...ZSWAP, ...OTHER]

@@ -17,6 +17,7 @@ import { must } from '../kernel/base/assert.ts'
 import { COST, spend } from '../kernel/base/cost.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
+import { nextNumaTickNs, taskTickNuma } from '../kernel/daemons/numa_balancing.ts'
 import { nextDaemonNs, runDaemons } from '../kernel/kernel.ts'
 import { setMarks } from './interpreter_conditions.ts'
 import { runController } from './interpreter_controller.ts'
@@ -177,6 +178,8 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   const waited = waitedNs(k)
   if (run.lastOn[cpu] !== thread) spend(k, COST.context_switch, 1)
   run.lastOn[cpu] = thread
+  run.quietNs = Math.min(run.quietNs, nextNumaTickNs(k, task))
+  if (thread.kind === 'worker') taskTickNuma(k, task)
   if (thread.kind === 'controller') runController(run, ports, thread)
   else runWorker(run, ports, thread, untilNs)
   const endNs = k.clock[0]

@@ -1,6 +1,7 @@
 /** Shapes of processes and their address spaces. Shapes only; spaces/ and calls/ hold the functions. */
 import type { Regions } from './regions.ts'
 import type { Mapping, OpenFile } from './state_fs.ts'
+import type { MmNuma, TaskNuma } from './state_numa.ts'
 import type { Mempolicy, RmapEntry } from './state_shared.ts'
 import type { UffdEvent } from './state_uffd.ts'
 import type { Pid } from './units.ts'
@@ -101,6 +102,7 @@ export interface Mm {
   walkTable: number
   /** The area found last. */
   lastVma: Vma | undefined
+  readonly numa: MmNuma
 }
 
 /** The numbers of the fault being handled (struct vm_fault): one, reused, so that wide ones need no boxes on the way down. */
@@ -135,6 +137,7 @@ export interface Task {
   ilPrev: number
   /** Bit per node its cpuset allows. */
   memsAllowed: number
+  numa: TaskNuma
   memcg: number
   uid: number
   gid: number

@@ -17,11 +17,13 @@ import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
 import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
+import { ksmExit } from '../daemons/ksmd.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
+import { mmNuma, taskNuma, taskNumaFree } from '../fault/numa_stats.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
-import { mmDrop, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
+import { mmRelease, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
 import { rssNotes } from '../spaces/rss.ts'
 import { vmaTree } from '../spaces/vma.ts'
 import { dupMmap } from './fork.ts'
@@ -73,19 +75,21 @@ export function mmCreate(k: Kernel): Mm | undefined {
     walkKey: -1,
     walkTable: 0,
     lastVma: undefined,
+    numa: mmNuma(k),
   }
   k.spaces.mms.set(mm.id, mm)
   return mm
 }
 
-/** The last task of an address space is gone (mmput). Its top table stays while khugepaged stands in it. */
+/** The last task of an address space is gone (mmput). Its top table stays while khugepaged or KSM stands in it. */
 function mmPut(k: Kernel, mm: Mm): void {
   mm.users--
   if (mm.users > 0) return
+  ksmExit(k, mm)
   khugepagedExit(k, mm)
   exitMmap(k, mm)
   mmPutHugeZeroPage(k, mm)
-  if (!mm.khugepaged) mmDrop(k, mm)
+  mmRelease(k, mm)
 }
 
 /** A first task, with an empty address space: what boot makes init of. */
@@ -103,6 +107,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     policy: undefined,
     ilPrev: -1,
     memsAllowed: -1,
+    numa: taskNuma(k, k.cpu),
     memcg: 0,
     uid: 0,
     gid: 0,
@@ -157,6 +162,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     ranNs: 0,
     killed: 0,
     stack,
+    numa: taskNuma(k, parent.cpu),
   }
   const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
@@ -166,6 +172,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
 /** The task ends and is reaped: its memory, files and stack go. */
 export function taskExit(k: Kernel, task: Task): void {
   spend(k, COST.exit_task, 1)
+  taskNumaFree(task)
   if (task.mm !== undefined) mmPut(k, task.mm)
   task.mm = undefined
   for (const file of task.files) fput(k, file)

@@ -5,6 +5,7 @@
  *     area of huge TLB pages                hugetlb.ts
  *     2 MiB of nothing, huge pages wanted   huge_memory.ts, which may fall back to what follows
  *     no entry                              anonymous: anon.ts      file or shmem: file_fault.ts
+ *     left to a userfaultfd                 userfaultfd.ts: the task sleeps
  *     swapped out                           swapin.ts
  *     marked for NUMA hinting               numa_fault.ts
  *     write to a read-only entry            copy or reuse: anon.ts, shared file: file_fault.ts
@@ -20,8 +21,11 @@ import {
   FAULT_FLAG_WRITE,
   PTE_ACCESSED,
   PTE_DIRTY,
+  PTE_MARKER,
+  PTE_PROTNONE,
   PTE_RW,
   PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
   VM_EXEC,
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
@@ -32,6 +36,7 @@ import {
   VM_HUGETLB,
   VM_READ,
   VM_SHARED,
+  VM_UFFD_WP,
   VM_WRITE,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
@@ -44,7 +49,9 @@ import { doAnonymousPage, doWpPage } from './anon.ts'
 import { doFault, wpPageShared } from './file_fault.ts'
 import { handleHugeFault } from './huge_memory.ts'
 import { hugetlbFault } from './hugetlb.ts'
+import { doNumaPage } from './numa_fault.ts'
 import { makeTables } from './tables.ts'
+import { handleUserfault } from './userfaultfd.ts'
 
 const PGFAULT = EV.pgfault
 const { fault_entry: COST_ENTRY } = COST
@@ -61,6 +68,27 @@ export function userFault(k: Kernel, mm: Mm, write: boolean): number {
   k.vmf.write = write
   k.vmf.user = true
   return account(k, vma)
+}
+
+/**
+ * The fault for which the running task slept, once more (do_user_addr_fault's retry). It is a major fault, whatever it finds.
+ * @returns VM_FAULT_*; with RETRY the task sleeps again.
+ */
+export function retryFault(k: Kernel, mm: Mm, vpn: number, write: boolean): number {
+  const vma = vmaAt(mm, vpn)
+  if (vma === undefined || !allows(vma, write)) return VM_FAULT_SIGSEGV
+  k.vmf.vpn[0] = vpn
+  k.vmf.offset = (vpn - vma.start) | 0
+  k.vmf.write = write
+  k.vmf.user = true
+  const task = k.current
+  const minflt = task?.minflt ?? 0
+  const ret = account(k, vma)
+  if (task !== undefined && task.minflt > minflt) {
+    task.minflt--
+    task.majflt++
+  }
+  return ret
 }
 
 const allows = (vma: Vma, write: boolean) => (write ? (vma.flags & VM_WRITE) !== 0 : (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0)
@@ -118,8 +146,10 @@ function fileFaultWithoutTable(k: Kernel, vma: Vma, mapping: Mapping, i: number)
 function handlePteFault(k: Kernel, vma: Vma): number {
   const { table, i, write } = k.vmf
   const entry = entryFlags(k, table, i)
-  if (entry === 0) return vma.mapping === undefined ? doAnonymousPage(k, vma) : doFault(k, vma, vma.mapping)
+  if (entry === 0 || (entry & PTE_MARKER) !== 0) return vma.mapping === undefined ? doAnonymousPage(k, vma) : doFault(k, vma, vma.mapping)
+  if ((entry & PTE_PROTNONE) !== 0) return doNumaPage(k, vma, table, i, false)
   if (write && (entry & PTE_RW) === 0) {
+    if ((entry & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP)
     return vma.mapping === undefined || (vma.flags & VM_SHARED) === 0 ? doWpPage(k, vma) : wpPageShared(k, vma.mapping)
   }
   setEntry(k, table, i, entryValue(k, table, i), entry | PTE_ACCESSED | (write ? WRITTEN : 0))

@@ -33,9 +33,12 @@ import {
   PTE_RW,
   PTE_SOFT_DIRTY,
   PTE_SPECIAL,
+  PTE_UFFD_WP,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
   VM_SHARED,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -63,7 +66,9 @@ import {
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap, pageMoveAnonRmap } from '../spaces/rmap.ts'
 import { prepareAnon } from '../spaces/vma.ts'
 import { hugepageVmaCheck, khugepagedEnterVma, transhugeVmaSuitable, vmaThpGfpMask } from './huge_memory_check.ts'
+import { doNumaPage } from './numa_fault.ts'
 import { makeTables, tablePage } from './tables.ts'
+import { handleUserfault } from './userfaultfd.ts'
 
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
 const { thp_fault_alloc: FAULT_ALLOC, thp_fault_fallback: FAULT_FALLBACK } = EV
@@ -80,6 +85,8 @@ export function handleHugeFault(k: Kernel, vma: Vma): number {
   const flags = entryFlags(k, pmd, i)
   if (flags === 0) return hugepageVmaCheck(k, vma, vma.flags, 'fault') ? doHugePmdAnonymousPage(k, vma, pmd, i) : VM_FAULT_FALLBACK
   if (!isHuge(flags)) return VM_FAULT_FALLBACK
+  if ((flags & PTE_PROTNONE) !== 0) return doNumaPage(k, vma, pmd, i, true)
+  if (k.vmf.write && (flags & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP)
   if (k.vmf.write && (flags & PTE_RW) === 0) return wpHugePmd(k, vma, pmd, i, flags)
   setEntry(k, pmd, i, entryValue(k, pmd, i), flags | PTE_ACCESSED | (k.vmf.write ? WRITTEN : 0))
   return 0
@@ -91,6 +98,7 @@ function doHugePmdAnonymousPage(k: Kernel, vma: Vma, pmd: number, i: number): nu
   if (!transhugeVmaSuitable(vma, vpn)) return VM_FAULT_FALLBACK
   prepareAnon(k, vma)
   khugepagedEnterVma(k, vma, vma.flags)
+  if ((vma.flags & VM_UFFD_MISSING) !== 0) return missingHuge(k, vma)
   if (!k.vmf.write && k.thp.useZeroPage) return mapHugeZeroPage(k, vma.mm, pmd, i)
   const offset = k.vmf.offset - pteIndex(vpn)
   const head = allocPagesVma(k, vmaThpGfpMask(k, vma), HPAGE_PMD_ORDER, vma, offset)
@@ -111,6 +119,27 @@ function doHugePmdAnonymousPage(k: Kernel, vma: Vma, pmd: number, i: number): nu
   vma.mm.rssAnon += HPAGE_PMD_NR
   k.event[FAULT_ALLOC]++
   return 0
+}
+
+/** Missing pages of the area are its userfaultfd's, which is found out when all that the fault needs is there. */
+function missingHuge(k: Kernel, vma: Vma): number {
+  const zero = !k.vmf.write && k.thp.useZeroPage
+  const head = zero ? NO_PAGE : allocPagesVma(k, vmaThpGfpMask(k, vma), HPAGE_PMD_ORDER, vma, k.vmf.offset - pteIndex(k.vmf.vpn[0]))
+  if (!zero && head === NO_PAGE) {
+    k.event[FAULT_FALLBACK]++
+    return VM_FAULT_FALLBACK
+  }
+  const spare = tablePage(k)
+  if (spare !== NO_PAGE) freePages(k, spare, 0)
+  if (zero && spare !== NO_PAGE && mmGetHugeZeroPage(k, vma.mm) === NO_PAGE) {
+    k.event[FAULT_FALLBACK]++
+    return VM_FAULT_FALLBACK
+  }
+  if (!zero) {
+    if (spare !== NO_PAGE) spend(k, COST.clear_page, HPAGE_PMD_NR)
+    freePages(k, head, HPAGE_PMD_ORDER)
+  }
+  return spare === NO_PAGE ? VM_FAULT_OOM : handleUserfault(k, vma, VM_UFFD_MISSING)
 }
 
 /** Entry flags of a huge page just mapped into an area. */

@@ -31,6 +31,7 @@ import {
   PG_head,
   PG_idle,
   PG_isolated,
+  PG_ksm,
   PG_mappedtodisk,
   PG_private,
   PG_readahead,
@@ -51,6 +52,7 @@ import { waitOnPage } from '../caches/block.ts'
 import { canWriteback } from '../caches/filemap.ts'
 import { lruAdd, putbackLru, putPage } from '../caches/lru.ts'
 import { xaReplace } from '../caches/xarray.ts'
+import { moveCpupid } from '../frames/cpupid.ts'
 import {
   compoundPages,
   isThp,
@@ -70,6 +72,7 @@ import {
   tailsTouched,
   totalMapcount,
 } from '../frames/page.ts'
+import { ksmPageMoved } from '../spaces/ksm_records.ts'
 import { remapMoved, unmapToMove } from './migrate_rmap.ts'
 import { splitHugePage } from './thp_split.ts'
 import { lruAddDrain } from './zap.ts'
@@ -99,7 +102,8 @@ const MOVED =
   PG_swapbacked |
   PG_swapcache |
   PG_private |
-  PG_anon
+  PG_anon |
+  PG_ksm
 
 interface Run {
   readonly target: MigrateTarget
@@ -242,6 +246,8 @@ function moveTo(k: Kernel, from: Pfn, to: Pfn): void {
   k.page[to * PAGE_WORDS] |= (k.page[from * PAGE_WORDS] & MOVED) | PG_isolated
   pageSetOwner(k, to, pageOwner(k, from), pageIndex(k, from))
   pageSetMemcg(k, to, pageMemcg(k, from))
+  if ((k.page[to * PAGE_WORDS] & PG_ksm) !== 0) ksmPageMoved(k, to)
+  moveCpupid(k, from, to)
   moveCached(k, from, to)
   copyPages(k, from, to)
   lruAdd(k, to)

@@ -20,7 +20,9 @@ import {
   PTE_HUGE,
   PTE_MIGRATION,
   PTE_PRESENT,
+  PTE_PROTNONE,
   PTE_SWP_EXCLUSIVE,
+  VM_ACCESS_FLAGS,
   VM_LOCKED,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -107,11 +109,14 @@ function remapHuge(k: Kernel, mm: Mm, vpn: number, from: Pfn, to: Pfn): void {
   if ((entryFlags(k, pmd, i) & moving) === moving && entryValue(k, pmd, i) === from) remapEntry(k, mustVma(mm, vpn), vpn, pmd, i, to, true)
 }
 
+/** An entry made anew is inaccessible only in an area that is: a mark of NUMA balancing goes. */
+const protnone = (vma: Vma) => ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0)
+
 function remapEntry(k: Kernel, vma: Vma, vpn: number, table: number, i: number, to: Pfn, compound: boolean): void {
   const flags = entryFlags(k, table, i)
   const anon = (k.page[compoundHead(k, to) * PAGE_WORDS] & PG_anon) !== 0
   if (anon) pageAddAnonRmap(k, to, vma, vpn - vma.start, compound, (flags & PTE_SWP_EXCLUSIVE) !== 0)
   else pageAddFileRmap(k, to, vma, compound)
-  setEntry(k, table, i, to, (flags & ~(PTE_MIGRATION | PTE_SWP_EXCLUSIVE)) | PTE_PRESENT)
+  setEntry(k, table, i, to, (flags & ~(PTE_MIGRATION | PTE_SWP_EXCLUSIVE | PTE_PROTNONE)) | PTE_PRESENT | protnone(vma))
   if ((vma.flags & VM_LOCKED) !== 0) mlockDrainCpu(k, k.cpu)
 }

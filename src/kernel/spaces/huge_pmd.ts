@@ -103,10 +103,13 @@ function dropFilePmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fla
   putPage(k, head)
 }
 
+/** Entries made anew are inaccessible only in an area that is: a mark of NUMA balancing goes. */
+const protnone = (vma: Vma) => ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0)
+
 /** The huge page of zeros becomes 512 times the small one. */
 function splitZeroPmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
   const table = withdrawTable(k, pmd)
-  const flags = PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL | ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0)
+  const flags = PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL | protnone(vma)
   for (let j = 0; j < HPAGE_PMD_NR; j++) setEntry(k, table, j, k.zeroPage, flags)
   replaceByTable(k, vma.mm, pmd, i, table)
 }
@@ -122,7 +125,7 @@ function splitAnonPmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fl
   const table = withdrawTable(k, pmd)
   const exclusive = (k.page[head * PAGE_WORDS] & PG_anon_exclusive) !== 0
   if ((flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
-  const small = flags & ~PTE_HUGE
+  const small = (flags & ~(PTE_HUGE | PTE_PROTNONE)) | protnone(vma)
   markTailsTouched(k, head)
   for (let j = 0; j < HPAGE_PMD_NR; j++) {
     const at = (head + j) * PAGE_WORDS
