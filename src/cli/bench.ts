@@ -135,7 +135,7 @@ const MEASURES: readonly Measure[] = [
 
 /**
  * What the simulator holds for one more page in use: its page tables apart, whose entries take the 8 bytes they take in Linux, and
- * without the collector's heap, where no page is.
+ * without the collector's heap, where no page is. To the byte: what the engine takes for its code is a few tenths.
  */
 function bytesPerPage(): number {
   const sim = start(
@@ -144,7 +144,7 @@ function bytesPerPage(): number {
   skip(sim, 4)
   const before = residentBytes()
   skip(sim, 1)
-  return (residentBytes() - before) / (56 * GIB_PAGES) - 8 * (1 + 1 / 512)
+  return Math.round((residentBytes() - before) / (56 * GIB_PAGES) - 8 * (1 + 1 / 512))
 }
 
 function residentBytes(): number {
