@@ -22,6 +22,7 @@ import { cmdline, filesystems, loadavg, pressure, stat, uptime, version } from '
 import { meminfo } from './meminfo.ts'
 import { maps } from './pid/maps.ts'
 import { numaMaps } from './pid/numa_maps.ts'
+import { sched } from './pid/sched.ts'
 import { smaps, smapsRollup } from './pid/smaps.ts'
 import { comm, cmdline as pidCmdline, stat as pidStat, statm, status } from './pid/status.ts'
 import { oomAdj, oomScore, oomScoreAdj, setOomAdj, setOomScoreAdj, writeClearRefs, writeComm } from './pid/writes.ts'
@@ -47,6 +48,7 @@ const PROCESS: Directory = dir({
   oom_adj: pid(oomAdj, setOomAdj),
   oom_score: pid(oomScore),
   oom_score_adj: pid(oomScoreAdj, setOomScoreAdj),
+  sched: pid(sched),
   smaps: pid(smaps),
   smaps_rollup: pid(smapsRollup),
   stat: pid(pidStat),
