@@ -9,6 +9,7 @@ import { runBlockDone } from './caches/block.ts'
 import { runFlusher } from './daemons/flusher.ts'
 import { runKcompactd } from './daemons/kcompactd.ts'
 import { runKhugepaged } from './daemons/khugepaged.ts'
+import { runKsmd } from './daemons/ksmd.ts'
 import { runKswapd } from './daemons/kswapd.ts'
 import { runVmstat } from './daemons/vmstat.ts'
 
@@ -28,6 +29,7 @@ function daemons(k: Kernel): Work[] {
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.vmstat, run: runVmstat },
     { daemon: k.khugepaged.daemon, run: runKhugepaged, nice: true },
+    { daemon: k.ksm.daemon, run: runKsmd, nice: true },
     ...k.nodes.map(node => ({ daemon: node.kswapd, run: (machine: Kernel) => runKswapd(machine, node) })),
     ...k.nodes.map(node => ({ daemon: node.kcompactd, run: (machine: Kernel) => runKcompactd(machine, node) })),
   ]

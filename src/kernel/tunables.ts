@@ -9,6 +9,7 @@ import type { Kernel } from './base/state.ts'
 import { cpuOffline, cpuOnline } from './calls/cpu_hotplug.ts'
 import { HUGETLB_KNOBS } from './tunables_hugetlb.ts'
 import { type At, type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
+import { KSM_KNOBS } from './tunables_ksm.ts'
 import { MEMORY_KNOBS } from './tunables_memory.ts'
 import { NUMA_KNOBS } from './tunables_numa.ts'
 import { kstrtobool } from './tunables_parse.ts'
@@ -44,6 +45,7 @@ export const KNOBS: readonly Knob[] = [
   ...RECLAIM_KNOBS,
   ...HUGETLB_KNOBS,
   ...THP_KNOBS,
+  ...KSM_KNOBS,
   ...NUMA_KNOBS,
   ...STANDING_KNOBS,
   ...CPU_KNOBS,

@@ -1,68 +1,18 @@
 /**
- * Knobs of subsystems that are not built: KSM, zswap, the multi-generation LRU, swap's read-ahead, memory tiers and the pace of NUMA balancing.
+ * Knobs of subsystems that are not built: zswap, the multi-generation LRU, swap's read-ahead, memory tiers and the pace of NUMA balancing.
  *
  * Their files are there with the values of an idle machine. A write is checked as Linux checks it; one that says what
  * stands anyway is taken, one that would change something fails with ENOSYS.
  *
- * Source: mm/ksm.c, mm/zswap.c, mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
+ * Source: mm/zswap.c, mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
  */
 import { EINVAL, ENOENT, ENOSYS } from './base/errno.ts'
 import { type Knob, type Standing, standing, standsAt, standsBool } from './tunables_knob.ts'
-import { kstrtoint, kstrtouint, kstrtoul } from './tunables_parse.ts'
+import { kstrtouint } from './tunables_parse.ts'
 
-const uint = (text: string) => kstrtouint(text, 10)
-const ulong = (text: string) => kstrtoul(text, 10)
 const anyBase = (text: string) => kstrtouint(text, 0)
 
 type Doc = Omit<Standing, 'path' | 'because' | 'type' | 'source'> & Partial<Pick<Standing, 'type' | 'source'>>
-
-const ksm = (file: string, doc: Doc): Knob =>
-  standing({ type: 'integer', source: `mm/ksm.c ${file}_store`, ...doc, path: `/sys/kernel/mm/ksm/${file}`, because: 'KSM' })
-
-const KSM: readonly Knob[] = [
-  ksm('max_page_sharing', {
-    default: '256',
-    min: 2,
-    meaning: 'Most mappings of one merged page; more get a copy of their own',
-    check: standsAt(256, text => kstrtoint(text, 10), 2, undefined, true),
-  }),
-  ksm('merge_across_nodes', {
-    default: '1',
-    min: 0,
-    max: 1,
-    meaning: 'Whether pages of different nodes are merged; changes only while nothing is merged',
-    check: standsAt(1, ulong, 0, 1, true),
-  }),
-  ksm('pages_to_scan', {
-    default: '100',
-    min: 0,
-    unit: 'pages',
-    meaning: 'Pages ksmd looks at before it sleeps',
-    check: standsAt(100, uint),
-  }),
-  ksm('run', {
-    default: '0',
-    min: 0,
-    max: 2,
-    meaning: '0 stops ksmd, 1 lets it merge, 2 stops it and gives everyone their own pages back',
-    check: standsAt(0, uint, 0, 2),
-  }),
-  ksm('sleep_millisecs', { default: '20', min: 0, unit: 'ms', meaning: 'How long ksmd sleeps between scans', check: standsAt(20, uint) }),
-  ksm('stable_node_chains_prune_millisecs', {
-    default: '2000',
-    min: 0,
-    unit: 'ms',
-    meaning: 'How often chains of merged pages are cleaned of stale ones',
-    check: standsAt(2000, uint),
-  }),
-  ksm('use_zero_pages', {
-    default: '0',
-    min: 0,
-    max: 1,
-    meaning: 'Whether pages of zeros are merged with the shared zero page',
-    check: standsBool(false),
-  }),
-]
 
 const zswap = (file: string, doc: Doc): Knob =>
   standing({ type: 'integer', source: 'mm/zswap.c', ...doc, path: `/sys/module/zswap/parameters/${file}`, because: 'zswap' })
@@ -176,4 +126,4 @@ const OTHER: readonly Knob[] = [
   }),
 ]
 
-export const STANDING_KNOBS: readonly Knob[] = [...KSM, ...ZSWAP, ...OTHER]
+export const STANDING_KNOBS: readonly Knob[] = [...ZSWAP, ...OTHER]

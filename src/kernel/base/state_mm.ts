@@ -139,11 +139,15 @@ export interface Task {
   memsAllowed: number
   numa: TaskNuma
   memcg: number
+  /** Pages it charged beyond memory.high since it last made up for that. */
+  overHighPages: number
   uid: number
   gid: number
   readonly rlimits: Rlimits
   oomScoreAdj: number
   oomVictim: boolean
+  /** It does what takes all memory there is, and is killed for it before anybody else (oom_task_origin). */
+  oomOrigin: boolean
   minflt: number
   majflt: number
   startNs: number

@@ -27,7 +27,7 @@ interface Kind {
   readonly reclaimable: boolean
 }
 
-/** The kinds of objects that files cost. */
+/** The kinds of objects that files, and KSM, cost. */
 const KINDS: Readonly<Record<string, Kind>> = {
   radix_tree_node: { bytes: 584, reclaimable: true },
   buffer_head: { bytes: 104, reclaimable: true },
@@ -37,6 +37,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
   shmem_inode_cache: { bytes: 784, reclaimable: false },
   hugetlbfs_inode_cache: { bytes: 664, reclaimable: false },
   lsm_inode_cache: { bytes: 32, reclaimable: false },
+  zswap_entry: { bytes: 64, reclaimable: false },
+  zs_handle: { bytes: 8, reclaimable: false },
+  zspage: { bytes: 56, reclaimable: false },
+  ksm_rmap_item: { bytes: 64, reclaimable: false },
+  ksm_stable_node: { bytes: 64, reclaimable: false },
+  ksm_mm_slot: { bytes: 48, reclaimable: false },
 }
 
 /** Slabs with room that a node keeps at least, by object size (set_min_partial). */

@@ -18,6 +18,7 @@ import {
   PG_anon,
   PTE_ACCESSED,
   PTE_DIRTY,
+  PTE_MARKER,
   PTE_PRESENT,
   PTE_RW,
   PTE_SPECIAL,
@@ -29,7 +30,7 @@ import {
   VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
-  VM_UFFD_FLAGS,
+  VM_UFFD_WP,
   VM_WIPEONFORK,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -37,6 +38,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
 import { fget } from '../caches/files.ts'
+import { ksmFork } from '../daemons/ksmd.ts'
 import { mmGetHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedFork } from '../fault/huge_memory_check.ts'
 import { copyHugeRange } from '../fault/hugetlb.ts'
@@ -60,24 +62,35 @@ import { pageDupAnonRmap, pageDupFileRmap } from '../spaces/rmap.ts'
 import { anonVmaFork } from '../spaces/rmap_link.ts'
 import { eachVma, insertVma, vmaPages } from '../spaces/vma.ts'
 import { isAccounted, vmEnoughMemory, vmStatAccount } from './account.ts'
+import { dupUserfaultfd, forkAborts, forkReports, type UffdForks } from './userfaultfd_events.ts'
 
 /** Copies all of `from` into the fresh address space `to`. @returns 0 or -ENOMEM; the caller then tears `to` down. */
 export function dupMmap(k: Kernel, task: Task, from: Mm, to: Mm): number {
+  if (ksmFork(k, to, from) < 0) return -ENOMEM
   khugepagedFork(k, to, from)
+  const forks: UffdForks = new Map()
+  const ret = copyAreas(k, task, from, to, forks)
+  if (ret < 0) forkAborts(k, forks)
+  else forkReports(task, forks)
+  spend(k, COST.tlb_flush, 1)
+  return ret
+}
+
+function copyAreas(k: Kernel, task: Task, from: Mm, to: Mm, forks: UffdForks): number {
   for (const vma of [...eachVma(from)]) {
     if ((vma.flags & VM_DONTCOPY) !== 0) continue
     const pages = vmaPages(vma)
     if (isAccounted(vma.flags) && vmEnoughMemory(k, task, from, pages) < 0) return -ENOMEM
-    const copy = dupVma(k, vma, to)
+    const copy = dupVma(k, vma, to, forks)
     vmStatAccount(to, copy.flags, pages)
     if ((vma.flags & VM_WIPEONFORK) === 0 && copyPageRange(k, vma, copy) < 0) return -ENOMEM
   }
-  spend(k, COST.tlb_flush, 1)
   return 0
 }
 
-function dupVma(k: Kernel, vma: Vma, mm: Mm): Vma {
-  const copy: Vma = { ...vma, mm, flags: vma.flags & ~(VM_LOCKED_MASK | VM_UFFD_FLAGS), anonVma: 0, chain: [], uffd: 0, resv: undefined }
+function dupVma(k: Kernel, vma: Vma, mm: Mm, forks: UffdForks): Vma {
+  const copy: Vma = { ...vma, mm, flags: vma.flags & ~VM_LOCKED_MASK, anonVma: 0, chain: [], resv: undefined }
+  if (copy.uffd !== 0) dupUserfaultfd(k, vma, copy, forks)
   if (copy.file !== undefined) fget(copy.file)
   insertVma(k, copy)
   if ((vma.flags & VM_WIPEONFORK) === 0) anonVmaFork(k, copy, vma)
@@ -85,10 +98,11 @@ function dupVma(k: Kernel, vma: Vma, mm: Mm): Vma {
 }
 
 /** Pages that can be found again need no copying (vma_needs_copy). */
-const needsCopy = (vma: Vma) => vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0
+const needsCopy = (vma: Vma, copy: Vma) =>
+  vma.anonVma !== 0 || (copy.flags & VM_UFFD_WP) !== 0 || (vma.flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0
 
 function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
-  if (!needsCopy(from)) return 0
+  if (!needsCopy(from, to)) return 0
   if ((from.flags & VM_HUGETLB) !== 0) return copyHugeRange(k, from, to) ? 0 : -ENOMEM
   for (let at = from.start; at < from.end; ) {
     const next = Math.min(from.end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
@@ -103,8 +117,9 @@ function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
 
 /** What the entry says in both processes from now on: no writing to private pages, and the child has not used it yet. */
 const parentFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags)
-const childFlags = (vma: Vma, flags: number) =>
-  ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags & ~PTE_DIRTY) & ~(PTE_ACCESSED | PTE_UFFD_WP)
+const childFlags = (vma: Vma, flags: number) => ((vma.flags & VM_SHARED) === 0 ? flags & ~PTE_RW : flags & ~PTE_DIRTY) & ~PTE_ACCESSED
+/** A write protection is handed on only where the child's area has a userfaultfd that watches for it. */
+const lostInChild = (to: Vma) => ((to.flags & VM_UFFD_WP) === 0 ? PTE_UFFD_WP : 0)
 
 function copyHugePmd(k: Kernel, from: Vma, to: Vma, pmd: number, vpn: number): number {
   if (from.mapping !== undefined) return 0
@@ -121,7 +136,7 @@ function copyHugePmd(k: Kernel, from: Vma, to: Vma, pmd: number, vpn: number): n
   const target = walkTo(k, to.mm, vpn, LEVEL_PMD)
   depositFresh(k, to.mm, target, tableAllocate(k, spare))
   setEntry(k, pmd, i, head, flags & ~PTE_RW)
-  setEntry(k, target, i, head, flags & ~(PTE_RW | PTE_ACCESSED | PTE_UFFD_WP))
+  setEntry(k, target, i, head, flags & ~(PTE_RW | PTE_ACCESSED | lostInChild(to)))
   spend(k, COST.pte_change, 1)
   return 0
 }
@@ -138,6 +153,7 @@ function copyPteRange(k: Kernel, from: Vma, to: Vma, source: number, start: numb
       if (!makeTables(k, to.mm, start, LEVEL_PTE)) return -ENOMEM
       target = walkTo(k, to.mm, start, LEVEL_PTE)
     }
+    if ((flags & PTE_MARKER) !== 0 && (to.flags & VM_UFFD_WP) !== 0) setEntry(k, target, i, 0, PTE_MARKER)
     if ((flags & PTE_PRESENT) !== 0) copyPresent(k, from, to, target, i, chunk, at)
   }
   return 0
@@ -153,6 +169,6 @@ function copyPresent(k: Kernel, from: Vma, to: Vma, target: number, i: number, c
     countRss(k, to.mm, head, 1)
   }
   chunk[at + 1] = parentFlags(from, flags)
-  setEntry(k, target, i, pfn, childFlags(from, flags))
+  setEntry(k, target, i, pfn, childFlags(from, flags) & ~lostInChild(to))
   spend(k, COST.pte_change, 1)
 }

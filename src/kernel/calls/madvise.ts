@@ -13,9 +13,9 @@
  *
  * A DONTNEED that ends within a huge TLB page leaves that page.
  *
- * Source: mm/madvise.c (do_madvise, madvise_walk_vmas, madvise_vma_behavior, madvise_update_vma), mm/ksm.c ksm_madvise.
+ * Source: mm/madvise.c (do_madvise, madvise_walk_vmas, madvise_vma_behavior, madvise_update_vma).
  */
-import { EACCES, EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM } from '../base/errno.ts'
+import { EACCES, EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -46,13 +46,9 @@ import {
   MADV_WIPEONFORK,
   VM_DONTCOPY,
   VM_DONTDUMP,
-  VM_DONTEXPAND,
   VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
-  VM_MAYSHARE,
-  VM_MERGEABLE,
-  VM_MIXEDMAP,
   VM_PFNMAP,
   VM_RAND_READ,
   VM_SEQ_READ,
@@ -63,6 +59,7 @@ import {
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignDown, alignUp, PAGE_SIZE } from '../base/units.ts'
+import { ksmFlags, ksmMadvise } from '../daemons/ksmd.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { faultinVmaRange } from '../fault/populate.ts'
 import { forcePageCacheRa } from '../fault/readahead.ts'
@@ -75,6 +72,7 @@ import { hugepageMadvise, madviseCollapse } from './collapse.ts'
 import { vfsFallocate } from './files_io.ts'
 import { coldPages, freePagesLazily } from './madvise_pages.ts'
 import { wraps } from './unmapped_area.ts'
+import { removeReports } from './userfaultfd_events.ts'
 
 /** Advice that becomes a mark on the area: flags it takes away and gives. */
 const MARKS: Readonly<Record<number, { readonly clear: number; readonly set: number }>> = {
@@ -133,6 +131,8 @@ function madviseWalk(k: Kernel, task: Task, mm: Mm, start: number, end: number, 
       if (at >= end) break
     }
     const stop = Math.min(end, vma.end)
+    at = Math.min(stop, Math.max(at, task.restart?.at ?? at))
+    if (at === stop) continue
     const done = madviseArea(k, task, vma, at, stop, advice)
     if (typeof done === 'number' && done < 0) return done
     at = typeof done === 'number' ? stop : Math.max(stop, done.end)
@@ -144,7 +144,7 @@ function madviseWalk(k: Kernel, task: Task, mm: Mm, start: number, end: number, 
 function madviseArea(k: Kernel, task: Task, vma: Vma, start: number, end: number, advice: number): Vma | number {
   switch (advice) {
     case MADV_REMOVE:
-      return remove(k, vma, start, end)
+      return remove(k, task, vma, start, end)
     case MADV_WILLNEED:
       return willneed(k, vma, start, end)
     case MADV_COLD:
@@ -155,7 +155,7 @@ function madviseArea(k: Kernel, task: Task, vma: Vma, start: number, end: number
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
     case MADV_FREE:
-      return dontneedFree(k, vma, start, end, advice)
+      return dontneedFree(k, task, vma, start, end, advice)
     case MADV_POPULATE_READ:
     case MADV_POPULATE_WRITE:
       return faultinVmaRange(k, vma, start, end, advice === MADV_POPULATE_WRITE)
@@ -169,6 +169,10 @@ function madviseArea(k: Kernel, task: Task, vma: Vma, start: number, end: number
 function markArea(k: Kernel, vma: Vma, start: number, end: number, advice: number): Vma | number {
   const flags = markedFlags(k, vma, advice)
   if (flags === undefined) return -EINVAL
+  if (advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE) {
+    const error = ksmMadvise(k, vma, start, end, advice)
+    if (error < 0) return error === -ENOMEM ? -EAGAIN : error
+  }
   if (flags === vma.flags) return vma
   const area = changeVma(k, vma, start, end, { flags })
   if (typeof area === 'number') return area === -ENOMEM ? -EAGAIN : area
@@ -183,43 +187,36 @@ function markedFlags(k: Kernel, vma: Vma, advice: number): number | undefined {
   if (advice === MADV_WIPEONFORK && (vma.file !== undefined || (flags & VM_SHARED) !== 0)) return undefined
   if (advice === MADV_DODUMP && (flags & VM_HUGETLB) === 0 && (flags & VM_SPECIAL) !== 0) return undefined
   if (advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE) return hugepageMadvise(k, vma, flags, advice)
-  if (advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE) return ksmMadvise(vma, advice)
+  if (advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE) return ksmFlags(flags, advice)
   const mark = MARKS[advice]
   return (flags & ~mark.clear) | mark.set
-}
-
-/** Areas that have no pages of their own to merge. */
-const NOT_MERGEABLE = VM_SHARED | VM_MAYSHARE | VM_PFNMAP | VM_IO | VM_DONTEXPAND | VM_HUGETLB | VM_MIXEDMAP
-
-/** The advice is ignored where it makes no sense; the first mark registers the address space. */
-function ksmMadvise(vma: Vma, advice: number): number {
-  if (advice === MADV_UNMERGEABLE) return vma.flags & ~VM_MERGEABLE
-  if ((vma.flags & NOT_MERGEABLE) !== 0) return vma.flags
-  vma.mm.mergeable = true
-  return vma.flags | VM_MERGEABLE
 }
 
 /** Only a file's owner, or who may write it, may push its pages out (can_do_pageout). */
 const mayPageout = (task: Task, vma: Vma): boolean => vma.file === undefined || capable(task) || vma.file.writable
 
-function dontneedFree(k: Kernel, vma: Vma, start: number, end: number, advice: number): number {
+function dontneedFree(k: Kernel, task: Task, vma: Vma, start: number, end: number, advice: number): number {
   if ((vma.flags & VM_HUGETLB) !== 0) {
     const unit = hugePages(hstateOfArea(k, vma))
     if (advice === MADV_FREE || start % unit !== 0) return -EINVAL
-    zapPageRange(k, vma, start, alignDown(end, unit))
+    const stop = alignDown(end, unit)
+    if (stop > start && removeReports(k, task, vma, start, stop)) return -ERESTARTNOINTR
+    zapPageRange(k, vma, start, stop)
     return 0
   }
   const locked = advice === MADV_DONTNEED_LOCKED ? 0 : VM_LOCKED
   if ((vma.flags & (VM_PFNMAP | locked)) !== 0 || (advice === MADV_FREE && vma.file !== undefined)) return -EINVAL
+  if (removeReports(k, task, vma, start, end)) return -ERESTARTNOINTR
   if (advice === MADV_FREE) freePagesLazily(k, vma, start, end)
   else zapPageRange(k, vma, start, end)
   return 0
 }
 
 /** Frees the pages and what the file keeps of them. */
-function remove(k: Kernel, vma: Vma, start: number, end: number): number {
+function remove(k: Kernel, task: Task, vma: Vma, start: number, end: number): number {
   if ((vma.flags & VM_LOCKED) !== 0 || vma.file === undefined) return -EINVAL
   if (!isSharedMaywrite(vma.flags)) return -EACCES
+  if (removeReports(k, task, vma, start, end)) return -ERESTARTNOINTR
   const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
   return vfsFallocate(k, vma.file, mode, linearPageIndex(vma, start) * PAGE_SIZE, (end - start) * PAGE_SIZE)
 }

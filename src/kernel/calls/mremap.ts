@@ -18,6 +18,7 @@
 import { assert } from '../base/assert.ts'
 import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../base/errno.ts'
 import {
+  MADV_UNMERGEABLE,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -27,11 +28,13 @@ import {
   VM_LOCKED_MASK,
   VM_MAYSHARE,
   VM_PFNMAP,
+  VM_UFFD_WP,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, PAGE_SIZE } from '../base/units.ts'
 import { fget } from '../caches/files.ts'
+import { ksmMadvise } from '../daemons/ksmd.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate } from '../fault/populate.ts'
 import { hugeAreaMoved, hugeAreaOpen } from '../spaces/hugetlb.ts'
@@ -40,8 +43,10 @@ import { insertVma, mergeVma, splitVma, vmaAt, vmasIn } from '../spaces/vma.ts'
 import { isAccounted, mayExpandVm, vmAcctMemory, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { overMlockLimit } from './mmap.ts'
 import { movePageTables } from './move_tables.ts'
+import { uffdWpRange } from './mprotect.ts'
 import { doMunmap } from './unmap.ts'
 import { getUnmappedArea, TASK_SIZE, unitPages } from './unmapped_area.ts'
+import { remapPrepare, remapReports } from './userfaultfd_events.ts'
 
 export interface MremapArguments {
   /** Byte address of the mapping, or of the part of it that is meant. */
@@ -62,6 +67,8 @@ interface Move {
   readonly flags: number
   /** Byte address: it has not been checked yet. */
   readonly to: number
+  /** What the task has to report before it reports the move. */
+  readonly reported: number
 }
 
 /** mremap(2). @returns the byte address of the mapping, or a negative errno. */
@@ -79,7 +86,7 @@ export function sysMremap(k: Kernel, task: Task, wanted: MremapArguments): numbe
   const oldPages = alignUp(wanted.oldBytes, unit) / PAGE_SIZE
   const newPages = alignUp(wanted.newBytes, unit) / PAGE_SIZE
   if ((vma.flags & VM_HUGETLB) !== 0 && (address % unit !== 0 || wanted.newAddress % unit !== 0 || newPages > oldPages)) return -EINVAL
-  const call: Move = { at: address / PAGE_SIZE, oldPages, newPages, flags, to: wanted.newAddress }
+  const call: Move = { at: address / PAGE_SIZE, oldPages, newPages, flags, to: wanted.newAddress, reported: task.untold.length }
   const ret = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 ? mremapTo(k, task, mm, call) : resize(k, task, mm, call)
   if (ret < 0) return ret
   if (newPages > oldPages) populateGrowth(k, mm, ret + oldPages, ret + newPages)
@@ -152,6 +159,7 @@ function mremapTo(k: Kernel, task: Task, mm: Mm, call: Move): number {
   const fixed = (flags & MREMAP_FIXED) !== 0
   const cleared = fixed ? doMunmap(k, mm, page, page + newPages) : 0
   if (cleared < 0) return cleared
+  const reported = task.untold.length
   const cut = call.oldPages > newPages ? doMunmap(k, mm, at + newPages, at + call.oldPages) : 0
   if (cut < 0) return cut
   const oldPages = Math.min(call.oldPages, newPages)
@@ -160,7 +168,7 @@ function mremapTo(k: Kernel, task: Task, mm: Mm, call: Move): number {
   if ((flags & MREMAP_DONTUNMAP) !== 0 && !mayExpandVm(task, mm, vma.flags, oldPages)) return -ENOMEM
   const place = findPlace(k, task, vma, call, to, fixed)
   if (place < 0) return place
-  return moveVma(k, task, vma, { ...call, oldPages }, fixed ? page : place)
+  return moveVma(k, task, vma, { ...call, oldPages, reported }, fixed ? page : place)
 }
 
 function findPlace(k: Kernel, task: Task, vma: Vma, { at, newPages }: Move, address: number, fixed: boolean): number {
@@ -174,6 +182,8 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
   const { at, oldPages, newPages } = call
   const keep = (call.flags & MREMAP_DONTUNMAP) !== 0
   if (mm.vmas.count >= k.sysctl.max_map_count - 3) return -ENOMEM
+  const unmerged = ksmMadvise(k, vma, at, at + oldPages, MADV_UNMERGEABLE)
+  if (unmerged < 0) return unmerged
   if ((keep && (vma.flags & VM_LOCKED) !== 0) || (vma.flags & VM_HUGETLB) !== 0) splitOff(k, vma, at, at + oldPages)
   const { flags } = vma
   const promise = keep ? newPages : newPages - oldPages
@@ -184,6 +194,7 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
   vmStatAccount(mm, flags, newPages)
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += newPages
   if ((flags & VM_HUGETLB) !== 0) hugeAreaMoved(moved < oldPages ? copy.area : copy.source)
+  if (moved === oldPages && copy.area.uffd !== 0) followMove(k, task, copy.area, call, to)
   if (moved < oldPages) moveBack(k, copy, call, to, moved, promise)
   else if (keep) leaveEmpty(k, copy.source, at, oldPages)
   else dropOld(k, mm, at, oldPages, isAccounted(flags))
@@ -198,6 +209,14 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
 function splitOff(k: Kernel, vma: Vma, start: number, end: number): void {
   if (start > vma.start) splitVma(k, vma, start, true)
   if (end < vma.end) splitVma(k, vma, end, false)
+}
+
+/** The userfaultfd of an area that moved goes with it and is told, or is left behind with its write protections. */
+function followMove(k: Kernel, task: Task, area: Vma, { at, oldPages, reported }: Move, to: number): void {
+  const protectedArea = (area.flags & VM_UFFD_WP) !== 0
+  const context = remapPrepare(k, area)
+  if (context !== undefined) remapReports(task, context, at, to, oldPages, reported)
+  else if (protectedArea) uffdWpRange(k, area, to, to + oldPages, false)
 }
 
 /** The old range goes; the promise of its memory has moved with it. */

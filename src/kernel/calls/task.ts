@@ -19,6 +19,7 @@ import { fget, fput } from '../caches/files.ts'
 import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { ksmExit } from '../daemons/ksmd.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
+import { forgetWaiter, holdUffd } from '../fault/userfaultfd.ts'
 import { mmNuma, taskNuma, taskNumaFree } from '../fault/numa_stats.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { pageNode } from '../frames/page.ts'
@@ -28,6 +29,7 @@ import { rssNotes } from '../spaces/rss.ts'
 import { vmaTree } from '../spaces/vma.ts'
 import { dupMmap } from './fork.ts'
 import { exitMmap } from './unmap.ts'
+import { uffdClose } from './userfaultfd.ts'
 
 /** Pages of a kernel stack (THREAD_SIZE), and ended tasks' stacks that a CPU keeps (NR_CACHED_STACKS). */
 const STACK_PAGES = 4
@@ -108,12 +110,14 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     ilPrev: -1,
     memsAllowed: -1,
     numa: taskNuma(k, k.cpu),
-    memcg: 0,
+    memcg: ROOT_MEMCG,
+    overHighPages: 0,
     uid: 0,
     gid: 0,
     rlimits: { memlock: DEFAULT_MEMLOCK, as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY },
     oomScoreAdj: 0,
     oomVictim: false,
+    oomOrigin: false,
     minflt: 0,
     majflt: 0,
     startNs: now(k),
@@ -156,6 +160,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     parent: parent.pid,
     mm,
     oomVictim: false,
+    oomOrigin: false,
     minflt: 0,
     majflt: 0,
     startNs: now(k),
@@ -163,20 +168,38 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     killed: 0,
     stack,
     numa: taskNuma(k, parent.cpu),
+    wait: undefined,
+    restart: undefined,
+    untold: [],
+    threads: [],
+    uffds: new Set<number>(),
   }
   const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
+  for (const id of parent.uffds) holdUffd(k, child, id)
   return child
+}
+
+/** One more thread of the task: it costs a stack and a number (clone with CLONE_THREAD). @returns its number, or -EAGAIN */
+export function taskThread(k: Kernel, task: Task): number {
+  const stack = stackAllocate(k)
+  if (stack === undefined) return -EAGAIN
+  task.threads.push(stack)
+  spend(k, COST.fork_task, 1)
+  return k.nextPid++
 }
 
 /** The task ends and is reaped: its memory, files and stack go. */
 export function taskExit(k: Kernel, task: Task): void {
   spend(k, COST.exit_task, 1)
+  forgetWaiter(k, task)
   taskNumaFree(task)
   if (task.mm !== undefined) mmPut(k, task.mm)
   task.mm = undefined
   for (const file of task.files) fput(k, file)
   task.files.clear()
+  for (const id of [...task.uffds]) uffdClose(k, task, id)
+  for (const stack of task.threads) stackFree(k, stack)
   stackFree(k, task.stack)
   k.tasks.delete(task.pid)
 }

@@ -9,8 +9,12 @@ import type { Kernel } from '../base/state.ts'
 const JIFFY_MS = 4
 const JIFFY_NS = JIFFY_MS * 1_000_000
 
+/** Ticks since boot, and the ticks of so many milliseconds, rounded up. */
+export const jiffies = (k: Kernel): number => Math.floor(now(k) / JIFFY_NS)
+export const millisecsToJiffies = (millisecs: number): number => Math.ceil(millisecs / JIFFY_MS)
+
 /** When a sleep of `millisecs` that begins now is over; now itself for no sleep at all. */
 export function timeoutNs(k: Kernel, millisecs: number): number {
-  const jiffies = Math.ceil(millisecs / JIFFY_MS)
-  return jiffies === 0 ? now(k) : (Math.floor(now(k) / JIFFY_NS) + jiffies + 1) * JIFFY_NS
+  const ticks = millisecsToJiffies(millisecs)
+  return ticks === 0 ? now(k) : (jiffies(k) + ticks + 1) * JIFFY_NS
 }

@@ -35,7 +35,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Inode } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts'
-import { mmDrop } from '../spaces/pagetable.ts'
+import { mmRelease } from '../spaces/pagetable.ts'
 
 /** Who asks whether an area may have huge pages. */
 export type ThpAsker = 'fault' | 'khugepaged' | 'collapse' | 'smaps'
@@ -147,7 +147,7 @@ export function khugepagedExit(k: Kernel, mm: Mm): void {
 export function khugepagedForget(k: Kernel, i: number): void {
   const mm = k.khugepaged.mms[i]
   unregister(k, i)
-  if (mm.users === 0) mmDrop(k, mm)
+  mmRelease(k, mm)
 }
 
 function unregister(k: Kernel, i: number): void {

@@ -2,64 +2,110 @@
  * The out-of-memory killer: kills the process whose end frees most, and takes its private memory at once.
  *
  *     candidates   all processes but the first one and those with an adjustment of -1000; where the request may use some nodes
- *                  only, those bound to any of them
+ *                  only, those bound to any of them, or whose cpuset has any of them; where a memory cgroup is at its limit, its
+ *                  processes and those of groups below it
  *     choice       the highest badness (oom_badness.ts), of equals the youngest
  *     victim       is killed (Task.killed; whoever runs processes ends it), and the reaper unmaps what it does not share,
  *                  unless it is the one that is asking: that one is about to leave by itself
+ *
+ * A group with memory.oom.group dies whole, but for processes that are not to be killed: the highest such group between the victim and
+ * the group that is out of memory.
  *
  * A request that may not enter file systems pretends that something was killed and tries again.
  *
  * Source: mm/oom_kill.c (out_of_memory, oom_evaluate_task, __oom_kill_process, __oom_reap_task_mm).
  */
 import { now } from '../base/cost.ts'
-import { EV } from '../base/counters.ts'
-import { __GFP_FS, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
+import { EV, ME } from '../base/counters.ts'
+import { __GFP_FS, __GFP_THISNODE, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { finishGather } from '../caches/gather.ts'
+import { memcgIsBelow, memcgMemoryEvent, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { eachVma } from '../spaces/vma.ts'
-import { oomBadness } from './oom_badness.ts'
+import { INIT_PID, OOM_SCORE_ADJ_MIN, oomBadness } from './oom_badness.ts'
 import { lruAddDrain, unmapPageRange } from './zap.ts'
 
 const SIGKILL = 9
 
+/** What is out of memory, and for what request (struct oom_control). */
+export interface OomControl {
+  readonly gfp: number
+  readonly order: number
+  /** Bit per node that the request's policy allows; ALL_NODES for any. */
+  readonly nodemask: number
+  /** The memory cgroup at its limit; ROOT_MEMCG: the machine. */
+  readonly memcg: number
+}
+
+/** What limits the request: nothing, a memory cgroup, a policy, or the cpuset of the task that asks. */
+export type OomConstraint = 'none' | 'memcg' | 'memory_policy' | 'cpuset'
+
 /** Kills a process so that a request can be met; false when there is none to kill. */
-export function outOfMemory(k: Kernel, gfp: number, nodemask: number): boolean {
+export function outOfMemory(k: Kernel, oc: OomControl): boolean {
   const { current } = k
   if (current !== undefined && current.killed !== 0) {
     current.oomVictim = true
     return true
   }
-  if ((gfp & __GFP_FS) === 0) return true
-  const victim =
-    k.sysctl.oom_kill_allocating_task !== 0 && current !== undefined && badness(k, current, nodemask) !== undefined
-      ? current
-      : choose(k, nodemask)
+  if ((oc.gfp & __GFP_FS) === 0 && oc.memcg === ROOT_MEMCG) return true
+  const allocating = oc.memcg === ROOT_MEMCG && k.sysctl.oom_kill_allocating_task !== 0
+  const victim = allocating && current !== undefined && badness(k, current, oc) !== undefined ? current : choose(k, oc)
   if (victim === undefined) return false
-  kill(k, victim)
+  killVictim(k, victim, oc)
   return true
 }
 
-/** Pages that the processes compete for: all memory and swap, or that of the nodes the request is bound to. */
-function totalPages(k: Kernel, nodemask: number): number {
-  if (nodemask === ALL_NODES) return k.totalramPages + k.swapPages
-  const present = k.zones.reduce((sum, zone) => sum + (((nodemask >> zone.node) & 1) !== 0 ? zone.presentPages : 0), 0)
+export function oomConstraint(k: Kernel, { gfp, nodemask, memcg }: OomControl): OomConstraint {
+  if (memcg !== ROOT_MEMCG) return 'memcg'
+  if ((gfp & __GFP_THISNODE) !== 0) return 'none'
+  if (nodemask !== ALL_NODES) return 'memory_policy'
+  return cpusetNodes(k) === ALL_NODES ? 'none' : 'cpuset'
+}
+
+/** Nodes of the asking task's cpuset, when it has not all that there are. */
+function cpusetNodes(k: Kernel): number {
+  const all = 2 ** k.nodes.length - 1
+  const allowed = (k.current?.memsAllowed ?? all) & all
+  return allowed === all ? ALL_NODES : allowed
+}
+
+/** Pages that the processes compete for: all memory and swap, or what the group may have, or that of the nodes the request is bound to. */
+export function oomTotalPages(k: Kernel, oc: OomControl): number {
+  if (oc.memcg !== ROOT_MEMCG) return memcgMax(k, oc.memcg)
+  const constraint = oomConstraint(k, oc)
+  if (constraint === 'none') return k.totalramPages + k.swapPages
+  const nodes = constraint === 'cpuset' ? cpusetNodes(k) : oc.nodemask
+  const present = k.zones.reduce((sum, zone) => sum + (((nodes >> zone.node) & 1) !== 0 ? zone.presentPages : 0), 0)
   return present + k.swapPages
 }
 
-/** Badness of a process for this request; undefined when it is no candidate. */
-function badness(k: Kernel, task: Task, nodemask: number): number | undefined {
-  if (task.oomVictim || task.killed !== 0) return undefined
-  if (nodemask !== ALL_NODES && task.policy?.mode === MPOL_BIND && (task.policy.nodes & nodemask) === 0) return undefined
-  return oomBadness(task, totalPages(k, nodemask))
+/** Pages the group may have, with swap (mem_cgroup_get_max). */
+function memcgMax(k: Kernel, id: number): number {
+  const { memory, swap } = memcgOf(k, id)
+  return Math.max(1, memory.max + (k.sysctl.swappiness === 0 ? 0 : Math.min(swap.max, k.swapPages)))
 }
 
-function choose(k: Kernel, nodemask: number): Task | undefined {
+/** Badness of a process for this request; undefined when it is no candidate. */
+function badness(k: Kernel, task: Task, oc: OomControl): number | undefined {
+  if (task.oomVictim || task.killed !== 0 || !eligible(k, task, oc)) return undefined
+  if (task.oomOrigin && task.pid !== INIT_PID) return Number.POSITIVE_INFINITY
+  return oomBadness(task, oomTotalPages(k, oc))
+}
+
+/** Whether the end of the process could help (oom_cpuset_eligible). */
+function eligible(k: Kernel, task: Task, { memcg, nodemask }: OomControl): boolean {
+  if (memcg !== ROOT_MEMCG) return memcgIsBelow(k, task.memcg, memcg)
+  if (nodemask === ALL_NODES) return (task.memsAllowed & (k.current?.memsAllowed ?? ALL_NODES)) !== 0
+  return task.policy?.mode !== MPOL_BIND || (task.policy.nodes & nodemask) !== 0
+}
+
+function choose(k: Kernel, oc: OomControl): Task | undefined {
   let victim: Task | undefined
   let worst = Number.NEGATIVE_INFINITY
   for (const task of k.tasks.values()) {
-    const points = badness(k, task, nodemask)
+    const points = badness(k, task, oc)
     if (points === undefined || points < worst) continue
     victim = task
     worst = points
@@ -67,9 +113,31 @@ function choose(k: Kernel, nodemask: number): Task | undefined {
   return victim
 }
 
+/** Kills the chosen process, and all of its memory cgroup if that is to die as one (oom_kill_process). */
+function killVictim(k: Kernel, victim: Task, oc: OomControl): void {
+  const group = oomGroup(k, victim, oc.memcg)
+  kill(k, victim)
+  if (group === ROOT_MEMCG) return
+  memcgMemoryEvent(k, group, ME.oom_group_kill)
+  for (const task of [...k.tasks.values()])
+    if (task.killed === 0 && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task)
+}
+
+/** The highest group with memory.oom.group from the victim's up to the one that is out of memory; ROOT_MEMCG: none. */
+function oomGroup(k: Kernel, victim: Task, domain: number): number {
+  let group = ROOT_MEMCG
+  if (!memcgIsBelow(k, victim.memcg, domain)) return group
+  for (let at = victim.memcg; at > ROOT_MEMCG; at = memcgOf(k, at).parent) {
+    if (memcgOf(k, at).oomGroup) group = at
+    if (at === domain) break
+  }
+  return group
+}
+
 /** Kills the process and all that share its memory. */
 function kill(k: Kernel, victim: Task): void {
   k.event[EV.oom_kill]++
+  if (victim.memcg !== ROOT_MEMCG) memcgMemoryEvent(k, victim.memcg, ME.oom_kill)
   k.events.push({ ns: now(k), kind: 'oom', text: `killed ${victim.comm} (${victim.pid})` })
   for (const task of k.tasks.values()) {
     if (task !== victim && (victim.mm === undefined || task.mm !== victim.mm)) continue

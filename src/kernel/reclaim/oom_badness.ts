@@ -11,7 +11,7 @@ import type { Task } from '../base/state_mm.ts'
 import { PAGE_SIZE } from '../base/units.ts'
 
 export const OOM_SCORE_ADJ_MIN = -1000
-const INIT_PID = 1
+export const INIT_PID = 1
 
 /** @param totalPages memory that the processes share, swap included. @returns undefined for a process that is not to be killed. */
 export function oomBadness(task: Task, totalPages: number): number | undefined {

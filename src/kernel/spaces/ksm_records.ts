@@ -5,9 +5,9 @@
  *     0 next      the next one up in its address space        first page record that uses it; of a chain its first dup
  *     1 owner     its address space's slot                    how many use it; CHAIN for a chain
  *     2 vpn       virtual page, low 32 bits                   page frame; of a chain when it was last pruned, in jiffies
- *     3 state     UNSTABLE with scan and tree, or STABLE;     where it stands, and in which tree
+ *     3 state     UNSTABLE with scan and tree, or STABLE;     NODE, where it stands, and in which tree
  *                 bits 32..35 of the virtual page on top
- *     4 checksum  of the bytes at the last look               NODE
+ *     4 checksum  of the bytes at the last look
  *     5 anon_vma  of the area, when merged                    of a dup its chain
  *     6 left      links in the unstable tree; once merged     links in the stable tree; of a dup or a migrated page
  *     7 right     next and previous user of the merged page,  next and previous in that list
@@ -56,9 +56,9 @@ const VPN_SHIFT = 28
 export const IN_TREE = 0
 export const IN_CHAIN = 1
 export const IN_MIGRATED = 2
-/** Users of a chain, which has none itself (STABLE_NODE_CHAIN); and the checksum word of a merged page's record. */
+/** Marks a merged page's record; and what a chain says instead of its users (STABLE_NODE_CHAIN). */
+export const NODE = 0x800
 export const CHAIN = -1024
-export const NODE = -1
 
 const FIRST_RECORDS = 256
 
@@ -127,7 +127,7 @@ export function ksmRmapEntries(k: Kernel, page: Pfn): RmapEntry[] {
   return [...own, ...[...forked].filter(([key]) => !known.has(key)).map(([, entry]) => entry)]
 }
 
-/** The merged page `from` is now in the frame `to`, whose owner is copied already (folio_migrate_ksm). */
+/** A merged page has moved to the frame `to`, whose owner is copied already (folio_migrate_ksm). */
 export function ksmPageMoved(k: Kernel, to: Pfn): void {
   const node = pageOwner(k, to)
   if (node !== 0) k.ksm.records.words[node * KSM_WORDS + K_PFN] = to

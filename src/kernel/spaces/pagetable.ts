@@ -107,6 +107,11 @@ export function mmDrop(k: Kernel, mm: Mm): void {
   k.spaces.mms.delete(mm.id)
 }
 
+/** The same once nobody uses the address space and no daemon stands in it. */
+export function mmRelease(k: Kernel, mm: Mm): void {
+  if (mm.users === 0 && !mm.khugepaged && !mm.mergeable) mmDrop(k, mm)
+}
+
 /** Counts a page-table page of a level for its mm and node, or takes it off the count. */
 export function countTable(k: Kernel, mm: Mm, level: number, table: number, by: 1 | -1): void {
   mm.pgtablesBytes += by * PAGE_SIZE

@@ -21,6 +21,7 @@ import {
   PG_anon_exclusive,
   PG_head,
   PG_hugetlb,
+  PG_ksm,
   PG_swapbacked,
   PTE_HUGE,
   PTE_PRESENT,
@@ -47,6 +48,7 @@ import {
   tailPtesAdd,
   W_MAPCOUNT,
 } from '../frames/page.ts'
+import { ksmRmapEntries } from './ksm_records.ts'
 import { entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, pteTable, walkTo } from './pagetable.ts'
 
 const { nr_anon_pages: NR_ANON_MAPPED, nr_mapped: NR_FILE_MAPPED, nr_anon_transparent_hugepages: NR_ANON_THPS } = NS
@@ -198,6 +200,7 @@ export function pageMoveAnonRmap(k: Kernel, head: Pfn, vma: Vma, offset: number)
 /** The places to look for mappings of the page: see RmapEntry. Do not keep the array. */
 export function rmapEntries(k: Kernel, head: Pfn): readonly RmapEntry[] {
   const owner = pageOwner(k, head)
+  if ((k.page[head * PAGE_WORDS] & PG_ksm) !== 0) return ksmRmapEntries(k, head)
   if ((k.page[head * PAGE_WORDS] & PG_anon) !== 0) return k.spaces.anonVmas.get(owner)?.rmap ?? []
   return k.fs.mappings.get(owner)?.rmap ?? []
 }
