@@ -26,6 +26,7 @@ import { type Pressure, parsePressure } from './parse/pressure.ts'
 import { parseSlabinfo, type Slab } from './parse/slabinfo.ts'
 import { parseSwaps, type SwapArea } from './parse/swaps.ts'
 import { parseZoneinfo, type Zone } from './parse/zoneinfo.ts'
+import { parseZram, type ZramDevice } from './parse/zram.ts'
 import type { Frame } from './source.ts'
 import { cleanLine, cleanText, toInteger, toList, words } from './text.ts'
 
@@ -72,6 +73,18 @@ export interface Cgroup {
   readonly stat: ReadonlyMap<string, number>
   readonly events: ReadonlyMap<string, number>
   readonly numaStat: ReadonlyMap<string, ReadonlyMap<number, number>>
+  readonly pressure: Pressure
+}
+
+/** A userfaultfd of a process, as /proc/PID/fdinfo/FD describes it. */
+export interface UserFaultFd {
+  readonly pid: number
+  readonly fd: number
+  /** Faults that wait and that nobody has read yet, and all that wait. */
+  readonly pending: number
+  readonly total: number
+  /** "API:features:ioctls", hexadecimal, as printed. */
+  readonly api: string
 }
 
 /** One reading of a machine as figures; each part is parsed at the first call and kept. */
@@ -96,11 +109,15 @@ export interface Sample {
   readonly slabs: () => readonly Slab[]
   readonly tasks: () => readonly Task[]
   readonly cgroups: () => readonly Cgroup[]
+  readonly zram: () => readonly ZramDevice[]
+  readonly userFaultFds: () => readonly UserFaultFd[]
   readonly machine: () => ReadonlyMap<string, string>
   readonly events: () => readonly MachineEvent[]
   readonly daemons: () => readonly Daemon[]
   /** Where virtual time went since start: key -> ns. */
   readonly costs: () => ReadonlyMap<string, number>
+  /** Files that are there but may not be read: path -> errno. */
+  readonly unread: () => ReadonlyMap<string, string>
 }
 
 /** Directories whose files are read together. */
@@ -138,6 +155,7 @@ export function toSample(frame: Frame): Sample {
     events: from('/mmtop/events', parseEvents),
     daemons: from('/mmtop/daemons', parseDaemons),
     costs: from('/mmtop/costs', parseKeyValues),
+    unread: from('/mmtop/unread', parseTexts),
     thp: once(() => textsUnder(frame, THP)),
     ksm: once(() => numbersUnder(frame, KSM)),
     zswap: once(() => numbersUnder(frame, ZSWAP)),
@@ -146,6 +164,8 @@ export function toSample(frame: Frame): Sample {
     pools: once(() => poolsOf(frame)),
     tasks: once(() => tasksOf(frame)),
     cgroups: once(() => cgroupsOf(frame)),
+    zram: once(() => zramOf(frame)),
+    userFaultFds: once(() => userFaultFdsOf(frame)),
   }
 }
 
@@ -263,7 +283,25 @@ function cgroupsOf(frame: Frame): Cgroup[] {
       if (value !== undefined) limits.set(file, value)
     }
     const [stat, events] = [parseKeyValues(read('memory.stat')), parseKeyValues(read('memory.events'))]
-    return { name: cleanLine(name), limits, stat, events, numaStat: parseNumaStat(read('memory.numa_stat')) }
+    const [numaStat, pressure] = [parseNumaStat(read('memory.numa_stat')), parsePressure(read('memory.pressure'))]
+    return { name: cleanLine(name), limits, stat, events, numaStat, pressure }
+  })
+}
+
+function zramOf(frame: Frame): ZramDevice[] {
+  return numbersIn(frame, /^\/sys\/block\/zram(\d{1,4})\/mm_stat$/).flatMap(
+    device => parseZram(`zram${device}`, textOf(frame, `/sys/block/zram${device}/mm_stat`) ?? '') ?? [],
+  )
+}
+
+/** Files of other kinds have no "pending" line. */
+function userFaultFdsOf(frame: Frame): UserFaultFd[] {
+  return [...frame.files.keys()].flatMap(path => {
+    const match = /^\/proc\/(\d{1,10})\/fdinfo\/(\d{1,10})$/.exec(path)
+    const lines = match === null ? undefined : parsePidStatus(textOf(frame, path) ?? '').texts
+    const [pending, total] = [toInteger(lines?.get('pending')), toInteger(lines?.get('total'))]
+    if (match === null || pending === undefined || total === undefined) return []
+    return [{ pid: Number(match[1]), fd: Number(match[2]), pending, total, api: lines?.get('API') ?? '' }]
   })
 }
 

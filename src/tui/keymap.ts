@@ -52,13 +52,24 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   zones: '8',
   fragmentation: '9',
   processes: '0',
+  slab: 'a',
+  swap: 'b',
+  cgroups: 'c',
+  userfaultfd: 'f',
+  events: 'v',
   tunables: 't',
 }
 
 /** Names as the tabs show them. */
-export const VIEW_NAMES: Readonly<Record<string, string>> = { fragmentation: 'frag', processes: 'procs', tunables: 'knobs' }
+export const VIEW_NAMES: Readonly<Record<string, string>> = {
+  fragmentation: 'frag',
+  processes: 'procs',
+  tunables: 'knobs',
+  userfaultfd: 'uffd',
+}
 
-const DIGITS = Object.values(VIEW_KEYS).filter(key => /\d/.test(key))
+/** Keys of panels that do nothing but show them. */
+const PANEL_KEYS = Object.values(VIEW_KEYS).filter(key => key !== VIEW_KEYS.tunables)
 
 /** In the order of the footer. */
 // biome-ignore format: one line a binding
@@ -100,7 +111,7 @@ export const KEYMAP: readonly Binding[] = [
 
   { where: 'anywhere', keys: [' '], action: 'pause', help: 'pause and go on; the real host is frozen on the screen only', footer: ['space', 'pause'] },
   { where: 'clock', keys: ['.'], action: 'step', help: 'pause, and go on by one step', footer: ['.', 'step'] },
-  { where: 'list', keys: ['enter'], action: 'open', help: 'open the row: areas of a process, meaning of a counter', footer: ['Enter', 'open'] },
+  { where: 'list', keys: ['enter'], action: 'open', help: 'open the row: areas of a process, meaning of a counter, the moment of an event', footer: ['Enter', 'open'] },
   { where: 'list', keys: ['/'], action: 'filter', help: 'only rows with a text, !text, /regex/, column > value; & between several', footer: ['/', 'filter'] },
   { where: 'list', keys: ['s', 'f6'], action: 'sort', help: 'choose the column to sort by', footer: ['s', 'sort'] },
   { where: 'clock', keys: ['+'], action: 'faster', help: 'faster', footer: ['+ -', 'pace'] },
@@ -130,7 +141,7 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'anywhere', keys: ['w'], action: 'longer', help: 'charts of a longer time' },
   { where: 'anywhere', keys: ['W'], action: 'shorter', help: 'charts of a shorter time' },
   { where: 'anywhere', keys: ['U', 'ctrl-r'], action: 'redo', help: 'turn the knob again' },
-  { where: 'anywhere', keys: DIGITS, action: 'view', help: 'the panel with this key in its tab' },
+  { where: 'anywhere', keys: PANEL_KEYS, action: 'view', help: 'the panel with this key in its tab' },
   { where: 'anywhere', keys: ['tab'], action: 'next-view', help: 'the next panel' },
   { where: 'anywhere', keys: ['shift-tab'], action: 'previous-view', help: 'the panel before' },
   { where: 'anywhere', keys: ['up', 'k'], action: 'up', help: 'the row above' },

@@ -1,7 +1,9 @@
 /** What each action does to the state, and what it asks of the machine. */
+import { timesOf } from '../sample/history.ts'
 import type { Model } from '../sample/model.ts'
 import type { Pace, Tunable } from '../sample/source.ts'
 import type { ListState } from '../view/panel.ts'
+import { isNotable, nsOfEvent } from '../view/subjects/events.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
 import { VIEWS } from '../view/views.ts'
 import { type Direction, type Figure, figureBeside } from './figures.ts'
@@ -77,7 +79,7 @@ const HANDLERS: Readonly<Record<Action, Handler>> = {
   'sort-left': (state, { screen }) => sortBeside(state, screen.panel?.list, -1),
   'sort-right': (state, { screen }) => sortBeside(state, screen.panel?.list, 1),
   invert: (state, { screen }) => invert(state, screen.panel?.list),
-  open: (state, { screen }) => open(state, screen),
+  open,
   moving: state => said(atPlace(state, { moving: !placeOf(state).moving }), placeOf(state).moving ? 'all rows' : 'only rows that move'),
   filter: state => ({ ...state, prompt: newPrompt('filter', '/', placeOf(state).filter, placeOf(state).filter) }),
 
@@ -165,11 +167,14 @@ function move(state: State, { screen }: Seen, by: number): State {
   return list.ids.length === 0 ? state : atPlace(state, { selected, id: list.ids[selected] })
 }
 
-/** A counter or another figure is explained, a process is opened. */
-function open(state: State, screen: Screen): State {
+/** A counter or another figure is explained, a process is opened, an event's moment is gone to. */
+function open(state: State, seen: Seen): State | Pressed {
+  const { screen } = seen
   const list = screen.panel?.list
   const id = list?.ids[list.selected]
   if (id === undefined) return said(state, 'select a row with Down first')
+  const ns = state.view === 'events' ? nsOfEvent(id) : undefined
+  if (ns !== undefined) return goTo(state, seen, ns)
   if (screen.figures.some(({ about }) => about === id)) return explainFrom(state, screen)
   return placeOf(state).open === '' ? atPlace(state, { open: id, selected: -1, id: '', scroll: 0 }) : state
 }
@@ -245,6 +250,17 @@ function walk(state: State, { oldestSeq, newestSeq }: Seen, by: number): State {
   return wanted < oldestSeq ? said(walked, 'no older sample is kept') : walked
 }
 
+/** The first sample at or after a moment: a recording is sought, of a machine that runs the history is looked at. */
+function goTo(state: State, { model, rights, oldestSeq, newestSeq }: Seen, ns: number): State | Pressed {
+  if (rights.seek) return ask({ ...state, seq: undefined }, { kind: 'seek', ns })
+  if (model === undefined) return state
+  const times = timesOf(model.history, newestSeq, newestSeq - oldestSeq + 1)
+  const at = times.findIndex(time => time >= ns)
+  if (at < 0 || times[0] > ns + (times[1] - times[0])) return said(state, 'that moment is no longer kept')
+  const seq = newestSeq - times.length + 1 + at
+  return { ...state, seq: seq >= newestSeq ? undefined : seq }
+}
+
 function stepSize(state: State, { rights }: Seen): State {
   if (rights.seek) return said(state, 'a recording goes by samples')
   const stepBy = ({ op: 'ms', ms: 'sample', sample: 'op' } as const)[state.stepBy]
@@ -253,7 +269,7 @@ function stepSize(state: State, { rights }: Seen): State {
 
 function previousEvent(state: State, { model }: Seen): State | Pressed {
   const now = model?.sample.ns ?? 0
-  const event = model?.events.findLast(({ ns, kind }) => kind !== 'op' && ns < now)
+  const event = model?.events.findLast(each => isNotable(each) && each.ns < now)
   return event === undefined ? said(state, 'nothing happened before, as far as was played') : ask(state, { kind: 'seek', ns: event.ns })
 }
 

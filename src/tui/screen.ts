@@ -174,11 +174,11 @@ export function tabsRow({ view, recording }: State, width: number, ascii: boolea
   return fitRow([...fitRow(shown, room, ascii), ...right], width, ascii)
 }
 
-/** " 1 overview ", or "1overview " as a function key's label is written where there is little room. */
+/** " 1 overview ", or "1overview " as a function key's label is written where there is little room, "a:slab " for letters. */
 function tab(name: string, current: string, wide: boolean): Row {
   const chosen = name === current
   const key = VIEW_KEYS[name] ?? ''
-  const [before, between] = wide ? [' ', key === '' ? '' : ' '] : ['', '']
+  const [before, between] = wide ? [' ', key === '' ? '' : ' '] : ['', /[a-z]/.test(key) ? ':' : '']
   const text = (part: string, style: Style) => span(part, chosen ? 'selected' : style)
   return [
     text(before, 'text'),

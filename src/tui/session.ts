@@ -13,6 +13,7 @@ import type { Frame, Pace } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { UserError } from '../user_error.ts'
 import type { Size } from '../view/panel.ts'
+import { isNotable } from '../view/subjects/events.ts'
 import { carryOut } from './effects.ts'
 import type { Key } from './keys.ts'
 import { knobValue } from './knobs.ts'
@@ -223,7 +224,7 @@ function take(sitting: Sitting, frame: Frame): void {
   }
   const { filling } = sitting
   if (filling?.kind === 'fill' && frame.ns < filling.untilNs) return
-  if (filling?.kind === 'event' && (tracker.model?.sample.events() ?? []).some(({ kind }) => kind !== 'op'))
+  if (filling?.kind === 'event' && (tracker.model?.sample.events() ?? []).some(isNotable))
     filling.afterwards = { ...filling.afterwards, paused: true }
   if (filling?.kind === 'fill' || filling?.afterwards.paused === true) restorePace(sitting)
   redrawSoon(sitting)

@@ -8,17 +8,20 @@
 
 import { kindOf } from '../sample/counters.ts'
 import { type Model, rateOf } from '../sample/model.ts'
-import type { Slab } from '../sample/parse/slabinfo.ts'
-import type { SwapArea } from '../sample/parse/swaps.ts'
 import { fieldOf, SCALARS, type Unit } from './fields.ts'
 import { nowOf } from './panels/common.ts'
 import { ROLLING } from './panels/overview.ts'
+import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
+import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
 import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
+import { SLAB_COLUMNS, slabRows } from './subjects/slabs.ts'
+import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
 import { TASK_COLUMNS, taskRows } from './subjects/tasks.ts'
+import { UFFD_COLUMNS, uffdRows } from './subjects/uffd.ts'
 import { buddyColumns, ZONE_COLUMNS, zoneRows } from './subjects/zones.ts'
-import { type Cell, type Column, column } from './table.ts'
+import type { Cell, Column } from './table.ts'
 
 export interface Table {
   readonly name: string
@@ -80,99 +83,6 @@ function listTable<R>(name: string, columnsOf: (model: Model) => readonly Column
   }
 }
 
-const SLAB_COLUMNS: readonly Column<Slab>[] = [
-  column({
-    key: 'name',
-    title: 'cache',
-    unit: 'text',
-    width: 24,
-    kind: 'label',
-    priority: 0,
-    help: 'Name of the cache',
-    source: '/proc/slabinfo',
-    value: slab => slab.name,
-  }),
-  column({
-    key: 'active_objects',
-    title: 'active',
-    unit: 'count',
-    help: 'Objects in use',
-    source: '/proc/slabinfo',
-    value: slab => slab.activeObjects,
-  }),
-  column({
-    key: 'objects',
-    title: 'objects',
-    unit: 'count',
-    help: 'Objects allocated',
-    source: '/proc/slabinfo',
-    value: slab => slab.objects,
-  }),
-  column({
-    key: 'object_size_bytes',
-    title: 'size',
-    unit: 'bytes',
-    help: 'Size of an object',
-    source: '/proc/slabinfo',
-    value: slab => slab.objectSizeBytes,
-  }),
-  column({
-    key: 'objects_per_slab',
-    title: 'per slab',
-    unit: 'count',
-    help: 'Objects in a slab',
-    source: '/proc/slabinfo',
-    value: slab => slab.objectsPerSlab,
-  }),
-  column({
-    key: 'pages_per_slab',
-    title: 'pages',
-    unit: 'count',
-    help: 'Pages in a slab',
-    source: '/proc/slabinfo',
-    value: slab => slab.pagesPerSlab,
-  }),
-  column({ key: 'slabs', title: 'slabs', unit: 'count', help: 'Slabs', source: '/proc/slabinfo', value: slab => slab.slabs }),
-]
-
-const SWAP_COLUMNS: readonly Column<SwapArea>[] = [
-  column({
-    key: 'name',
-    title: 'area',
-    unit: 'text',
-    kind: 'label',
-    help: 'Device or file',
-    source: '/proc/swaps',
-    value: area => area.name,
-  }),
-  column({
-    key: 'type',
-    title: 'type',
-    unit: 'text',
-    kind: 'label',
-    help: 'partition or file',
-    source: '/proc/swaps',
-    value: area => area.type,
-  }),
-  column({
-    key: 'size_bytes',
-    title: 'size',
-    unit: 'bytes',
-    help: 'Size of the area',
-    source: '/proc/swaps',
-    value: area => area.sizeBytes,
-  }),
-  column({ key: 'used_bytes', title: 'used', unit: 'bytes', help: 'Used of it', source: '/proc/swaps', value: area => area.usedBytes }),
-  column({
-    key: 'priority',
-    title: 'priority',
-    unit: 'count',
-    help: 'Higher is used first',
-    source: '/proc/swaps',
-    value: area => area.priority,
-  }),
-]
-
 /** The rolling row of the overview. */
 const overview: TableMaker = model => {
   const cells = ROLLING.map(({ keys }) => {
@@ -213,11 +123,19 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
     () => SWAP_COLUMNS,
     model => model.sample.swaps(),
   ),
-  slabs: listTable(
-    'slabs',
-    () => SLAB_COLUMNS,
-    model => model.sample.slabs(),
+  zram: listTable(
+    'zram',
+    () => ZRAM_COLUMNS,
+    model => model.sample.zram(),
   ),
+  cgroups: listTable('cgroups', () => CGROUP_COLUMNS, cgroupRows),
+  userfaultfd: listTable('userfaultfd', () => UFFD_COLUMNS, uffdRows),
+  events: listTable(
+    'events',
+    () => EVENT_COLUMNS,
+    model => eventRows({ events: model.sample.events() }).reverse(),
+  ),
+  slabs: listTable('slabs', () => SLAB_COLUMNS, slabRows),
   processes: listTable('processes', () => TASK_COLUMNS, taskRows),
   tunables: listTable('tunables', () => KNOB_COLUMNS.filter(each => each.key !== 'meaning'), knobRows),
 }

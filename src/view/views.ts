@@ -1,13 +1,18 @@
 /** The panels by name, in the order of the tabs. */
 import type { PanelFunction } from './panel.ts'
+import { cgroups } from './panels/cgroups.ts'
+import { events } from './panels/events.ts'
 import { fragmentation } from './panels/fragmentation.ts'
 import { hugetlb } from './panels/hugetlb.ts'
 import { memory } from './panels/memory.ts'
 import { nodes } from './panels/nodes.ts'
 import { overview } from './panels/overview.ts'
 import { processes } from './panels/processes.ts'
+import { slab } from './panels/slab.ts'
+import { swap } from './panels/swap.ts'
 import { thp } from './panels/thp.ts'
 import { tunables } from './panels/tunables.ts'
+import { userfaultfd } from './panels/userfaultfd.ts'
 import { vmstat } from './panels/vmstat.ts'
 import { zones } from './panels/zones.ts'
 
@@ -30,5 +35,10 @@ export const VIEWS: readonly View[] = [
   { name: 'zones', answers: 'How far is reclaim?', panel: zones, tables: ['zones'] },
   { name: 'fragmentation', answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
   { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },
+  { name: 'slab', answers: 'What does the kernel itself use?', panel: slab, tables: ['slabs'] },
+  { name: 'swap', answers: 'What is swapped or compressed, and does it come back?', panel: swap, tables: ['swaps', 'zram', 'zswap'] },
+  { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
+  { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
+  { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },
   { name: 'tunables', answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
 ]

@@ -33,7 +33,7 @@ describe('the screens in Ink', () => {
     const { rows, unmount } = await mounted()
     expect(rows().length).toBe(30)
     expect(rows()[0]).toMatch(/^mmtop fake\.workload/)
-    expect(rows()[3]).toContain('1 overview')
+    expect(rows()[3]).toContain('1overview')
     expect(rows()[4]).toContain('free')
     expect(rows().at(-1)).toMatch(/q quit +\? help *$/)
     for (const row of rows()) expect([...row].length).toBe(100)

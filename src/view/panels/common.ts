@@ -111,6 +111,14 @@ function choiceSpans(text: string, value: string, path: string, ascii: boolean):
   })
 }
 
+/** Why a file is not there, in words; undefined where it is. */
+export function whyMissing(model: Model, path: string): string | undefined {
+  if (model.sample.frame.files.has(path)) return undefined
+  const errno = model.sample.unread().get(path)
+  if (errno === undefined) return `${path} is not on this ${model.kind === 'recording' ? 'recording' : 'kernel'}`
+  return `${path} may not be read (${errno})${errno === 'EACCES' || errno === 'EPERM' ? ': root may' : ''}`
+}
+
 /** What a panel may say, in order of weight; what does not apply is no text. */
 export type Clauses = readonly (string | undefined | false)[]
 

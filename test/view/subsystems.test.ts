@@ -1,0 +1,103 @@
+import { describe, expect, it } from 'vitest'
+import type { Model } from '../../src/sample/model.ts'
+import { plainLines } from '../../src/view/layout.ts'
+import { DEFAULT_UI, type PanelUi } from '../../src/view/panel.ts'
+import { VIEWS } from '../../src/view/views.ts'
+import { frameOf } from '../fixtures/load.ts'
+import { modelFrom, modelOf } from './models.ts'
+
+const show = (name: string, model: Model, ui: Partial<PanelUi> = {}, width = 100, height = 30): string => {
+  const view = VIEWS.find(each => each.name === name)
+  if (view === undefined) throw new Error(name)
+  return plainLines(view.panel(model, { ...DEFAULT_UI, ...ui }, { width, height }).rows).join('\n')
+}
+
+const slabLine = (name: string, active: number, objects: number, slabs: number) =>
+  `${name}  ${active} ${objects} 192 21 1 : tunables 0 0 0 : slabdata ${slabs} ${slabs} 0\n`
+
+describe('the slab panel', () => {
+  it('lists caches by the memory they have, and what of it is idle', () => {
+    const model = modelFrom([
+      frameOf(1e9, {
+        '/proc/slabinfo': slabLine('dentry', 2100, 2100, 100) + slabLine('inode', 21, 2100, 100),
+        '/proc/meminfo': 'Slab: 800 kB\n',
+      }),
+      frameOf(2e9, {
+        '/proc/slabinfo': slabLine('dentry', 2400, 2520, 120) + slabLine('inode', 21, 2100, 100),
+        '/proc/meminfo': 'Slab: 800 kB\n',
+      }),
+    ])
+    const text = show('slab', model)
+    expect(text).toMatch(/800K in slabs/)
+    expect(text).toMatch(/2 caches, largest dentry with 480K \(55%\)/)
+    expect(text).toMatch(/dentry +480K +30\.0K +95% +2\.40k +300/)
+    expect(text.indexOf('dentry  ')).toBeLessThan(text.indexOf('inode  '))
+    expect(show('slab', model, { moving: true })).not.toMatch(/inode {2}/)
+  })
+
+  it('says why there is nothing to see', () => {
+    const model = modelFrom([frameOf(1e9, { '/proc/meminfo': 'Slab: 8 kB\n', '/mmtop/unread': '/proc/slabinfo EACCES\n' })])
+    expect(show('slab', model)).toMatch(/\/proc\/slabinfo may not be read \(EACCES\): root may/)
+  })
+})
+
+describe('the swap panel', () => {
+  it('shows areas and what zswap makes of memory', async () => {
+    const text = show('swap', await modelOf('zswap-lzo', 5))
+    expect(text).toMatch(/zswap holds [\d.]+M in [\d.]+M \(\d\.\d:1\)/)
+    expect(text).toMatch(/─ areas ─/)
+    expect(text).toMatch(/max_pool_percent 20/)
+  })
+
+  it('shows zram devices', () => {
+    const model = modelFrom([
+      frameOf(1e9, {
+        '/proc/swaps': 'Filename Type Size Used Priority\n/dev/zram0 partition 1048572 1040000 100\n',
+        '/sys/block/zram0/mm_stat': ' 4194304 1048576 1310720 0 1310720 12 0 3 3\n',
+      }),
+    ])
+    const text = show('swap', model)
+    expect(text).toMatch(/zram0 +4\.00M +1\.00M +1\.25M +12 +3/)
+    expect(text).toMatch(/99% ▲/)
+  })
+})
+
+describe('the cgroups panel', () => {
+  it('names the group nearest to its limit, and opens one', async () => {
+    const model = await modelOf('cgroup-memory-max', 2)
+    expect(show('cgroups', model)).toMatch(/1 group; G is nearest to its limit: [\d.]+[KM] of [\d.]+M/)
+    const opened = show('cgroups', model, { open: 'G' })
+    expect(opened).toMatch(/^G has/)
+    expect(opened).toMatch(/kernel +[\d.]+[KM] +█/)
+  })
+})
+
+describe('the userfaultfd panel', () => {
+  it('shows ranges under a handler, and who waits', () => {
+    const area = (start: string, flags: string) =>
+      `${start}000-${start}fff rw-p 00000000 00:00 0 \nSize: 4096 kB\nRss: 1024 kB\nVmFlags: rd wr ${flags}\n`
+    const model = modelFrom([
+      frameOf(1e9, {
+        '/proc/7/status': 'Name:\tguest\n',
+        '/proc/7/smaps': area('7f0000', 'um uw') + area('7f1000', 'hg'),
+        '/proc/7/fdinfo/3': 'pos:\t0\npending:\t1\ntotal:\t2\nAPI:\taa:40:0\n',
+      }),
+    ])
+    const text = show('userfaultfd', model)
+    expect(text).toMatch(/1 range of 4\.00M registered, 25% of it there; 2 threads waiting/)
+    expect(text).toMatch(/guest +7f0000000 +missing, write protect +4\.00M/)
+    expect(text).toMatch(/7 guest fd 3 .* 2 waiting, 1 unread ▲/)
+  })
+})
+
+describe('the events panel', () => {
+  it('has the newest first, and only what is notable on demand', () => {
+    const model = modelFrom([
+      frameOf(2e9, { '/mmtop/events': '1000000000 op A map x 4M\n1500000000 oom killed A\n1500000000 error A touch = EFAULT\n' }),
+    ])
+    const text = show('events', model)
+    expect(text).toMatch(/3 events: 1 op, 1 error, 1 oom/)
+    expect(text.indexOf('killed A')).toBeLessThan(text.indexOf('map x'))
+    expect(show('events', model, { moving: true })).not.toMatch(/map x|EFAULT/)
+  })
+})
