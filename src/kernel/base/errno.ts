@@ -46,6 +46,9 @@ export const { EPERM, ENOENT, ESRCH, EINTR, EIO, ENXIO, E2BIG, EBADF, ECHILD, EA
 export const { EEXIST, ENODEV, ENOTDIR, EISDIR, EINVAL, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ESPIPE, EROFS } = ERRNO
 export const { ERANGE, ENAMETOOLONG, ENOSYS, ENOTEMPTY, EOPNOTSUPP, ETIMEDOUT, EOVERFLOW, EHWPOISON } = ERRNO
 
+/** No program ever sees it: the system call slept in the middle, and is made again when its task is woken. */
+export const ERESTARTNOINTR = 513
+
 const NAMES = new Map<number, string>(Object.entries(ERRNO).map(([name, number]) => [number, name]))
 
 /** The name of an errno, whatever its sign; "E?" for one that is not in the table. */

@@ -13,7 +13,7 @@ export interface UffdContext {
   readonly nonblock: boolean
   /** UFFD_FEATURE_*; UFFD_FEATURE_INITIALIZED since the handshake. */
   features: number
-  /** Descriptors that refer to it, in all tasks; 0: released. */
+  /** Descriptors that refer to it, in all tasks. */
   fds: number
   /** Changes of mappings whose events nobody has read yet: meanwhile nothing can be filled (mmap_changing). */
   changing: number
@@ -29,7 +29,7 @@ export interface UffdContext {
 export interface UffdFault {
   readonly pid: number
   /** Byte address, of the page unless the context asks for the exact one. */
-  readonly address: number
+  address: number
   /** UFFD_PAGEFAULT_FLAG_* */
   readonly flags: number
   readonly sinceNs: number

@@ -102,6 +102,19 @@ function allocAndAcct(k: Kernel, inode: Inode, index: number, gfp: number, huge:
   return head
 }
 
+/** A single charged page for an index, not yet in the file, for who fills it himself; -ENOSPC or -ENOMEM (shmem_mfill_atomic_pte). */
+export const shmemAllocPage = (k: Kernel, inode: Inode, index: number): Pfn | number =>
+  allocAndAcct(k, inode, index, GFP_HIGHUSER_MOVABLE, false)
+
+/** Puts such a page into the file; -ENOMEM, and the page freed, when there is no memory for the index. */
+export const shmemAddPage = (k: Kernel, inode: Inode, page: Pfn, index: number): Pfn | number => finishNew(k, inode, page, index, 'falloc')
+
+/** Gives such a page back. */
+export function shmemFreePage(k: Kernel, inode: Inode, page: Pfn): void {
+  shmemUnacctBlocks(k, inode, 1)
+  freePages(k, page, 0)
+}
+
 function allocHuge(k: Kernel, inode: Inode, index: number, gfp: number): Pfn {
   if (xaAnyInHuge(inode.mapping.pages, index)) return NO_PAGE
   const head = allocAt(k, inode, index, HPAGE_PMD_ORDER, gfp)

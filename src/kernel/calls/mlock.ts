@@ -75,7 +75,7 @@ export function sysMlockall(k: Kernel, task: Task, flags: number): number {
   if (!canDoMlock(task)) return -EPERM
   if ((flags & MCL_CURRENT) !== 0 && mm.totalVm > memlockPages(task)) return -ENOMEM
   lockAll(k, mm, flags)
-  if ((flags & MCL_CURRENT) !== 0) mmPopulate(k, mm, 0, TASK_SIZE / PAGE_SIZE, true)
+  if ((flags & MCL_CURRENT) !== 0) return Math.min(0, mmPopulate(k, mm, 0, TASK_SIZE / PAGE_SIZE, true))
   return 0
 }
 

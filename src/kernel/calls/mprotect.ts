@@ -25,6 +25,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   PTE_DIRTY,
+  PTE_MARKER,
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_RW,
@@ -49,10 +50,24 @@ import { alignUp, asPfn, HPAGE_PMD_NR, PAGE_SIZE } from '../base/units.ts'
 import { changeHugePmd } from '../fault/huge_memory.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate } from '../fault/populate.ts'
+import { makeTables } from '../fault/tables.ts'
 import { compoundHead } from '../frames/page.ts'
 import { isHuge, splitHugePmd } from '../spaces/huge_pmd.ts'
 import { hstateOfArea, hugeLevel, nextTable, unshareTable } from '../spaces/hugetlb.ts'
-import { chunkOf, entryAt, entryFlags, entryValue, LEVEL_PAGES, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
+import {
+  chunkOf,
+  clearEntry,
+  entryAt,
+  entryFlags,
+  entryValue,
+  LEVEL_PAGES,
+  LEVEL_PMD,
+  LEVEL_PTE,
+  levelIndex,
+  pteIndex,
+  setEntry,
+  walkTo,
+} from '../spaces/pagetable.ts'
 import { changeVma, findVma, wantsWritenotify } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { mayExpandVm, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
@@ -132,6 +147,79 @@ function changeProtection(k: Kernel, vma: Vma, start: number, end: number, prot:
     if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) changePteRange(k, vma, entryValue(k, pmd, i), pteIndex(from), to - from, prot, open)
   })
   if (changed) spend(k, COST.tlb_flush, 1)
+}
+
+/**
+ * Write-protects what is mapped in [start, end) on behalf of a userfaultfd, or takes that back (uffd_wp_range). In files the
+ * protection is remembered for pages that are not mapped, too. Taken back, private pages stay read-only until they are written.
+ */
+export function uffdWpRange(k: Kernel, vma: Vma, start: number, end: number, protect: boolean): void {
+  const hugetlb = (vma.flags & VM_HUGETLB) !== 0
+  const prot = !protect && (vma.flags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED) ? PTE_RW : 0
+  const change: UffdWp = { protect, prot, remember: protect && vma.mapping !== undefined }
+  if (hugetlb) uffdWpHugetlb(k, vma, start, end, change)
+  else {
+    if (change.remember) for (let at = start; at < end; at += HPAGE_PMD_NR - (at % HPAGE_PMD_NR)) makeMarkable(k, vma, at)
+    walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => uffdWpPmd(k, vma, pmd, i, from, to, change))
+  }
+  spend(k, COST.tlb_flush, 1)
+}
+
+interface UffdWp {
+  readonly protect: boolean
+  /** PTE_RW where an entry becomes writable at once. */
+  readonly prot: number
+  /** Empty entries are marked. */
+  readonly remember: boolean
+}
+
+/** A table in which the protection of single pages can be remembered; a file's huge entry gives way to it. */
+function makeMarkable(k: Kernel, vma: Vma, vpn: number): void {
+  const pmd = walkTo(k, vma.mm, vpn, LEVEL_PMD)
+  const i = levelIndex(vpn, LEVEL_PMD)
+  if (pmd !== 0 && isHuge(entryFlags(k, pmd, i))) splitHugePmd(k, vma, pmd, i)
+  makeTables(k, vma.mm, vpn, LEVEL_PTE)
+}
+
+function uffdWpPmd(k: Kernel, vma: Vma, pmd: number, i: number, from: number, to: number, change: UffdWp): void {
+  if (isHuge(entryFlags(k, pmd, i)) && to - from < HPAGE_PMD_NR) splitHugePmd(k, vma, pmd, i)
+  const flags = entryFlags(k, pmd, i)
+  if (isHuge(flags)) setEntry(k, pmd, i, entryValue(k, pmd, i), uffdWpFlags(flags, change))
+  else if ((flags & PTE_TABLE) !== 0) {
+    const table = entryValue(k, pmd, i)
+    for (let at = pteIndex(from); at < pteIndex(from) + to - from; at++) uffdWpEntry(k, table, at, change)
+    spend(k, COST.pte_visit, to - from)
+  }
+}
+
+function uffdWpEntry(k: Kernel, table: number, i: number, change: UffdWp): void {
+  const flags = entryFlags(k, table, i)
+  if (flags === 0) {
+    if (change.remember) setEntry(k, table, i, 0, PTE_MARKER)
+  } else if ((flags & PTE_MARKER) !== 0) {
+    if (!change.protect) clearEntry(k, table, i)
+  } else {
+    setEntry(k, table, i, entryValue(k, table, i), uffdWpFlags(flags, change))
+    spend(k, COST.pte_change, 1)
+  }
+}
+
+function uffdWpFlags(flags: number, { protect, prot }: UffdWp): number {
+  const marked = protect ? flags | PTE_UFFD_WP : flags & ~PTE_UFFD_WP
+  return (flags & PTE_PRESENT) === 0 ? marked : (marked & ~PTE_RW) | prot
+}
+
+function uffdWpHugetlb(k: Kernel, vma: Vma, start: number, end: number, change: UffdWp): void {
+  const level = hugeLevel(hstateOfArea(k, vma))
+  for (let at = start; at < end; ) {
+    const table = walkTo(k, vma.mm, at, level)
+    if (table === 0) {
+      at = nextTable(at, level)
+      continue
+    }
+    uffdWpEntry(k, table, levelIndex(at, level), change)
+    at += LEVEL_PAGES[level]
+  }
 }
 
 /** A table that others share is left to them: this process' entries are made anew by its next faults. */

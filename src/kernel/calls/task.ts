@@ -7,6 +7,7 @@
  * Source: kernel/fork.c (copy_process, dup_mm, alloc_thread_stack_node), kernel/exit.c (do_exit, release_task).
  */
 
+import { kmemCharge } from '../alloc/charge.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
@@ -16,12 +17,13 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
-import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { ksmExit } from '../daemons/ksmd.ts'
+import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
-import { forgetWaiter, holdUffd } from '../fault/userfaultfd.ts'
 import { mmNuma, taskNuma, taskNumaFree } from '../fault/numa_stats.ts'
-import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { forgetWaiter, holdUffd } from '../fault/userfaultfd.ts'
+import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
+import { kmemUncharge } from '../frames/memcg_charge.ts'
 import { pageNode } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { mmRelease, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
@@ -33,7 +35,7 @@ import { uffdClose } from './userfaultfd.ts'
 
 /** Pages of a kernel stack (THREAD_SIZE), and ended tasks' stacks that a CPU keeps (NR_CACHED_STACKS). */
 const STACK_PAGES = 4
-const STACK_KB = 16
+const PAGE_KB = 4
 const NR_CACHED_STACKS = 2
 /** What a process without root's rights may lock unless told otherwise (MLOCK_LIMIT), in bytes. */
 const DEFAULT_MEMLOCK = 8 * 2 ** 20
@@ -207,10 +209,7 @@ export function taskExit(k: Kernel, task: Task): void {
 /** The pages of a kernel stack: an ended task's, or fresh ones; undefined when there are none. */
 function stackAllocate(k: Kernel): readonly number[] | undefined {
   const kept = k.cpus[k.cpu].cachedStacks.pop()
-  if (kept !== undefined) {
-    countStack(k, kept, 1)
-    return kept
-  }
+  if (kept !== undefined) return chargeStack(k, kept)
   const pages: number[] = []
   for (let i = 0; i < STACK_PAGES; i++) {
     const pfn = allocPages(k, GFP_KERNEL | __GFP_HIGHMEM | __GFP_ZERO, 0)
@@ -221,12 +220,27 @@ function stackAllocate(k: Kernel): readonly number[] | undefined {
     pages.push(pfn)
   }
   k.boot.vmallocUsedPages += STACK_PAGES
-  countStack(k, pages, 1)
-  return pages
+  return chargeStack(k, pages)
+}
+
+/** Charges a stack to the group of the task that makes another; undefined, and the stack freed, when it may have no more. */
+function chargeStack(k: Kernel, pages: readonly number[]): readonly number[] | undefined {
+  if (pages.every(page => kmemCharge(k, asPfn(page), 1, GFP_KERNEL))) {
+    countStack(k, pages, 1)
+    return pages
+  }
+  stackGiveBack(k, pages)
+  return undefined
 }
 
 function stackFree(k: Kernel, pages: readonly number[]): void {
   countStack(k, pages, -1)
+  stackGiveBack(k, pages)
+}
+
+/** The CPU keeps the stack for another task, or its pages go. */
+function stackGiveBack(k: Kernel, pages: readonly number[]): void {
+  for (const page of pages) kmemUncharge(k, asPfn(page), 1)
   const kept = k.cpus[k.cpu].cachedStacks
   if (kept.length < NR_CACHED_STACKS) {
     kept.push(pages)
@@ -237,5 +251,5 @@ function stackFree(k: Kernel, pages: readonly number[]): void {
 }
 
 function countStack(k: Kernel, pages: readonly number[], by: 1 | -1): void {
-  k.nodes[pageNode(k, asPfn(pages[0]))].stat[NS.nr_kernel_stack] += by * STACK_KB
+  for (const page of pages) modLruvecState(k, asPfn(page), NS.nr_kernel_stack, by * PAGE_KB)
 }

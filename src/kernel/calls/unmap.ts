@@ -23,6 +23,7 @@ import { freePgtables } from '../spaces/pagetable.ts'
 import { eachVma, findVma, removeVma, splitVma, vmaBefore, vmaPages, vmasIn } from '../spaces/vma.ts'
 import { isAccounted, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { TASK_SIZE } from './unmapped_area.ts'
+import { unmapReports } from './userfaultfd_events.ts'
 
 /** Where the page tables of user space end. */
 const CEILING = TASK_SIZE / PAGE_SIZE + 1
@@ -49,6 +50,7 @@ export function doMunmap(k: Kernel, mm: Mm, start: number, end: number): number 
     const lower = splitVma(k, last, end, true, false)
     if (typeof lower === 'number') return lower
   }
+  if (k.uffd.contexts.size > 0 && k.current !== undefined) unmapReports(k, k.current, mm, start, end)
   removeAreas(k, mm, vmasIn(mm, start, end), vmaBefore(mm, start)?.end ?? 0, findVma(mm, end)?.start ?? CEILING)
   return 0
 }
@@ -58,7 +60,7 @@ function removeAreas(k: Kernel, mm: Mm, areas: readonly Vma[], floor: number, ce
   lruAddDrain(k)
   updateHiwaterRss(mm)
   for (const vma of areas) if ((vma.flags & VM_LOCKED) !== 0) mm.lockedVm -= vmaPages(vma)
-  for (const vma of areas) unmapPageRange(k, vma, vma.start, vma.end, 'all')
+  for (const vma of areas) unmapPageRange(k, vma, vma.start, vma.end, 'area')
   if (areas.length > 0) freePgtables(k, mm, areas[0].start, areas[areas.length - 1].end, floor, ceiling)
   finishGather(k)
   for (const vma of areas) dropVma(k, vma)

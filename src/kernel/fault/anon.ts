@@ -13,6 +13,8 @@
  * Source: mm/memory.c (do_anonymous_page, do_wp_page, wp_page_reuse, wp_page_copy).
  */
 
+import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
@@ -35,6 +37,7 @@ import {
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_SHARED,
+  VM_UFFD_MISSING,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -43,10 +46,12 @@ import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
+import { freePages } from '../frames/rmqueue.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageMoveAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import { countCopied, countFaultedAnon } from '../spaces/rss.ts'
 import { prepareAnon } from '../spaces/vma.ts'
+import { handleUserfault } from './userfaultfd.ts'
 
 const { fault_pte: COST_PTE, clear_page: COST_CLEAR, copy_page: COST_COPY } = COST
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
@@ -58,14 +63,14 @@ export const mkPte = (vma: Vma, dirty: boolean): number =>
 /** The first touch of a page of private anonymous memory; the entry of k.vmf is empty (do_anonymous_page). */
 export function doAnonymousPage(k: Kernel, vma: Vma): number {
   const { table, i, offset } = k.vmf
-  if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS
+  if ((vma.flags & (VM_SHARED | VM_UFFD_MISSING)) !== 0) return notOurs(k, vma)
   spend(k, COST_PTE, 1)
   if (!k.vmf.write) {
     setEntry(k, table, i, k.zeroPage, PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL)
     return 0
   }
   prepareAnon(k, vma)
-  const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+  const pfn = allocAnon(k, vma, offset)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   spend(k, COST_CLEAR, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
@@ -74,6 +79,28 @@ export function doAnonymousPage(k: Kernel, vma: Vma): number {
   lruAddVma(k, pfn, vma)
   setEntry(k, table, i, pfn, mkPte(vma, true))
   return 0
+}
+
+/** Missing pages of the area are its userfaultfd's; a write finds that out only when it has its page. */
+function notOurs(k: Kernel, vma: Vma): number {
+  if ((vma.flags & VM_SHARED) !== 0) return VM_FAULT_SIGBUS
+  spend(k, COST_PTE, 1)
+  if (k.vmf.write) {
+    prepareAnon(k, vma)
+    const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, k.vmf.offset)
+    if (pfn === NO_PAGE) return VM_FAULT_OOM
+    spend(k, COST_CLEAR, 1)
+    freePages(k, pfn, 0)
+  }
+  return handleUserfault(k, vma, VM_UFFD_MISSING)
+}
+
+/** A fresh page for a page of the area, charged to the area's memory cgroup; NO_PAGE when there is none, or none more for the group. */
+function allocAnon(k: Kernel, vma: Vma, offset: number): Pfn {
+  const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+  if (vma.mm.memcg === ROOT_MEMCG || pfn === NO_PAGE || memcgCharge(k, pfn, vma.mm, GFP_KERNEL)) return pfn
+  freePages(k, pfn, 0)
+  return NO_PAGE
 }
 
 /** A write to a present, read-only entry of a writable private area (do_wp_page). */
@@ -114,7 +141,7 @@ function reuse(k: Kernel, vma: Vma, pfn: Pfn): void {
 export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   const { table, i, offset } = k.vmf
   prepareAnon(k, vma)
-  const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+  const pfn = allocAnon(k, vma, offset)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   spend(k, old === NO_PAGE ? COST_CLEAR : COST_COPY, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate

@@ -15,6 +15,7 @@
  *
  * Source: mm/memory.c handle_mm_fault, __handle_mm_fault, handle_pte_fault; arch/x86/mm/fault.c.
  */
+import { countMemcgEvent } from '../frames/memcg.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
@@ -108,6 +109,7 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
 
 function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
+  countMemcgEvent(k, vma.mm.memcg, PGFAULT, 1)
   noteFault(vma.mm)
   const ret = handleFault(k, vma)
   const task = k.current

@@ -30,9 +30,11 @@ import {
   PG_uptodate,
   PTE_ACCESSED,
   PTE_DIRTY,
+  PTE_MARKER,
   PTE_PRESENT,
   PTE_RW,
   PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
   VM_FAULT_MAJOR,
@@ -43,6 +45,10 @@ import {
   VM_RAND_READ,
   VM_SEQ_READ,
   VM_SHARED,
+  VM_UFFD_FLAGS,
+  VM_UFFD_MINOR,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -68,6 +74,7 @@ import { mkPte } from './anon.ts'
 import { doSetPmd } from './huge_memory.ts'
 import { pageCacheAsyncRa, pageCacheSyncRa, readAround } from './readahead.ts'
 import { makeTables } from './tables.ts'
+import { handleUserfault } from './userfaultfd.ts'
 
 /** Pages mapped around a fault (fault_around_bytes is 64 KiB). */
 const FAULT_AROUND_PAGES = 16
@@ -87,7 +94,7 @@ const wantsWritenotify = (sb: SuperBlock) => sb.disk !== undefined || sb.type ==
  */
 export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
   const first = attempt(k, vma, mapping, false)
-  if ((first & VM_FAULT_RETRY) === 0) return first
+  if ((first & VM_FAULT_RETRY) === 0 || (vma.flags & VM_UFFD_FLAGS) !== 0) return first
   k.event[EV.pgfault]++
   if (!k.vmf.user) lruAddDrain(k)
   const second = attempt(k, vma, mapping, true)
@@ -104,9 +111,19 @@ function attempt(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number 
 function faultPage(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
   const index = vma.pgoff + k.vmf.offset
   if (!isShmem(mapping.inode.sb)) return filemapFault(k, vma, mapping, index, tried)
+  const handled = (vma.flags & VM_UFFD_FLAGS) === 0 ? 0 : shmemUserfault(k, vma, mapping, index)
+  if (handled !== 0) return -handled
   const page = shmemGetPage(k, mapping.inode, index, 'cache', vma)
   if (page >= 0) return page
   return page === -ENOMEM ? -VM_FAULT_OOM : -VM_FAULT_SIGBUS
+}
+
+/** What a registered area's userfaultfd says to a fault on a memory file: 0 where the fault is not its. */
+function shmemUserfault(k: Kernel, vma: Vma, mapping: Mapping, index: number): number {
+  if (index >= filePages(mapping.inode)) return 0
+  const there = xaPage(mapping.pages, index) !== NO_PAGE
+  if (there) return (vma.flags & VM_UFFD_MINOR) === 0 ? 0 : handleUserfault(k, vma, VM_UFFD_MINOR)
+  return (vma.flags & VM_UFFD_MISSING) === 0 ? 0 : handleUserfault(k, vma, VM_UFFD_MISSING)
 }
 
 function filemapFault(k: Kernel, vma: Vma, mapping: Mapping, index: number, tried: boolean): number {
@@ -152,7 +169,7 @@ function asyncMmapReadahead(k: Kernel, vma: Vma, page: Pfn, index: number): bool
 }
 
 function doReadFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
-  const around = faultAround(k, vma, mapping)
+  const around = (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0 ? faultAround(k, vma, mapping) : 0
   if (around !== 0) return around === VM_FAULT_NOPAGE ? 0 : around
   const page = faultPage(k, vma, mapping, tried)
   return page < 0 ? -page : finishFault(k, vma, asPfn(page), false)
@@ -219,7 +236,9 @@ function setFileEntry(k: Kernel, vma: Vma, i: number, page: Pfn, write: boolean)
   const writable = (vma.flags & shared) === shared && (write || !wantsWritenotify(fileOf(vma).inode.sb))
   countFaulted(k, vma.mm, compoundHead(k, page))
   pageAddFileRmap(k, page, vma, false)
-  setEntry(k, k.vmf.table, i, page, PTE_PRESENT | PTE_ACCESSED | (writable ? PTE_RW : 0) | (write ? WRITTEN : 0))
+  const protect = (vma.flags & VM_UFFD_WP) !== 0 && (entryFlags(k, k.vmf.table, i) & PTE_MARKER) !== 0
+  const rights = protect ? PTE_UFFD_WP : writable ? PTE_RW : 0
+  setEntry(k, k.vmf.table, i, page, PTE_PRESENT | PTE_ACCESSED | rights | (write ? WRITTEN : 0))
 }
 
 /** Maps the page at the fault, a huge one whole if that fits (finish_fault). */

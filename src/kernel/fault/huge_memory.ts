@@ -15,6 +15,8 @@
  * madvise_free_huge_pmd, move_huge_pmd, change_huge_pmd), mm/memory.c (__handle_mm_fault, do_set_pmd).
  */
 
+import { countMemcgEvent } from '../frames/memcg.ts'
+import { memcgCharge } from '../alloc/charge.ts'
 import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
@@ -106,9 +108,15 @@ function doHugePmdAnonymousPage(k: Kernel, vma: Vma, pmd: number, i: number): nu
     k.event[FAULT_FALLBACK]++
     return VM_FAULT_FALLBACK
   }
+  if (!memcgCharge(k, head, vma.mm, vmaThpGfpMask(k, vma))) {
+    freePages(k, head, HPAGE_PMD_ORDER)
+    k.event[FAULT_FALLBACK]++
+    k.event[EV.thp_fault_fallback_charge]++
+    return VM_FAULT_FALLBACK
+  }
   const spare = tablePage(k)
   if (spare === NO_PAGE) {
-    freePages(k, head, HPAGE_PMD_ORDER)
+    freeCharged(k, head, HPAGE_PMD_ORDER)
     return VM_FAULT_OOM
   }
   clearHugePage(k, head)
@@ -118,6 +126,7 @@ function doHugePmdAnonymousPage(k: Kernel, vma: Vma, pmd: number, i: number): nu
   setEntry(k, pmd, i, head, mkHugePmd(vma, true))
   vma.mm.rssAnon += HPAGE_PMD_NR
   k.event[FAULT_ALLOC]++
+  countMemcgEvent(k, vma.mm.memcg, FAULT_ALLOC, 1)
   return 0
 }
 

@@ -23,15 +23,20 @@ import {
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_HUGE,
+  PTE_MARKER,
   PTE_PRESENT,
   PTE_RW,
   PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_LOCKED_MASK,
   VM_MAYSHARE,
   VM_SHARED,
   VM_UFFD_FLAGS,
+  VM_UFFD_MINOR,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -67,6 +72,7 @@ import { entryFlags, entryValue, LEVEL_PMD, LEVEL_PUD, levelIndex, setEntry, wal
 import { prepareAnon } from '../spaces/vma.ts'
 import { allocHugePage } from './hugetlb_alloc.ts'
 import { makeTables } from './tables.ts'
+import { handleUserfault } from './userfaultfd.ts'
 
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
 
@@ -80,9 +86,10 @@ export function hugetlbFault(k: Kernel, vma: Vma): number {
   const i = levelIndex(vpn, hugeLevel(h))
   const flags = entryFlags(k, table, i)
   spend(k, COST.fault_pte, 1)
-  if (flags === 0) return noPage(k, vma, h, table, i, offset)
+  if (flags === 0 || (flags & PTE_MARKER) !== 0) return noPage(k, vma, h, table, i, offset)
   if ((flags & PTE_PRESENT) === 0) return 0
   const { write } = k.vmf
+  if (write && (flags & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP, vpn)
   if (write && (flags & PTE_RW) === 0)
     return copyOnWrite(k, vma, h, table, i, offset, hugeInode(vma).pages.get(hugeIndex(h, vma, offset)) ?? NO_PAGE)
   setEntry(k, table, i, entryValue(k, table, i), flags | PTE_ACCESSED | (write ? WRITTEN : 0))
@@ -98,12 +105,16 @@ function noPage(k: Kernel, vma: Vma, h: Hstate, table: number, i: number, offset
   const inode = vma.mapping?.inode
   const cached = hugeInode(vma).pages.get(index)
   if (cached === undefined && index >= Math.floor((inode?.sizeBytes ?? 0) / (hugePages(h) * PAGE_SIZE))) return VM_FAULT_SIGBUS
+  if (cached === undefined && (vma.flags & VM_UFFD_MISSING) !== 0) return handleUserfault(k, vma, VM_UFFD_MISSING, vma.start + offset)
+  if (cached !== undefined && (vma.flags & VM_UFFD_MINOR) !== 0) return handleUserfault(k, vma, VM_UFFD_MINOR, vma.start + offset)
+  const protect = (entryFlags(k, table, i) & PTE_MARKER) !== 0
   const head = cached ?? freshPage(k, vma, h, offset, index)
   if (head === NO_PAGE) return VM_FAULT_SIGBUS
   compoundMapcountAdd(k, head, 1)
-  setEntry(k, table, i, head, entryOf((vma.flags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED)))
+  const open = !protect && (vma.flags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED)
+  setEntry(k, table, i, head, entryOf(open) | (protect ? PTE_UFFD_WP : 0))
   vma.mm.hugetlbPages += hugePages(h)
-  return k.vmf.write && (vma.flags & VM_SHARED) === 0 ? copyOnWrite(k, vma, h, table, i, offset, head) : 0
+  return k.vmf.write && !protect && (vma.flags & VM_SHARED) === 0 ? copyOnWrite(k, vma, h, table, i, offset, head) : 0
 }
 
 /** A page of zeros, the file's or the area's own; NO_PAGE when there is none. */
@@ -113,12 +124,12 @@ function freshPage(k: Kernel, vma: Vma, h: Hstate, offset: number, index: number
   clearHugePage(k, h, head)
   k.page[head * PAGE_WORDS] |= PG_uptodate
   if (isSharedArea(vma) && vma.mapping !== undefined) hugeCacheAdd(k, vma.mapping, index, head)
-  else ownPage(k, vma, head, offset)
+  else ownHugePage(k, vma, head, offset)
   return head
 }
 
 /** Makes a fresh page the area's own (hugepage_add_new_anon_rmap, which counts in no statistics). */
-function ownPage(k: Kernel, vma: Vma, head: Pfn, offset: number): void {
+export function ownHugePage(k: Kernel, vma: Vma, head: Pfn, offset: number): void {
   prepareAnon(k, vma)
   testClearHugeFlag(k, head, HPG_RESTORE_RESERVE)
   k.page[head * PAGE_WORDS] |= PG_anon | PG_anon_exclusive
@@ -140,7 +151,7 @@ function copyOnWrite(k: Kernel, vma: Vma, h: Hstate, table: number, i: number, o
     return copyOnWrite(k, vma, h, table, i, offset, cached)
   }
   copyHugePage(k, h, head, old)
-  ownPage(k, vma, head, offset)
+  ownHugePage(k, vma, head, offset)
   compoundMapcountAdd(k, head, 1)
   setEntry(k, table, i, head, entryOf(true))
   spend(k, COST.tlb_flush, 1)

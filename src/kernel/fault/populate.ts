@@ -10,7 +10,7 @@
  * faultin_vma_page_range).
  */
 import { COST, spend } from '../base/cost.ts'
-import { EFAULT, EHWPOISON, EINTR, EINVAL, ENOMEM } from '../base/errno.ts'
+import { EFAULT, EHWPOISON, EINVAL, ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   FAULT_FLAG_WRITE,
   PG_dirty,
@@ -81,7 +81,7 @@ function followHuge(k: Kernel, vma: Vma, vpn: number, write: boolean): number {
 /**
  * Makes pages present, and writable if asked, by as many faults as that takes.
  * @returns pages from `vpn` on that are there now, at least 1; or the errno: -ENOMEM, -EFAULT (bus error), -EHWPOISON, and
- * -EINTR when a fault has to wait.
+ * -ERESTARTNOINTR when the task went to sleep in a fault.
  */
 export function faultinPage(k: Kernel, vma: Vma, vpn: number, write: boolean): number {
   for (;;) {
@@ -90,7 +90,7 @@ export function faultinPage(k: Kernel, vma: Vma, vpn: number, write: boolean): n
     if (pages > 0) return pages
     const ret = handleMmFault(k, vma, vpn, write ? FAULT_FLAG_WRITE : 0)
     if ((ret & VM_FAULT_ERROR) !== 0) return faultErrno(ret)
-    if ((ret & VM_FAULT_RETRY) !== 0) return -EINTR
+    if ((ret & VM_FAULT_RETRY) !== 0) return -ERESTARTNOINTR
   }
 }
 
@@ -100,10 +100,15 @@ export function faultErrno(ret: number): number {
   return (ret & VM_FAULT_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT
 }
 
-/** Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. */
+/**
+ * Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. When the task has to sleep the
+ * call is made again, and goes on where it stopped.
+ */
 function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
   let ret = 0
-  for (let vpn = start; vpn < end && ret >= 0; vpn += ret) ret = faultinPage(k, vma, vpn, write)
+  let vpn = Math.max(start, k.current?.restart?.at ?? start)
+  for (; vpn < end && ret >= 0; vpn += Math.max(ret, 0)) ret = faultinPage(k, vma, vpn, write)
+  if (ret === -ERESTARTNOINTR && k.current !== undefined) k.current.restart = { at: vpn, told: false }
   lruAddDrain(k)
   return Math.min(ret, 0)
 }
@@ -122,7 +127,7 @@ export function faultinVmaRange(k: Kernel, vma: Vma, start: number, end: number,
 
 /**
  * Populates [start, end) across areas as mlock and MAP_POPULATE do (__mm_populate).
- * @param ignoreErrors go on with the next area after a failure; otherwise return its errno.
+ * @param ignoreErrors go on with the next area after a failure; otherwise return its errno. Sleeping is no failure: -ERESTARTNOINTR.
  */
 export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignoreErrors: boolean): number {
   for (let at = start; at < end; ) {
@@ -132,7 +137,7 @@ export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignore
     const stop = Math.min(end, vma.end)
     if ((vma.flags & (VM_IO | VM_PFNMAP)) === 0) {
       const errno = populateVma(k, vma, at, stop)
-      if (errno < 0 && !ignoreErrors) return errno
+      if (errno === -ERESTARTNOINTR || (errno < 0 && !ignoreErrors)) return errno
     }
     at = stop
   }

@@ -27,7 +27,9 @@ import type { Mm } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { compoundHead, markTailsTouched, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
 import { chunkOf, entryAt, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTableOf, walkTo } from '../spaces/pagetable.ts'
+import { vmaAt } from '../spaces/vma.ts'
 import { userFault } from './fault.ts'
+import { noteExactAddress } from './userfaultfd.ts'
 
 const COST_ACCESS = COST.access
 /** Faults of one access before it is our bug that it never succeeds. */
@@ -129,7 +131,10 @@ export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boo
     const vpn = Math.floor(at / PAGE_SIZE)
     k.vmf.vpn[0] = vpn
     accessPage(k, mm, write, result)
-    if (result.fault !== 0) break
+    if (result.fault !== 0) {
+      if ((result.fault & VM_FAULT_RETRY) !== 0) noteExactAddress(k, vmaAt(mm, vpn), at)
+      break
+    }
     if (write) touchContent(k, run, (at - vpn * PAGE_SIZE) | 0, run.contentIndexed ? (vpn - run.contentBase) | 0 : 0)
     at += strideBytes
     done++

@@ -9,7 +9,20 @@
  * Source: mm/memory.c (unmap_page_range, zap_pte_range), mm/huge_memory.c zap_huge_pmd.
  */
 import { COST, spend } from '../base/cost.ts'
-import { PG_anon, PG_dirty, PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_TABLE, VM_HUGETLB, VM_SEQ_READ } from '../base/flags.ts'
+import {
+  PG_anon,
+  PG_dirty,
+  PTE_ACCESSED,
+  PTE_DIRTY,
+  PTE_HWPOISON,
+  PTE_MARKER,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_TABLE,
+  PTE_UFFD_WP,
+  VM_HUGETLB,
+  VM_SEQ_READ,
+} from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
@@ -20,12 +33,23 @@ import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { compoundHead, pageMapped } from '../frames/page.ts'
 import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
 import { unmapHugeRange } from '../spaces/hugetlb.ts'
-import { chunkOf, clearEntry, entryAt, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
+import {
+  chunkOf,
+  clearEntry,
+  entryAt,
+  entryFlags,
+  entryValue,
+  LEVEL_PMD,
+  levelIndex,
+  pteIndex,
+  setEntry,
+  walkTo,
+} from '../spaces/pagetable.ts'
 import { pageRemoveRmap } from '../spaces/rmap.ts'
 import { enterNotes, shownRssPages } from '../spaces/rss.ts'
 
-/** Which pages of a range to take: all, or only those that a file's truncation reaches. */
-export type ZapWhat = 'all' | 'file'
+/** Which pages of a range to take: those of an area that goes, all, or only those that a file's truncation reaches. */
+export type ZapWhat = 'area' | 'all' | 'file'
 
 /** Unmaps [start, end) of the area and lets its pages go. */
 export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat = 'all'): void {
@@ -118,7 +142,10 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     const at = entryAt(table, i)
     const flags = chunk[at + 1]
     if (flags === 0) continue
-    if ((flags & PTE_PRESENT) === 0) continue
+    if ((flags & PTE_PRESENT) === 0) {
+      if ((flags & (what === 'area' ? PTE_MARKER | PTE_HWPOISON : what === 'all' ? PTE_HWPOISON : 0)) !== 0) clearEntry(k, table, i)
+      continue
+    }
     const pfn = asPfn(chunk[at])
     const special = (flags & PTE_SPECIAL) !== 0
     const head = special ? pfn : compoundHead(k, pfn)
@@ -128,6 +155,7 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     spend(k, COST.pte_change, 1)
     if (special) continue
     if (!anon) {
+      if ((flags & PTE_UFFD_WP) !== 0 && what !== 'area') setEntry(k, table, i, 0, PTE_MARKER)
       noteFileUse(k, vma, head, flags)
       dirty ||= (flags & PTE_DIRTY) !== 0
     }

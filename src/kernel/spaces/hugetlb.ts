@@ -111,6 +111,14 @@ export function unshareAround(k: Kernel, vma: Vma, at: number): void {
   if (table !== 0) unshareTable(k, vma.mm, at, table)
 }
 
+/** No table of the area may be shared any more (hugetlb_unshare_all_pmds). */
+export function unshareAreaTables(k: Kernel, vma: Vma): void {
+  for (let at = vma.start - (vma.start % HPAGE_PUD_NR); at < vma.end; at += HPAGE_PUD_NR) {
+    const table = walkTo(k, vma.mm, at, LEVEL_PMD)
+    if (table !== 0) unshareTable(k, vma.mm, at, table)
+  }
+}
+
 // --- entries
 
 /** First page behind `vpn` that another table of the level covers. */
