@@ -14,8 +14,10 @@
  * Source: mm/page_alloc.c (__alloc_pages, __alloc_pages_slowpath, gfp_to_alloc_flags), mm/mempolicy.c (vma_alloc_folio,
  * alloc_pages, alloc_page_interleave, alloc_pages_preferred_many).
  */
+
 import { NUMA } from '../base/counters.ts'
 import {
+  __GFP_ACCOUNT,
   __GFP_ATOMIC,
   __GFP_DIRECT_RECLAIM,
   __GFP_HIGH,
@@ -50,7 +52,15 @@ import {
   vmaPolicy,
 } from '../frames/mempolicy.ts'
 import { pageNode, pageZone } from '../frames/page.ts'
-import { ALL_NODES, allocFlagsNofragment, getPageFromFreelist, gfpMigratetype, gfpZone, preferredZone } from '../frames/rmqueue.ts'
+import {
+  ALL_NODES,
+  allocFlagsNofragment,
+  freePages,
+  getPageFromFreelist,
+  gfpMigratetype,
+  gfpZone,
+  preferredZone,
+} from '../frames/rmqueue.ts'
 import { wakeAllKswapds } from '../frames/watermark.ts'
 import {
   type AllocContext,
@@ -60,6 +70,7 @@ import {
   PRIO_SYNC_LIGHT,
 } from '../reclaim/compaction_direct.ts'
 import { COMPACT } from '../reclaim/compaction_state.ts'
+import { kmemCharge } from './charge.ts'
 import { reclaimAndRetry } from './reclaim_retry.ts'
 
 /** 2^order pages, from the node the task's policy says; NO_PAGE when there are none to be had. */
@@ -121,8 +132,16 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
   if (preferred === undefined) return NO_PAGE
   const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
-  const pfn = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, mask)
-  return pfn !== NO_PAGE ? pfn : slowpath(k, gfp, order, preferred, zonelist, mask)
+  let pfn = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, mask)
+  if (pfn === NO_PAGE) pfn = slowpath(k, gfp, order, preferred, zonelist, mask)
+  return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
+}
+
+/** Charges kernel pages to the memory cgroup of the task; NO_PAGE, and the pages freed, when it may have no more. */
+function charged(k: Kernel, pfn: Pfn, order: number, gfp: number): Pfn {
+  if (kmemCharge(k, pfn, 1 << order, gfp)) return pfn
+  freePages(k, pfn, order)
+  return NO_PAGE
 }
 
 /** The marks and reserves the request may go down to (gfp_to_alloc_flags). */

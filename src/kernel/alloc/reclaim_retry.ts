@@ -24,6 +24,7 @@ import {
 import type { Kernel } from '../base/state.ts'
 import { NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_NORMAL } from '../base/units.ts'
 import { unreserveHighatomicPageblock } from '../frames/buddy.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { drainAllPages } from '../frames/pcp.ts'
 import { ALL_NODES, getPageFromFreelist, gfpMigratetype } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
@@ -104,5 +105,6 @@ function mayOom(k: Kernel, ac: AllocContext): Pfn | undefined {
   if (page !== NO_PAGE) return page
   if (ac.order > PAGE_ALLOC_COSTLY_ORDER || (ac.gfp & (__GFP_RETRY_MAYFAIL | __GFP_THISNODE)) !== 0 || ac.highest < ZONE_NORMAL)
     return NO_PAGE
-  return outOfMemory(k, ac.gfp, ac.nodemask === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.nodemask) ? undefined : NO_PAGE
+  const nodemask = ac.nodemask === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.nodemask
+  return outOfMemory(k, { gfp: ac.gfp, order: ac.order, nodemask, memcg: ROOT_MEMCG }) ? undefined : NO_PAGE
 }

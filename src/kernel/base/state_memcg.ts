@@ -44,6 +44,8 @@ export interface Memcg {
   readonly vmEvents: Float64Array
   /** MEMCG_STATS: what it has that is of no node. */
   readonly stat: Float64Array
+  /** Bytes of a charged page that no kernel object has, of stocks given back (nr_charged_bytes). */
+  objBytes: number
   /** Swap entries that remember it, and pages that bear its number. */
   swapEntries: number
   pages: number
@@ -63,4 +65,8 @@ export interface MemcgState {
   readonly groups: (Memcg | undefined)[]
   /** By CPU. */
   readonly stocks: MemcgStock[]
+  /** A task reclaims: what it charges on the way goes over limits (PF_MEMALLOC). */
+  reclaiming: boolean
+  /** The task that runs has charged pages beyond memory.high and is to make up for it before it goes on. */
+  overHigh: boolean
 }

@@ -15,6 +15,7 @@
  *
  * Source: block/bio.c, mm/filemap.c (folio_end_writeback, folio_end_read), fs/mpage.c mpage_end_io.
  */
+
 import { fail, must } from '../base/assert.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS, ZS } from '../base/counters.ts'
@@ -23,6 +24,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, DiskRequest, Mapping } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_KB, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import { compoundPages, pageNode, pageZone } from '../frames/page.ts'
 import { putPage, rotateReclaimable } from './lru.ts'
 import { leafKey, xaLeaf, xaPage } from './xarray.ts'
@@ -169,7 +171,7 @@ function endWriteback(k: Kernel, mapping: Mapping, index: number, pfn: Pfn): voi
   mapping.nrWriteback--
   must(xaLeaf(mapping.pages, leafKey(index)), 'a page under writeback is in no leaf').writeback--
   const node = k.nodes[pageNode(k, pfn)]
-  node.stat[NS.nr_writeback]--
+  modLruvecState(k, pfn, NS.nr_writeback, -1)
   node.stat[NS.nr_written]++
   pageZone(k, pfn).stat[ZS.nr_zone_write_pending]--
   putPage(k, pfn)

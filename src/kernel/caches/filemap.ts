@@ -13,6 +13,7 @@
  *
  * Source: mm/filemap.c (__filemap_remove_folio, page_cache_delete), mm/workingset.c workingset_update_node.
  */
+
 import { fail, must } from '../base/assert.ts'
 import { NS } from '../base/counters.ts'
 import { PG_dirty, PG_head, PG_swapbacked, PG_writeback } from '../base/flags.ts'
@@ -20,6 +21,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
 import { kmemFree } from './slab.ts'
 import { shadowOf, workingsetEviction } from './workingset.ts'
@@ -71,12 +73,11 @@ export const filePages = (inode: Inode): number => Math.ceil(inode.sizeBytes / 4
 
 /** Counts pages as cached or no longer. */
 export function countCached(k: Kernel, head: Pfn, pages: number): void {
-  const stat = k.nodes[pageNode(k, head)].stat
   const flags = k.page[head * PAGE_WORDS]
   const shmem = (flags & PG_swapbacked) !== 0
-  stat[NR_FILE_PAGES] += pages
-  if (shmem) stat[NR_SHMEM] += pages
-  if ((flags & PG_head) !== 0) stat[shmem ? NR_SHMEM_THPS : NR_FILE_THPS] += pages
+  modLruvecState(k, head, NR_FILE_PAGES, pages)
+  if (shmem) modLruvecState(k, head, NR_SHMEM, pages)
+  if ((flags & PG_head) !== 0) modLruvecState(k, head, shmem ? NR_SHMEM_THPS : NR_FILE_THPS, pages)
 }
 
 /** Whether the leaf holds shadows only. */
@@ -84,6 +85,7 @@ export const onlyShadows = (node: XaNode | undefined): node is XaNode => node !=
 
 /** The node that a leaf of nothing but shadows counts for; -1 when the leaf is none. To be asked before a leaf is changed. */
 export function shadowLeafNode(mapping: Mapping, key: number): number {
+  if (isShmem(mapping.inode.sb)) return -1
   const node = xaLeaf(mapping.pages, key)
   return onlyShadows(node) ? node.nid : -1
 }
@@ -183,7 +185,7 @@ function countMapping(k: Kernel, mapping: Mapping, wrong: string[]): MappingCoun
       wrong.push(`leaf ${key} of ${name} miscounts its slots`)
     if (canWriteback(mapping.inode.sb) && (leaf.dirty !== node.dirty || leaf.writeback !== node.writeback))
       wrong.push(`leaf ${key} of ${name} miscounts its dirty pages`)
-    if (onlyShadows(node)) count.shadowNodes[node.nid]++
+    if (onlyShadows(node) && !isShmem(mapping.inode.sb)) count.shadowNodes[node.nid]++
     sums.pages += leaf.pages
     sums.shadows += leaf.shadows
     sums.dirty += leaf.dirty

@@ -4,6 +4,7 @@
  * Source: mm/filemap.c (__filemap_add_folio, filemap_add_folio, filemap_alloc_folio).
  */
 
+import { memcgCharge } from '../alloc/charge.ts'
 import { kmemAlloc } from '../alloc/kmem.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
@@ -24,7 +25,7 @@ import type { Mapping, SuperBlock } from '../base/state_fs.ts'
 import { HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { pageSetOwner } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged } from '../frames/rmqueue.ts'
 import { countCached, leafChanged, shadowLeafNode } from './filemap.ts'
 import { lruAdd } from './lru.ts'
 import { workingsetRefault } from './workingset.ts'
@@ -66,8 +67,8 @@ export function filemapInsert(k: Kernel, mapping: Mapping, head: Pfn, index: num
 
 /** Puts a fresh page into the cache and on its way to an LRU list; false, and the page freed, when there is no memory (filemap_add_folio). */
 export function filemapAdd(k: Kernel, mapping: Mapping, pfn: Pfn, index: number, gfp: number): boolean {
-  if (!filemapInsert(k, mapping, pfn, index, 1, gfp)) {
-    freePages(k, pfn, 0)
+  if (!memcgCharge(k, pfn, undefined, gfp) || !filemapInsert(k, mapping, pfn, index, 1, gfp)) {
+    freeCharged(k, pfn, 0)
     return false
   }
   lruAdd(k, pfn)

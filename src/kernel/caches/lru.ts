@@ -55,7 +55,7 @@ import {
   pageZone,
   W_MAPCOUNT,
 } from '../frames/page.ts'
-import { freePages, isJunk } from '../frames/rmqueue.ts'
+import { freeCharged, isJunk } from '../frames/rmqueue.ts'
 
 export const LRU_INACTIVE_ANON = 0
 export const LRU_ACTIVE_ANON = 1
@@ -361,7 +361,7 @@ function freeUnused(k: Kernel, head: Pfn): void {
     k.event[EV.unevictable_pgs_cleared] += 1 << order
   }
   if (order === HPAGE_PMD_ORDER) deferredSplitRemove(k, head)
-  freePages(k, head, order)
+  freeCharged(k, head, order)
 }
 
 /**

@@ -14,11 +14,12 @@
  * Source: mm/shmem.c (shmem_get_folio_gfp, shmem_alloc_and_acct_folio, shmem_add_to_page_cache, shmem_unused_huge_shrink).
  */
 
+import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesPolicy } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EINVAL, ENOMEM, ENOSPC } from '../base/errno.ts'
-import { GFP_HIGHUSER_MOVABLE, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
+import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode } from '../base/state_fs.ts'
@@ -27,7 +28,7 @@ import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base
 import { shmemIsHuge, vmaThpGfpMask } from '../fault/huge_memory_check.ts'
 import { isInterleave, taskPolicy } from '../frames/mempolicy.ts'
 import { compoundHead, compoundPages } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { splitHugePage } from '../reclaim/thp_split.ts'
 import { filePages } from './filemap.ts'
 import { filemapInsert } from './filemap_add.ts'
@@ -52,9 +53,11 @@ export function shmemGetPage(k: Kernel, inode: Inode, index: number, sgp: Sgp, v
   const there = xaPage(inode.mapping.pages, index)
   if (there !== NO_PAGE) return touchPresent(k, there, sgp)
   if (sgp === 'read') return NO_PAGE
-  const head = shmemAllocate(k, inode, index, vma)
-  if (head < 0) return head
-  return finishNew(k, inode, asPfn(head), index, sgp)
+  const huge = shmemIsHuge(k, vma, inode, index, false) ? allocAndAcct(k, inode, index, vmaThpGfpMask(k, vma), true) : -ENOMEM
+  const whole = huge < 0 ? huge : finishNew(k, inode, asPfn(huge), index, sgp)
+  if (whole >= 0) return whole
+  const head = shmemAllocate(k, inode, index)
+  return head < 0 ? head : finishNew(k, inode, asPfn(head), index, sgp)
 }
 
 /** A page that is there: a write is an access, and what fallocate left unfilled is filled with zeros by its first use. */
@@ -72,12 +75,8 @@ function fill(k: Kernel, head: Pfn): void {
   k.page[head * PAGE_WORDS] |= PG_uptodate
 }
 
-/** A charged page that holds the index, not yet in the file; -ENOSPC or -ENOMEM. */
-function shmemAllocate(k: Kernel, inode: Inode, index: number, vma: Vma | undefined): number {
-  if (shmemIsHuge(k, vma, inode, index, false)) {
-    const head = allocAndAcct(k, inode, index, vmaThpGfpMask(k, vma), true)
-    if (head >= 0) return head
-  }
+/** A single page for the index that the mount accounts for, not yet in the file; -ENOSPC or -ENOMEM. */
+function shmemAllocate(k: Kernel, inode: Inode, index: number): number {
   const page = allocAndAcct(k, inode, index, GFP_HIGHUSER_MOVABLE, false)
   if (page !== -ENOSPC) return page
   for (let tries = 0; tries < SHRINK_TRIES; tries++) {
@@ -128,14 +127,14 @@ function allocAt(k: Kernel, inode: Inode, index: number, order: number, gfp: num
   return allocPagesPolicy(k, gfp, order, policy, isInterleave(policy) ? Math.floor((index + inode.ino) / 2 ** order) : -1)
 }
 
-/** Puts the fresh page into the file and fills it, unless a writer is about to. */
+/** Charges the fresh page to the task's memory cgroup, puts it into the file and fills it, unless a writer is about to. */
 function finishNew(k: Kernel, inode: Inode, head: Pfn, index: number, sgp: Sgp): Pfn | number {
   const pages = compoundPages(k, head)
   const first = index - (index % pages)
   if (sgp === 'write') k.page[head * PAGE_WORDS] |= PG_referenced
-  if (!filemapInsert(k, inode.mapping, head, first, pages, GFP_HIGHUSER_MOVABLE)) {
+  if (!chargeNew(k, head, pages) || !filemapInsert(k, inode.mapping, head, first, pages, GFP_HIGHUSER_MOVABLE)) {
     shmemUnacctBlocks(k, inode, pages)
-    freePages(k, head, pages === 1 ? 0 : HPAGE_PMD_ORDER)
+    freeCharged(k, head, pages === 1 ? 0 : HPAGE_PMD_ORDER)
     return -ENOMEM
   }
   inode.alloced += pages
@@ -144,6 +143,14 @@ function finishNew(k: Kernel, inode: Inode, head: Pfn, index: number, sgp: Sgp):
   lruAdd(k, head)
   if (sgp === 'cache') fill(k, head)
   return asPfn(head + index - first)
+}
+
+/** A huge page that the group may not have falls back to a single one. */
+function chargeNew(k: Kernel, head: Pfn, pages: number): boolean {
+  if (memcgCharge(k, head, undefined, GFP_KERNEL)) return true
+  if (pages > 1) k.event[EV.thp_file_fallback]++
+  if (pages > 1) k.event[EV.thp_file_fallback_charge]++
+  return false
 }
 
 function noteHuge(k: Kernel, inode: Inode, first: number): void {

@@ -11,10 +11,21 @@
  * Source: mm/khugepaged.c (collapse_huge_page, __collapse_huge_page_isolate, __collapse_huge_page_copy).
  */
 
+import { memcgCharge } from '../alloc/charge.ts'
 import { ZERO_CONTENT } from '../base/content.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
-import { PG_locked, PG_referenced, PG_uptodate, PG_young, PTE_ACCESSED, PTE_PRESENT, PTE_RW, PTE_UFFD_WP } from '../base/flags.ts'
+import {
+  GFP_TRANSHUGE,
+  PG_locked,
+  PG_referenced,
+  PG_uptodate,
+  PG_young,
+  PTE_ACCESSED,
+  PTE_PRESENT,
+  PTE_RW,
+  PTE_UFFD_WP,
+} from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
@@ -30,7 +41,7 @@ import {
   pageMapcount,
   pageSetContent,
 } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged } from '../frames/rmqueue.ts'
 import {
   clearEntry,
   depositTable,
@@ -58,8 +69,9 @@ import {
 export function collapseHugePage(k: Kernel, vma: Vma, vpn: number, khugepaged: boolean): ScanResult {
   const head = allocTargetPage(k, khugepaged)
   if (head === NO_PAGE) return 'alloc_huge_page_fail'
-  const result = collapseInto(k, vma, vpn, head, khugepaged)
-  if (result !== 'succeed') freePages(k, head, HPAGE_PMD_ORDER)
+  const charged = memcgCharge(k, head, vma.mm, GFP_TRANSHUGE)
+  const result = charged ? collapseInto(k, vma, vpn, head, khugepaged) : 'cgroup_charge_fail'
+  if (result !== 'succeed') freeCharged(k, head, HPAGE_PMD_ORDER)
   return result
 }
 

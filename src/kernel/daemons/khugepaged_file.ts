@@ -15,10 +15,12 @@
  *
  * Source: mm/khugepaged.c (hpage_collapse_scan_file, collapse_file, retract_page_tables, collapse_pte_mapped_thp).
  */
+import { memcgCharge } from '../alloc/charge.ts'
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
+  GFP_TRANSHUGE,
   PG_active,
   PG_dirty,
   PG_isolated,
@@ -52,7 +54,7 @@ import {
   pageSetOwner,
   totalMapcount,
 } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { unmapFilePages } from '../reclaim/thp_split_file.ts'
 import {
   clearEntry,
@@ -113,6 +115,10 @@ function scanCached(k: Kernel, pfn: Pfn, index: number): ScanResult {
 function collapseFile(k: Kernel, vma: Vma, vpn: number, mapping: Mapping, index: number, khugepaged: boolean): ScanResult {
   const head = allocTargetPage(k, khugepaged)
   if (head === NO_PAGE) return 'alloc_huge_page_fail'
+  if (!memcgCharge(k, head, vma.mm, GFP_TRANSHUGE)) {
+    freePages(k, head, HPAGE_PMD_ORDER)
+    return 'cgroup_charge_fail'
+  }
   const taken: Pfn[] = []
   let gaps = 0
   let result: ScanResult = 'succeed'
@@ -130,7 +136,7 @@ function collapseFile(k: Kernel, vma: Vma, vpn: number, mapping: Mapping, index:
   }
   for (const page of taken) putbackLru(k, page)
   shmemUnacctBlocks(k, mapping.inode, gaps)
-  freePages(k, head, HPAGE_PMD_ORDER)
+  freeCharged(k, head, HPAGE_PMD_ORDER)
   return result
 }
 

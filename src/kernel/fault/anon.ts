@@ -13,13 +13,13 @@
  * Source: mm/memory.c (do_anonymous_page, do_wp_page, wp_page_reuse, wp_page_copy).
  */
 
-import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   PG_anon,
   PG_anon_exclusive,
   PG_ksm,
@@ -45,6 +45,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'

@@ -15,7 +15,7 @@
  *
  * Source: mm/memory.c handle_mm_fault, __handle_mm_fault, handle_pte_fault; arch/x86/mm/fault.c.
  */
-import { countMemcgEvent } from '../frames/memcg.ts'
+
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
@@ -43,6 +43,7 @@ import {
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTableOf, setEntry } from '../spaces/pagetable.ts'
 import { noteFault } from '../spaces/rss.ts'
 import { vmaAt } from '../spaces/vma.ts'

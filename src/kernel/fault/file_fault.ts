@@ -16,6 +16,7 @@
  * (filemap_fault, filemap_map_pages), mm/shmem.c shmem_fault.
  */
 
+import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
@@ -23,6 +24,7 @@ import { EV } from '../base/counters.ts'
 import { ENOMEM } from '../base/errno.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   PG_head,
   PG_hwpoison,
   PG_locked,
@@ -63,7 +65,7 @@ import { readOnePage } from '../caches/filemap_read.ts'
 import { shmemGetPage } from '../caches/shmem_page.ts'
 import { xaPage } from '../caches/xarray.ts'
 import { compoundHead, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged } from '../frames/rmqueue.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTable, setEntry } from '../spaces/pagetable.ts'
@@ -257,9 +259,10 @@ function doCowFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): numb
   prepareAnon(k, vma)
   const copy = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, k.vmf.offset)
   if (copy === NO_PAGE) return VM_FAULT_OOM
-  const page = faultPage(k, vma, mapping, tried)
+  const charged = memcgCharge(k, copy, vma.mm, GFP_KERNEL)
+  const page = charged ? faultPage(k, vma, mapping, tried) : -VM_FAULT_OOM
   if (page < 0 || !needTable(k, vma)) {
-    freePages(k, copy, 0)
+    freeCharged(k, copy, 0)
     return page < 0 ? -page : VM_FAULT_OOM
   }
   spend(k, COST_COPY, 1)

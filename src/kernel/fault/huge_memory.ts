@@ -15,7 +15,6 @@
  * madvise_free_huge_pmd, move_huge_pmd, change_huge_pmd), mm/memory.c (__handle_mm_fault, do_set_pmd).
  */
 
-import { countMemcgEvent } from '../frames/memcg.ts'
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
@@ -48,8 +47,9 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { markPageLazyfree } from '../caches/lru.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import { compoundOrder, pageCount, totalMapcount } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { splitHugePage } from '../reclaim/thp_split.ts'
 import { countRss, depositFresh, isHuge, splitHugePmd } from '../spaces/huge_pmd.ts'
 import {

@@ -13,11 +13,13 @@
  * Source: mm/userfaultfd.c (__mcopy_atomic, mfill_atomic_install_pte, mcontinue_atomic_pte, __mcopy_atomic_hugetlb),
  * mm/shmem.c shmem_mfill_atomic_pte, mm/hugetlb.c hugetlb_mcopy_atomic_pte.
  */
+import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOMEM } from '../base/errno.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
   PG_hwpoison,
   PG_uptodate,
   PTE_ACCESSED,
@@ -47,7 +49,7 @@ import { shmemAddPage, shmemAllocPage, shmemFreePage } from '../caches/shmem_pag
 import { xaPage } from '../caches/xarray.ts'
 import { hugePages, putHugePage } from '../frames/hugetlb_pool.ts'
 import { compoundHead, compoundMapcountAdd, markTailsTouched, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged } from '../frames/rmqueue.ts'
 import { countRss } from '../spaces/huge_pmd.ts'
 import { hstateOfArea, hugeIndex, hugeInode, hugeLevel, isSharedArea } from '../spaces/hugetlb.ts'
 import { entryFlags, LEVEL_PMD, LEVEL_PTE, levelIndex, pteIndex, pteTable, setEntry, walkTo } from '../spaces/pagetable.ts'

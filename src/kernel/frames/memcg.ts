@@ -59,12 +59,13 @@ const newMemcg = (id: number, cgroup: number, parent: number): Memcg => ({
   localEvents: new Float64Array(MEMCG_EVENTS.length),
   vmEvents: new Float64Array(VM_EVENTS.length),
   stat: new Float64Array(MEMCG_STATS.length),
+  objBytes: 0,
   swapEntries: 0,
   pages: 0,
 })
 
 /** The state of a machine whose only group is the root. */
-export const memcgState = (): MemcgState => ({ groups: [newMemcg(ROOT_MEMCG, 1, -1)], stocks: [] })
+export const memcgState = (): MemcgState => ({ groups: [newMemcg(ROOT_MEMCG, 1, -1)], stocks: [], reclaiming: false, overHigh: false })
 
 /** The lists of a group on one node. */
 export function emptyLruvec(k: Kernel, memcg: number): Lruvec {
@@ -91,6 +92,19 @@ export function memcgTree(k: Kernel, id: number): number[] {
   const tree: number[] = [id]
   for (const child of memcgOf(k, id).children) tree.push(...memcgTree(k, child))
   return tree
+}
+
+/** Gives a new cgroup memory of its own; undefined when there are too many groups (mem_cgroup_css_alloc). */
+export function memcgCreate(k: Kernel, cgroup: number, parent: number): Memcg | undefined {
+  const { groups } = k.memcg
+  let id = 1
+  while (id < groups.length && groups[id] !== undefined) id++
+  if (id >= MAX_MEMCGS) return undefined
+  const memcg = newMemcg(id, cgroup, parent)
+  groups[id] = memcg
+  memcgOf(k, parent).children.push(id)
+  for (const node of k.nodes) if (node.lruvecs.length === id) node.lruvecs.push(emptyLruvec(k, id))
+  return memcg
 }
 
 /** Whether its number still finds it: while its directory is there, and while swap entries hold it (mem_cgroup_from_id). */

@@ -7,6 +7,7 @@
  *
  * Source: mm/page_alloc.c (get_page_from_freelist, rmqueue, zone_statistics, free_unref_page, __free_pages_ok).
  */
+
 import { fail } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV, NUMA, PGALLOC, ZS } from '../base/counters.ts'
@@ -42,8 +43,10 @@ import {
   ZONE_NORMAL,
 } from '../base/units.ts'
 import { blockType, freeOnePage, reserveHighatomicPageblock, rmqueueSmallest, rmqueueType } from './buddy.ts'
+import { kmemUncharge, uncharge } from './memcg_charge.ts'
 import {
   destroyCompound,
+  pageMemcg,
   pageZone,
   prepCompound,
   tailsTouched,
@@ -181,6 +184,7 @@ function freePagesPrepare(k: Kernel, pfn: Pfn, order: number): void {
   const flags = k.page[at + W_FLAGS]
   if ((flags & (PG_lru | PG_buddy)) !== 0) fail(`page ${pfn} is freed while on a list`)
   if (k.page[at + W_MAPCOUNT] !== 0) fail(`page ${pfn} is freed while mapped`)
+  if (pageMemcg(k, pfn) !== 0) kmemUncharge(k, pfn, 1 << order)
   const compound = (flags & PG_head) !== 0
   if (order > 0 && (!compound || order < HPAGE_PMD_ORDER || tailsTouched(k, pfn))) cleanTails(k, pfn, order)
   if (compound) destroyCompound(k, pfn, order)
@@ -207,6 +211,12 @@ function freshTail(k: Kernel, head: Pfn, i: number): void {
   if (i > 1) k.page[at + W_INDEX] = 0
   k.page[at + W_CONTENT] = 0
   k.page[at + W_PRIVATE] = 0
+}
+
+/** Gives a fresh page of a user's back that was charged but came to nothing. */
+export function freeCharged(k: Kernel, head: Pfn, order: number): void {
+  uncharge(k, head)
+  freePages(k, head, order)
 }
 
 /**

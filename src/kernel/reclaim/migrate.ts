@@ -53,6 +53,7 @@ import { canWriteback } from '../caches/filemap.ts'
 import { lruAdd, putbackLru, putPage } from '../caches/lru.ts'
 import { xaReplace } from '../caches/xarray.ts'
 import { moveCpupid } from '../frames/cpupid.ts'
+import { memcgMigrate } from '../frames/memcg_charge.ts'
 import {
   compoundPages,
   isThp,
@@ -62,11 +63,9 @@ import {
   pageCount,
   pageIndex,
   pageMapped,
-  pageMemcg,
   pageNode,
   pageOwner,
   pageSetContent,
-  pageSetMemcg,
   pageSetOwner,
   pageZone,
   tailsTouched,
@@ -245,7 +244,7 @@ function moveTo(k: Kernel, from: Pfn, to: Pfn): void {
   if (wasMapped) unmapToMove(k, from)
   k.page[to * PAGE_WORDS] |= (k.page[from * PAGE_WORDS] & MOVED) | PG_isolated
   pageSetOwner(k, to, pageOwner(k, from), pageIndex(k, from))
-  pageSetMemcg(k, to, pageMemcg(k, from))
+  memcgMigrate(k, from, to)
   if ((k.page[to * PAGE_WORDS] & PG_ksm) !== 0) ksmPageMoved(k, to)
   moveCpupid(k, from, to)
   moveCached(k, from, to)

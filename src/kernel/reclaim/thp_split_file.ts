@@ -4,6 +4,7 @@
  *
  * Source: mm/huge_memory.c (unmap_folio, __split_huge_page), mm/rmap.c try_to_unmap_one, mm/shmem.c shmem_uncharge.
  */
+
 import { COST, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
 import { PG_dirty, PG_referenced, PTE_ACCESSED, PTE_DIRTY, PTE_HUGE, PTE_PRESENT, VM_LOCKED } from '../base/flags.ts'
@@ -17,6 +18,7 @@ import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { shmemUnacctBlocks } from '../caches/shmem_account.ts'
 import { kmemTake } from '../caches/slab.ts'
 import { xaSplitHuge } from '../caches/xarray.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import { compoundHead, compoundPages, pageIndex, pageNode } from '../frames/page.ts'
 import { countRss, splitHugePmd } from '../spaces/huge_pmd.ts'
 import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
@@ -71,7 +73,7 @@ export const takeNodes = (k: Kernel): boolean => kmemTake(k, 'radix_tree_node', 
 export function splitCached(k: Kernel, mapping: Mapping, head: Pfn): void {
   const nid = pageNode(k, head)
   xaSplitHuge(mapping.pages, pageIndex(k, head), nid)
-  k.nodes[nid].stat[NS.nr_shmem_hugepages] -= HPAGE_PMD_NR
+  modLruvecState(k, head, NS.nr_shmem_hugepages, -HPAGE_PMD_NR)
 }
 
 /** Drops those of the single pages that lie beyond the end of the file, or of what fallocate keeps; the caller puts them. */

@@ -373,6 +373,14 @@ export function tryToFreeMemCgroupPages(k: Kernel, memcg: number, pages: number,
 
 /** Rounds at rising priority; when nothing came of them, again with all active lists, then without regard for memory.low (do_try_to_free_pages). */
 function doTryToFreePages(k: Kernel, places: ReclaimPlaces, sc: ScanControl): number {
+  const within = k.memcg.reclaiming
+  k.memcg.reclaiming = true
+  const reclaimed = reclaimWithRetries(k, places, sc)
+  k.memcg.reclaiming = within
+  return reclaimed
+}
+
+function reclaimWithRetries(k: Kernel, places: ReclaimPlaces, sc: ScanControl): number {
   for (;;) {
     if (!sc.cgroup) k.event[ALLOCSTALL + sc.reclaimIdx]++
     const ready = reclaimRounds(k, places, sc)

@@ -17,6 +17,7 @@
  * Source: mm/page-writeback.c (domain_dirty_limits, folio_account_dirtied, folio_clear_dirty_for_io, write_cache_pages,
  * balance_dirty_pages), mm/rmap.c folio_mkclean, fs/fs-writeback.c.
  */
+
 import { must } from '../base/assert.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { NS, ZS } from '../base/counters.ts'
@@ -29,6 +30,7 @@ import { blockAdvance, blockSubmit, REQUEST_PAGES, waitOnPage, waitOnRange, wait
 import { diskStore } from '../caches/disk_blocks.ts'
 import { canWriteback, mappingOf } from '../caches/filemap.ts'
 import { leafKey, leafStart, xaKeys, xaLeaf } from '../caches/xarray.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import { pageContent, pageContentIndex, pageIndex, pageNode, pageZone } from '../frames/page.ts'
 import { entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
 import { rmapEntries, tableMapping } from '../spaces/rmap.ts'
@@ -55,7 +57,7 @@ export function markDirty(k: Kernel, head: Pfn): boolean {
 
 function accountDirtied(k: Kernel, mapping: Mapping, pfn: Pfn): void {
   const stat = k.nodes[pageNode(k, pfn)].stat
-  stat[NR_DIRTY]++
+  modLruvecState(k, pfn, NR_DIRTY, 1)
   stat[NR_DIRTIED]++
   pageZone(k, pfn).stat[NR_WRITE_PENDING]++
   mapping.nrDirty++
@@ -78,7 +80,7 @@ export function cancelDirty(k: Kernel, mapping: Mapping, head: Pfn): void {
   if ((k.page[at] & PG_dirty) === 0) return
   k.page[at] &= ~PG_dirty
   if (!canWriteback(mapping.inode.sb)) return
-  k.nodes[pageNode(k, head)].stat[NR_DIRTY]--
+  modLruvecState(k, head, NR_DIRTY, -1)
   pageZone(k, head).stat[NR_WRITE_PENDING]--
   mapping.nrDirty--
   must(xaLeaf(mapping.pages, leafKey(pageIndex(k, head))), 'a dirty page is in no leaf').dirty--
@@ -103,7 +105,7 @@ function startWriteback(k: Kernel, mapping: Mapping, index: number, pfn: Pfn): v
   mkclean(k, pfn)
   cancelDirty(k, mapping, pfn)
   k.page[pfn * PAGE_WORDS] |= PG_writeback
-  k.nodes[pageNode(k, pfn)].stat[NR_WRITEBACK]++
+  modLruvecState(k, pfn, NR_WRITEBACK, 1)
   pageZone(k, pfn).stat[NR_WRITE_PENDING]++
   mapping.nrWriteback++
   must(xaLeaf(mapping.pages, leafKey(index)), 'a page to write is in no leaf').writeback++

@@ -15,6 +15,7 @@
  *
  * Source: mm/memory.c (__pte_alloc, free_pgd_range), arch/x86/mm/pgtable.c.
  */
+
 import { assert, must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
@@ -23,7 +24,8 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, PageTables } from '../base/state_mm.ts'
 import { asPfn, PAGE_SIZE, type Pfn, PTRS_PER_TABLE } from '../base/units.ts'
 import { gatherTable } from '../caches/gather.ts'
-import { pageNode, pageSet } from '../frames/page.ts'
+import { modLruvecState } from '../frames/memcg.ts'
+import { pageSet } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 
 const TABLES_SHIFT = 6
@@ -115,7 +117,7 @@ export function mmRelease(k: Kernel, mm: Mm): void {
 /** Counts a page-table page of a level for its mm and node, or takes it off the count. */
 export function countTable(k: Kernel, mm: Mm, level: number, table: number, by: 1 | -1): void {
   mm.pgtablesBytes += by * PAGE_SIZE
-  if (level >= LEVEL_PMD) k.nodes[pageNode(k, asPfn(k.spaces.tables.pfn[table]))].stat[NR_PAGE_TABLE_PAGES] += by
+  if (level >= LEVEL_PMD) modLruvecState(k, asPfn(k.spaces.tables.pfn[table]), NR_PAGE_TABLE_PAGES, by)
 }
 
 /** Index into the table of a level for a virtual page. */

@@ -15,6 +15,7 @@
  *
  * Source: mm/rmap.c of 6.1.
  */
+
 import { NS } from '../base/counters.ts'
 import {
   PG_anon,
@@ -29,19 +30,19 @@ import {
   VM_SPECIAL,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
-import type { Kernel, Node } from '../base/state.ts'
+import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import type { RmapEntry } from '../base/state_shared.ts'
 import { HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
 import { lruAdd } from '../caches/lru.ts'
 import { mlockFolio, mlockNewPage, munlockPage } from '../caches/mlock_lru.ts'
 import { deferredSplitHugePage } from '../frames/deferred.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import {
   compoundHead,
   compoundMapcount,
   compoundMapcountAdd,
   markTailsTouched,
-  pageNode,
   pageOwner,
   pageSetOwner,
   tailPtes,
@@ -54,21 +55,21 @@ import { entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, pteTable, walk
 const { nr_anon_pages: NR_ANON_MAPPED, nr_mapped: NR_FILE_MAPPED, nr_anon_transparent_hugepages: NR_ANON_THPS } = NS
 const { nr_shmem_pmdmapped: NR_SHMEM_PMDMAPPED, nr_file_pmdmapped: NR_FILE_PMDMAPPED } = NS
 
-const nodeOf = (k: Kernel, pfn: Pfn): Node => k.nodes[pageNode(k, pfn)]
+/** The page whose record names the memory cgroup; the same node's in any case, so it need not be looked for while there is no group. */
+const chargedHead = (k: Kernel, pfn: Pfn): Pfn => (k.memcg.groups.length === 1 ? pfn : compoundHead(k, pfn))
 
 /** The first mapping of a fresh anonymous page, `offset` pages into the area and exclusive to it (page_add_new_anon_rmap). */
 export function pageAddNewAnonRmap(k: Kernel, pfn: Pfn, vma: Vma, offset: number, compound: boolean): void {
   const at = pfn * PAGE_WORDS
-  const node = nodeOf(k, pfn)
   k.page[at] |= PG_anon | PG_swapbacked | PG_anon_exclusive
   pageSetOwner(k, pfn, vma.anonVma, vma.pgoff + offset)
   if (compound) {
     compoundMapcountAdd(k, pfn, 1)
-    node.stat[NR_ANON_THPS] += HPAGE_PMD_NR
-    node.stat[NR_ANON_MAPPED] += HPAGE_PMD_NR
+    modLruvecState(k, pfn, NR_ANON_THPS, HPAGE_PMD_NR)
+    modLruvecState(k, pfn, NR_ANON_MAPPED, HPAGE_PMD_NR)
   } else {
     k.page[at + W_MAPCOUNT] = 1
-    node.stat[NR_ANON_MAPPED]++
+    modLruvecState(k, pfn, NR_ANON_MAPPED, 1)
   }
 }
 
@@ -119,7 +120,6 @@ function pagesWithoutPte(k: Kernel, head: Pfn): number {
  * @param exclusive only this process maps it.
  */
 export function pageAddAnonRmap(k: Kernel, pfn: Pfn, vma: Vma, offset: number, compound: boolean, exclusive: boolean): void {
-  const node = nodeOf(k, pfn)
   if ((k.page[pfn * PAGE_WORDS] & PG_anon) === 0 && compoundHead(k, pfn) === pfn) {
     const root = k.spaces.anonVmas.get(vma.anonVma)?.root ?? vma.anonVma
     k.page[pfn * PAGE_WORDS] |= PG_anon
@@ -128,11 +128,11 @@ export function pageAddAnonRmap(k: Kernel, pfn: Pfn, vma: Vma, offset: number, c
   if (exclusive) k.page[pfn * PAGE_WORDS] |= PG_anon_exclusive
   if (compound) {
     if (compoundMapcount(k, pfn) === 0) {
-      node.stat[NR_ANON_THPS] += HPAGE_PMD_NR
-      node.stat[NR_ANON_MAPPED] += pagesWithoutPte(k, pfn)
+      modLruvecState(k, pfn, NR_ANON_THPS, HPAGE_PMD_NR)
+      modLruvecState(k, pfn, NR_ANON_MAPPED, pagesWithoutPte(k, pfn))
     }
     compoundMapcountAdd(k, pfn, 1)
-  } else if (mapOne(k, pfn)) node.stat[NR_ANON_MAPPED]++
+  } else if (mapOne(k, pfn)) modLruvecState(k, chargedHead(k, pfn), NR_ANON_MAPPED, 1)
   lockMapped(k, pfn, vma, compound)
 }
 
@@ -151,14 +151,13 @@ export function pageDupAnonRmap(k: Kernel, pfn: Pfn, compound: boolean): void {
 
 /** One more mapping of a file or shmem page (page_add_file_rmap). */
 export function pageAddFileRmap(k: Kernel, pfn: Pfn, vma: Vma, compound: boolean): void {
-  const node = nodeOf(k, pfn)
   if (compound) {
     if (compoundMapcount(k, pfn) === 0) {
-      node.stat[pmdmappedStat(k, pfn)] += HPAGE_PMD_NR
-      node.stat[NR_FILE_MAPPED] += pagesWithoutPte(k, pfn)
+      modLruvecState(k, pfn, pmdmappedStat(k, pfn), HPAGE_PMD_NR)
+      modLruvecState(k, pfn, NR_FILE_MAPPED, pagesWithoutPte(k, pfn))
     }
     compoundMapcountAdd(k, pfn, 1)
-  } else if (mapOne(k, pfn)) node.stat[NR_FILE_MAPPED]++
+  } else if (mapOne(k, pfn)) modLruvecState(k, chargedHead(k, pfn), NR_FILE_MAPPED, 1)
   lockMapped(k, pfn, vma, compound)
 }
 
@@ -174,21 +173,20 @@ export function pageDupFileRmap(k: Kernel, pfn: Pfn, compound: boolean): void {
 export function pageRemoveRmap(k: Kernel, pfn: Pfn, vma: Vma, compound: boolean): void {
   const head = compoundHead(k, pfn)
   const anon = (k.page[head * PAGE_WORDS] & PG_anon) !== 0
-  const node = nodeOf(k, pfn)
-  if (compound) removeCompound(k, head, node, anon)
+  if (compound) removeCompound(k, head, anon)
   else if (unmapOne(k, pfn)) {
-    node.stat[anon ? NR_ANON_MAPPED : NR_FILE_MAPPED]--
+    modLruvecState(k, head, anon ? NR_ANON_MAPPED : NR_FILE_MAPPED, -1)
     if (anon && thpHead(k, pfn) !== undefined) deferredSplitHugePage(k, head)
   }
   if ((vma.flags & VM_LOCKED) !== 0 && (compound || thpHead(k, pfn) === undefined)) munlockPage(k, head)
 }
 
-function removeCompound(k: Kernel, head: Pfn, node: Node, anon: boolean): void {
+function removeCompound(k: Kernel, head: Pfn, anon: boolean): void {
   compoundMapcountAdd(k, head, -1)
   if (compoundMapcount(k, head) > 0) return
   const unmapped = pagesWithoutPte(k, head)
-  node.stat[anon ? NR_ANON_THPS : pmdmappedStat(k, head)] -= HPAGE_PMD_NR
-  node.stat[anon ? NR_ANON_MAPPED : NR_FILE_MAPPED] -= unmapped
+  modLruvecState(k, head, anon ? NR_ANON_THPS : pmdmappedStat(k, head), -HPAGE_PMD_NR)
+  modLruvecState(k, head, anon ? NR_ANON_MAPPED : NR_FILE_MAPPED, -unmapped)
   if (anon && unmapped > 0 && unmapped < HPAGE_PMD_NR) deferredSplitHugePage(k, head)
 }
 
