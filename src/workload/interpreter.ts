@@ -17,12 +17,14 @@ import { must } from '../kernel/base/assert.ts'
 import { COST, spend } from '../kernel/base/cost.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
+import { settleObjects } from '../kernel/calls/objects.ts'
 import { nextNumaTickNs, taskTickNuma } from '../kernel/daemons/numa_balancing.ts'
 import { nextDaemonNs, runDaemons } from '../kernel/kernel.ts'
 import { setMarks } from './interpreter_conditions.ts'
 import { runController } from './interpreter_controller.ts'
 import { cursorOver } from './interpreter_cursor.ts'
 import { type Controller, MAX_WORKERS, type Ports, type Run, type RunRecord, type Thread, type Worker } from './interpreter_state.ts'
+import { runHandler, wakeUffd } from './interpreter_uffd.ts'
 import { runWorker } from './interpreter_worker.ts'
 import type { Program, Statement } from './program.ts'
 
@@ -120,6 +122,7 @@ export function step(run: Run, ports: Ports, limitNs: number): boolean {
     run.quietNs = Math.min(turn.othersNs, daemonNs)
     runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
     wakeKilled(run, k.clock[0])
+    if (k.uffd.woken.length > 0 || k.uffd.told.length > 0) wakeUffd(run)
   }
   return true
 }
@@ -181,7 +184,9 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   run.quietNs = Math.min(run.quietNs, nextNumaTickNs(k, task))
   if (thread.kind === 'worker') taskTickNuma(k, task)
   if (thread.kind === 'controller') runController(run, ports, thread)
+  else if (thread.kind === 'handler') runHandler(run, thread, untilNs)
   else runWorker(run, ports, thread, untilNs)
+  settleObjects(k)
   const endNs = k.clock[0]
   const busyNs = endNs - startNs - (waitedNs(k) - waited)
   task.ranNs += busyNs

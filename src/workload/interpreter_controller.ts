@@ -19,6 +19,8 @@ const POLL_NS = 20e6
 /** How long the handler of a process is given before its events are shown. */
 const DRAIN_NS = 60e6
 const FOREVER = Number.POSITIVE_INFINITY
+/** How long a process is waited for that may be asleep for good. */
+const STUCK_NS = 60e9
 
 type Op<Name extends ControllerOp['op']> = ControllerOp & { readonly op: Name }
 
@@ -184,7 +186,8 @@ function fork(run: Run, statement: Source, op: Op<'fork'>): Turnout {
   if (!run.workers.includes(undefined)) return fails(EAGAIN)
   if (isBusy(parent)) return fails(EBUSY)
   giveJob(run, parent, statement, false, { kind: 'fork', child: op.child })
-  return wait({ kind: 'job', worker: parent, deadlineNs: FOREVER }, FOREVER)
+  const deadlineNs = now(run.k) + STUCK_NS
+  return wait({ kind: 'job', worker: parent, deadlineNs }, deadlineNs)
 }
 
 /** exit or kill: over when the process is gone. */
@@ -194,7 +197,8 @@ function end(run: Run, name: string, kill: boolean): Turnout {
   if (kill) worker.task.killed = SIGKILL
   else worker.exiting = true
   if (kill || !isBusy(worker)) worker.readyNs = now(run.k)
-  return wait({ kind: 'end', worker }, FOREVER)
+  const deadlineNs = now(run.k) + STUCK_NS
+  return wait({ kind: 'end', worker, deadlineNs }, deadlineNs)
 }
 
 function join(run: Run, op: Op<'join'>): Turnout {
@@ -221,10 +225,20 @@ function lookAgain(run: Run, ports: Ports, controller: Controller, { startNs }: 
     case 'start':
       return lookAtStart(run, controller, waiting)
     case 'end':
-      if (waiting.worker.death === undefined) return wait(waiting, FOREVER)
-      free(run, waiting.worker)
-      return { ret: 0 }
+      return lookAtEnd(run, waiting)
   }
+}
+
+/** A process that sleeps for who handles its faults may never end: nobody waits for it for ever. */
+function lookAtEnd(run: Run, waiting: Waiting & { readonly kind: 'end' }): Turnout {
+  const { worker, deadlineNs } = waiting
+  if (worker.death !== undefined) {
+    free(run, worker)
+    return { ret: 0 }
+  }
+  if (now(run.k) < deadlineNs) return wait(waiting, deadlineNs)
+  if (worker.task.wait === undefined) return wait({ ...waiting, deadlineNs: now(run.k) + STUCK_NS }, now(run.k) + STUCK_NS)
+  return { worker: worker.name, ret: -ETIMEDOUT, fields: { busy: true } }
 }
 
 function lookAtJob(run: Run, startNs: number, waiting: Waiting & { readonly kind: 'job' }): Turnout {

@@ -6,7 +6,7 @@
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
 import { NO_PAGE } from '../kernel/base/units.ts'
-import { BASE_PROCESS, type Touch } from '../kernel/boot/memory_process.ts'
+import { BASE_PROCESS, type BasePart, type Touch } from '../kernel/boot/memory_process.ts'
 import { type Access, accessPage } from '../kernel/fault/touch.ts'
 
 export const TOUCHES = BASE_PROCESS.touches
@@ -18,10 +18,13 @@ export function touchOwn(k: Kernel, task: Task, touches: readonly Touch[]): void
   if (task.mm === undefined) return
   const access: Access = { pfn: NO_PAGE, fault: 0 }
   for (const [part, page, how] of touches) {
-    k.vmf.vpn[0] = (STARTS.get(part) ?? 0) + page
+    k.vmf.vpn[0] = addressOf(part, page)
     accessPage(k, task.mm, how === 'write', access)
   }
 }
+
+/** The virtual page of a page of the executor's memory. */
+export const addressOf = (part: BasePart, page: number): number => (STARTS.get(part) ?? 0) + page
 
 /** What a process touches before it has settled where it runs and with which policy, and after. */
 export function splitStart(touches: readonly Touch[]): readonly [early: readonly Touch[], late: readonly Touch[]] {

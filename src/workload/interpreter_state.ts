@@ -27,6 +27,7 @@ import type {
   SleepOp,
   Source,
   Statement,
+  UffdHandlerMode,
   WorkerOp,
 } from './program.ts'
 
@@ -116,7 +117,7 @@ interface Schedulable {
   turn: number
 }
 
-export type Thread = Controller | Worker
+export type Thread = Controller | Worker | Handler
 
 /** A position in a body of statements: the innermost loop last. */
 export interface Cursor<S> {
@@ -161,7 +162,7 @@ export type Waiting =
   /** A process' first moments; `parent` forked it, else the first process did. */
   | { readonly kind: 'start'; readonly worker: Worker; readonly parent: Worker | undefined }
   /** The end of a process. */
-  | { readonly kind: 'end'; readonly worker: Worker }
+  | { readonly kind: 'end'; readonly worker: Worker; readonly deadlineNs: number }
 
 export interface Region {
   readonly name: string
@@ -220,6 +221,34 @@ export interface Worker extends Schedulable {
   /** It is to end once it is idle. */
   exiting: boolean
   death: Death | undefined
+  readonly uffd: UffdSide
+}
+
+/** What a process knows of its userfaultfd. */
+export interface UffdSide {
+  /** The context it opened last, 0 for none; and those its handler polls. */
+  current: number
+  polled: number[]
+  mode: UffdHandlerMode
+  /** Faults that wait for the handler to have a mode. */
+  readonly kept: { readonly context: number; readonly address: number; readonly wp: boolean }[]
+  readonly counts: Record<
+    'missing' | 'wp' | 'minor' | 'read' | 'write' | 'fork' | 'remap' | 'remove' | 'unmap' | 'resolved' | 'failed',
+    number
+  >
+  /** Events since the last look. */
+  readonly events: Fields[]
+  /** Address of its mapping of zeros, 0 before there is one. */
+  zeros: number
+  handler: Handler | undefined
+}
+
+/** The thread of a process that handles faults. */
+export interface Handler extends Schedulable {
+  readonly kind: 'handler'
+  readonly worker: Worker
+  /** When it began to poll. */
+  polledNs: number
 }
 
 /** What it touches of its executor before and after it has the CPUs and the policy that were asked for. */
@@ -239,6 +268,8 @@ export interface Doing {
   readonly majflt: number
   /** Accesses, bytes or files done: what a record of its death says. */
   progress: number
+  /** Its ret, while the process reports to a userfaultfd what it has done. */
+  ret: number | undefined
   /** Further fields of its record. */
   readonly extra: Record<string, Field>
   state: OpState | undefined

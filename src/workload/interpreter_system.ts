@@ -2,7 +2,7 @@
  * The controller's ops on the machine as a whole: files of /proc and /sys, CPUs, mounts, swap, control groups.
  */
 import { COST, COSTS, now, spend } from '../kernel/base/cost.ts'
-import { ENOSYS } from '../kernel/base/errno.ts'
+import { ENOSYS, ESRCH } from '../kernel/base/errno.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
 import { sysSync } from '../kernel/calls/files_io.ts'
 import { sysMount, sysUmount } from '../kernel/calls/mount.ts'
@@ -10,6 +10,7 @@ import { mkswap, sysSwapon } from '../kernel/calls/swapon.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
 import type { Ports, Run, Sample } from './interpreter_state.ts'
+import { setUffdMode } from './interpreter_uffd.ts'
 import type { ControllerOp } from './program.ts'
 
 type SystemOp = Exclude<ControllerOp, { readonly op: 'sleep' | 'sample' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' }>
@@ -47,6 +48,12 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
       return { ret: mkswap(k, op.device) }
     case 'swapon':
       return { ret: sysSwapon(k, init, op.device, op.priority) }
+    case 'uffd_mode': {
+      const worker = run.workers.find(each => each?.name === op.worker)
+      if (worker === undefined) return { ret: -ESRCH }
+      setUffdMode(run, worker, op.mode)
+      return { ret: 0 }
+    }
     default:
       return { ret: -ENOSYS, fields: { text: `${op.op}: the simulated kernel does not have this yet` } }
   }

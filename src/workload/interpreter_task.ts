@@ -10,10 +10,12 @@ import type { Task } from '../kernel/base/state_mm.ts'
 import { sysSetrlimit, sysSetuid } from '../kernel/calls/limits.ts'
 import { prctlSetThpDisable } from '../kernel/calls/prctl.ts'
 import { taskExit, taskFork } from '../kernel/calls/task.ts'
+import { uffdClose } from '../kernel/calls/userfaultfd.ts'
 import { splitStart, TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { BUMP_START } from './interpreter_memory.ts'
 import { setMempolicy } from './interpreter_policy.ts'
 import { type Death, MAX_REGIONS, type OpOf, type Ports, type Region, type Run, type Start, type Worker } from './interpreter_state.ts'
+import { noUffd } from './interpreter_uffd.ts'
 import type { Cpus, Policy } from './program.ts'
 
 type TaskOp = OpOf<'cpu' | 'rlimit' | 'setuid' | 'oom_score_adj' | 'clear_refs' | 'thp_disable' | 'write'>
@@ -69,13 +71,14 @@ export function forkWorker(run: Run, parent: Worker, slot: number, name: string)
   const task = taskFork(run.k, parent.task)
   if (typeof task === 'number') return task
   touchOwn(run.k, parent.task, TOUCHES.forkParent)
+  if (parent.uffd.current > 0) uffdClose(run.k, task, parent.uffd.current)
   const regions = parent.regions.map(region => region && { ...region })
   const starting: Start = { early: [], late: TOUCHES.forkChild(slot), cpus: undefined, policy: undefined }
   return addWorker(run, { task, slot, name, regions, bump: parent.bump, starting, forked: true })
 }
 
 function addWorker(run: Run, born: Pick<Worker, 'task' | 'slot' | 'name' | 'regions' | 'bump' | 'starting' | 'forked'>): Worker {
-  const idle = { startErrno: 0, job: undefined, doing: undefined, begun: 0, exiting: false, death: undefined }
+  const idle = { uffd: noUffd(), startErrno: 0, job: undefined, doing: undefined, begun: 0, exiting: false, death: undefined }
   const worker: Worker = { kind: 'worker', readyNs: now(run.k), turn: 0, ordinal: run.nextOrdinal++, ...idle, ...born }
   run.workers[worker.slot] = worker
   run.threads.push(worker)
@@ -105,6 +108,8 @@ export function endWorker(run: Run, worker: Worker, death: Death): void {
   taskExit(run.k, worker.task)
   worker.death = death
   worker.regions.fill(undefined)
+  const { handler } = worker.uffd
+  if (handler !== undefined) run.threads.splice(run.threads.indexOf(handler), 1)
   run.threads.splice(run.threads.indexOf(worker), 1)
   wakeWaiters(run, worker)
 }

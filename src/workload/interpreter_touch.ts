@@ -18,6 +18,7 @@ import { type TouchRun, touchRun } from '../kernel/fault/touch.ts'
 import { pageContent, pageContentIndex } from '../kernel/frames/page.ts'
 import { vmaAt } from '../kernel/spaces/vma.ts'
 import { contentClass, looksZero } from './interpreter_content.ts'
+import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { accessDone, isPaced, nextAccess, passesOver, startPacing } from './interpreter_pace.ts'
 import { type Extent, extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, OpState, Region, Run, Worker } from './interpreter_state.ts'
@@ -205,6 +206,7 @@ export function check(run: Run, worker: Worker, doing: Doing, op: CheckOp, until
 }
 
 function startCheck(run: Run, worker: Worker, op: CheckOp, region: Region): CheckState {
+  if (op.content !== undefined) touchOwn(run.k, worker.task, TOUCHES.check)
   const run_ = runOver(run.k, region, extentOf(region, op.range), false, PAGE_SIZE, -1)
   return { kind: 'check', run: run_, content: classOf(run, worker, op), match: 0, differ: 0, zero: 0 }
 }

@@ -3,8 +3,10 @@
  */
 import { fail, must } from '../kernel/base/assert.ts'
 import { COST, now, spend } from '../kernel/base/cost.ts'
-import { EAGAIN, EINVAL } from '../kernel/base/errno.ts'
+import { EAGAIN, EINVAL, ERESTARTNOINTR } from '../kernel/base/errno.ts'
 import { PAGE_SIZE } from '../kernel/base/units.ts'
+import { retryFault } from '../kernel/fault/fault.ts'
+import { reportNext } from '../kernel/fault/userfaultfd.ts'
 import { judge, pidOf } from './interpreter_conditions.ts'
 import { nextStatement } from './interpreter_cursor.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
@@ -24,11 +26,29 @@ import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Sou
 export function runWorker(run: Run, ports: Ports, worker: Worker, untilNs: number): void {
   if (worker.task.killed !== 0) endWorker(run, worker, { signal: signalName(worker.task.killed) })
   else if (worker.starting !== undefined) startWorker(run, worker, worker.starting)
-  else if (worker.doing !== undefined || takeOp(run, ports, worker)) {
-    const doing = must(worker.doing, 'an op was taken')
-    const ret = perform(run, ports, worker, doing, untilNs)
-    if (ret !== undefined && worker.task.killed === 0) endOp(run, worker, doing, ret)
-  }
+  else if (sleepsOn(run, worker)) worker.readyNs = Number.POSITIVE_INFINITY
+  else if (worker.doing !== undefined || takeOp(run, ports, worker))
+    goOn(run, ports, worker, must(worker.doing, 'an op was taken'), untilNs)
+}
+
+/** Whether the process still sleeps in its fault or system call. One that was woken takes its fault again, or has more to report. */
+function sleepsOn({ k }: Run, { task }: Worker): boolean {
+  const { wait, mm } = task
+  if (wait === undefined || !wait.woken) return wait !== undefined
+  task.wait = undefined
+  if (wait.kind === 'event') return reportNext(k, task)
+  if (wait.user && mm !== undefined) retryFault(k, mm, wait.vpn, wait.write)
+  return task.wait !== undefined
+}
+
+function goOn(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: number): void {
+  const { task } = worker
+  const ret = doing.ret ?? perform(run, ports, worker, doing, untilNs)
+  if (ret === undefined || task.killed !== 0) return
+  const again = ret === -ERESTARTNOINTR
+  if (!again) doing.ret = ret
+  if (task.wait !== undefined || reportNext(run.k, task)) worker.readyNs = Number.POSITIVE_INFINITY
+  else if (!again) endOp(run, worker, doing, ret)
 }
 
 /** Begins the next op of its job; false when there is none now. */
@@ -84,7 +104,8 @@ function beginOp(run: Run, worker: Worker, statement: Source, op: Doing['op']): 
   spend(run.k, COST.syscall, 1)
   const { minflt, majflt } = worker.task
   worker.begun++
-  worker.doing = { statement, op, startNs: now(run.k), minflt, majflt, progress: 0, extra: {}, state: undefined }
+  worker.task.restart = undefined
+  worker.doing = { statement, op, startNs: now(run.k), minflt, majflt, progress: 0, ret: undefined, extra: {}, state: undefined }
   if (worker.begun === 1) touchOwn(run.k, worker.task, worker.forked ? TOUCHES.forkedFirstOperation : TOUCHES.firstOperation)
 }
 
@@ -164,7 +185,7 @@ function perform(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: 
     case 'rmfiles':
       return fileOp(run, worker, doing, op, untilNs)
     default:
-      return uffdOp(worker, doing, op)
+      return uffdOp(run, worker, doing, op, untilNs)
   }
 }
 
@@ -179,13 +200,19 @@ function sleep(run: Run, worker: Worker, doing: Doing, ns: number): number | und
 /** fork(2): a process like this one, with the same regions. It runs before its parent goes on. */
 function fork(run: Run, worker: Worker, doing: Doing, child: string): number | undefined {
   if (doing.state?.kind === 'forked') {
+    const { pid } = doing.state
     touchOwn(run.k, worker.task, TOUCHES.forkParentAfter)
-    return doing.state.pid
+    for (const each of run.workers) if (each?.task.pid === pid) each.readyNs = Math.min(each.readyNs, now(run.k))
+    return pid
   }
   const slot = run.workers.indexOf(undefined)
   const born = slot < 0 ? -EAGAIN : forkWorker(run, worker, slot, child)
   if (typeof born === 'number') return born
   doing.state = { kind: 'forked', pid: born.task.pid }
+  if (reportNext(run.k, worker.task)) {
+    born.readyNs = Number.POSITIVE_INFINITY
+    worker.readyNs = Number.POSITIVE_INFINITY
+  }
   return undefined
 }
 
@@ -213,6 +240,6 @@ export function about(run: Run, ports: Ports, worker: Worker, op: AboutOp): Outc
       return { ret: 0, fields: ports.pagemap(run.k, worker.task, (region.address + offset) / PAGE_SIZE, Math.floor(length / PAGE_SIZE)) }
     }
     case 'uffd_events':
-      return uffdEvents()
+      return uffdEvents(worker)
   }
 }

@@ -356,6 +356,11 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     region: region(a),
     range: range(a),
   })),
+  uffd_continue: worker('R [off len]', 'maps pages of the range that its file has already', a => ({
+    op: 'uffd_continue',
+    region: region(a),
+    range: range(a),
+  })),
   uffd_wake: worker('R [off len]', 'wakes threads that wait for a page of the range', a => ({
     op: 'uffd_wake',
     region: region(a),

@@ -273,7 +273,7 @@ export type WorkerOp =
   | { readonly op: 'statfiles'; readonly dir: string; readonly count: number; readonly negative: boolean }
   | { readonly op: 'uffd_open'; readonly features: readonly UffdFeature[] }
   | { readonly op: 'uffd_register'; readonly region: string; readonly modes: readonly UffdRegisterMode[]; readonly range: Range }
-  | { readonly op: 'uffd_unregister' | 'uffd_zeropage' | 'uffd_wake'; readonly region: string; readonly range: Range }
+  | { readonly op: 'uffd_unregister' | 'uffd_zeropage' | 'uffd_continue' | 'uffd_wake'; readonly region: string; readonly range: Range }
   | { readonly op: 'uffd_writeprotect'; readonly region: string; readonly on: boolean; readonly range: Range }
   | { readonly op: 'uffd_copy'; readonly region: string; readonly range: Range; readonly content: Content; readonly wp: boolean }
   | { readonly op: 'uffd_handler'; readonly mode: UffdHandlerMode; readonly content: Content }

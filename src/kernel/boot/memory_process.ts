@@ -145,6 +145,13 @@ const TOUCHES = {
   ],
   /** The first process, at every sample. */
   sample: writes('bss', 5),
+  /** A worker that checks contents: the page it compares with. */
+  check: writes('bss', 1),
+  /** A worker with a userfaultfd: at its opening, when its handler's thread begins, whenever that runs, and when it gets a descriptor. */
+  uffdOpen: writes('data', 0),
+  uffdHandler: [...writes('bss', 14), ...writes('heap', 1)],
+  uffdThread: writes('bss', 14, 15),
+  uffdThreadFork: writes('bss', 17),
   /** A worker, at its first operation, and soon after it. */
   firstOperation: [['rodata', 21, 'read'], ...writes('bss', 2), ...writes('stack', 30)],
   afterFirstOperation: [['vdso', 0, 'read'], ...writes('stack', 31)],
