@@ -21,6 +21,8 @@ import { type BootCounters, bootCounters } from './boot/memory_counters.ts'
 import { type BootFootprint, bootFootprint } from './boot/memory_footprint.ts'
 import { bootLayout, forEachBlock, type ZoneLayout } from './boot/memory_layout.ts'
 import { type MemoryMap, memoryMap, type ZoneMap } from './boot/memory_map.ts'
+import { initSlab, settleBootObjects } from './boot/slab_boot.ts'
+import { initZswap } from './boot/zswap_boot.ts'
 import { enableSwapArea } from './caches/swap_area.ts'
 import { startKcompactd } from './daemons/kcompactd.ts'
 import { freeBootBlock } from './frames/buddy.ts'
@@ -53,6 +55,7 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
     map.nodes.map(node => node.cpus),
   )
   initZones(k, map)
+  initSlab(k)
   k.totalramPages = map.totalPages
   initThp(k, footprint)
   initWatermarks(k, map, footprint)
@@ -63,6 +66,7 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   const counters = bootCounters(machine, map, footprint)
   initCounters(k, footprint, counters)
   initFileSystems(k, counters.bufferPages)
+  initZswap(k)
   initSwap(k)
   initNumaBalancing(k)
   k.zeroPage = EMPTY_ZERO_PAGE
@@ -72,6 +76,7 @@ export function bootKernel(machine: Machine, options: BootOptions = {}): Kernel 
   k.cpu = 0
   initHugetlb(k, map)
   initMemoryBlocks(k, map)
+  settleBootObjects(k)
   return k
 }
 

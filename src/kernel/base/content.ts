@@ -8,6 +8,7 @@
  *     page            pseudo-random, a function of the index alone
  *     unique comp:P   pseudo-random in whole or in P % of the page, a function of process, region, seed and index
  *     file            what is on disk in a file
+ *     swap_header     the first page of a swap area
  *     patched         another class with single bytes of value 1 written over it
  *
  * Indices that do not matter (zero, const, perproc) are kept as 0, so equality needs no special case.
@@ -22,7 +23,7 @@ const MAX_CLASSES = 1 << 20
 
 export function contentTable(): ContentTable {
   const zero: ContentClass = { kind: 'zero', key: 'zero', incompressible: 0, sameFilled: true }
-  return { classes: [zero], byKey: new Map([['zero', 0]]), patches: new Map(), lastPatch: -1, lastPatched: 0 }
+  return { classes: [zero], byKey: new Map([['zero', 0]]), patches: new Map(), lastPatch: -1, lastPatched: 0, compressed: new Map() }
 }
 
 /** The number of a class, made on first use. */
@@ -60,7 +61,8 @@ function patched(table: ContentTable, before: number, offset: number): number {
   return internContent(table, { kind: 'patched', key: `${stem}+${all.join(',')}`, incompressible: base.incompressible, sameFilled: false })
 }
 
-function splitPatch(key: string): [string, number[]] {
+/** The class that a patched one was made from, by key, and the bytes that were written. */
+export function splitPatch(key: string): [string, number[]] {
   const plus = key.lastIndexOf('+')
   return [
     key.slice(0, plus),

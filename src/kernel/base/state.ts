@@ -22,6 +22,7 @@ import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
 import type { UserfaultfdState } from './state_uffd.ts'
+import type { ZramDevice, ZswapState } from './state_zswap.ts'
 import type { NodeId, Pfn } from './units.ts'
 
 /** What the machine is made of, as a workload's header says it; checked before it gets here. */
@@ -197,18 +198,39 @@ export interface Cpu {
   readonly cachedStacks: (readonly number[])[]
 }
 
+/** Slabs that one CPU holds: the one it takes objects from, and those with room that follow (struct kmem_cache_cpu). */
+export interface CpuSlabs {
+  slab: Pfn
+  readonly partial: Pfn[]
+}
+
 /** A kind of kernel object and the pages it lives in (struct kmem_cache). */
 export interface KmemCache {
   readonly name: string
+  /** Room that an object takes. */
   readonly objectBytes: number
   readonly order: number
   readonly objectsPerSlab: number
   readonly reclaimable: boolean
+  /** Objects used, those there is room for, and slabs: boot's own apart. */
   active: number
   total: number
-  /** Heads of this cache's slabs by node, threaded through the pages. */
-  readonly slabs: number
   nrSlabs: number
+  /** Slabs that boot filled, which stay, and free objects in them. */
+  readonly bootSlabs: number
+  bootFree: number
+  /** Of objects that are counted elsewhere (calls/objects.ts): how many the slabs have followed. */
+  settled: number
+  /** First of the lists, one a node, of slabs with room and of full ones, threaded through their pages. */
+  readonly partial: number
+  readonly full: number
+  readonly cpus: readonly CpuSlabs[]
+  /** Slabs with room that a node keeps; free objects, and slabs, that a CPU keeps. */
+  minPartial: number
+  cpuPartial: number
+  cpuPartialSlabs: number
+  /** How readily slabs of other nodes are used, in percent. */
+  remoteRatio: number
 }
 
 /** A kind of page contents: everything but which page of it. Index 0 is all zeros. */
@@ -294,6 +316,9 @@ export interface Kernel {
   readonly gather: Gather
   readonly fs: FileSystems
   readonly swap: SwapState
+  readonly zswap: ZswapState
+  /** By number; undefined where a device was removed. */
+  readonly zram: (ZramDevice | undefined)[]
   readonly memcg: MemcgState
   readonly caches: Map<string, KmemCache>
   readonly hugetlb: HugetlbState

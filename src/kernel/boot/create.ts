@@ -28,6 +28,8 @@ import { emptyGather } from '../caches/gather.ts'
 import { fileSystems } from '../caches/inode.ts'
 import { BATCH_PAGES } from '../caches/lru.ts'
 import { swapState } from '../caches/swap_map.ts'
+import { zramDevice } from '../caches/zram.ts'
+import { zswapState } from '../caches/zswap.ts'
 import { numaBalancing } from '../fault/numa_stats.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
@@ -76,6 +78,8 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     gather: emptyGather(),
     fs: fileSystems(),
     swap: swapState(),
+    zswap: zswapState(daemon('zswap-shrink', NO_NODE)),
+    zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
     memcg: memcgState(),
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
