@@ -48,6 +48,8 @@ interface State {
   /** Texts of files that are read in turn, and those files, longest unread first. */
   readonly texts: Map<string, string>
   queue: string[]
+  /** Time that reading in turn has left; below 0 after a file that took long. */
+  creditNs: number
   frames: number
   lastNs: number
   /** CPU time and clock at the last frame. */
@@ -73,6 +75,7 @@ export function openHost(options: HostOptions): Source {
     watched: [],
     texts: new Map(),
     queue: [],
+    creditNs: 0,
     frames: 0,
     lastNs: -1,
     spent: { cpuUs: cpuUs(), ns: 0 },
@@ -175,9 +178,12 @@ function readInTurn(state: State, paths: ReadonlySet<string>): void {
   const known = new Set(state.queue)
   const fresh = [...paths].filter(path => !known.has(path))
   const queue = [...fresh.reverse(), ...state.queue.filter(path => paths.has(path))]
-  const endNs = nowNs(state) + (state.frames === 0 ? Number.POSITIVE_INFINITY : TURN_SHARE * state.options.intervalNs)
+  const budgetNs = TURN_SHARE * state.options.intervalNs
+  // A file that took longer than there was time for is paid for by the frames that follow.
+  state.creditNs = state.frames === 0 ? Number.POSITIVE_INFINITY : Math.min(budgetNs, state.creditNs + budgetNs)
+  const beganNs = nowNs(state)
   let done = 0
-  for (; done < queue.length && nowNs(state) < endNs; done++) {
+  for (; done < queue.length && nowNs(state) - beganNs < state.creditNs; done++) {
     const path = queue[done]
     if (missing(state, path)) continue
     const text = readText(reader, path, !/^\/proc\/\d|^\/sys\/fs\/cgroup\//.test(path))
@@ -185,6 +191,7 @@ function readInTurn(state: State, paths: ReadonlySet<string>): void {
     else texts.set(path, text)
   }
   state.queue = [...queue.slice(done), ...queue.slice(0, done)]
+  state.creditNs = state.frames === 0 ? 0 : state.creditNs - (nowNs(state) - beganNs)
 }
 
 function ownFiles(

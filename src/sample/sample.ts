@@ -245,16 +245,24 @@ function tasksOf(frame: Frame): Task[] {
       const text = read(name)
       return text === undefined ? undefined : parse(text)
     }
-    const smaps = parsed('smaps', parseSmaps) ?? []
-    const rollup = parsed('smaps_rollup', parseSmaps)?.[0]?.bytes
+    // What has a line for each area is long, and few panels look at it.
+    const smaps = once(() => parsed('smaps', parseSmaps) ?? [])
+    const rollup = once(() => parsed('smaps_rollup', parseSmaps)?.[0]?.bytes ?? (read('smaps') === undefined ? undefined : sumOf(smaps())))
+    const numaMaps = once(() => parsed('numa_maps', parseNumaMaps) ?? [])
     return {
       pid,
       stat: parsed('stat', parsePidStat),
       statm: parsed('statm', parsePidStatm),
       status: parsed('status', parsePidStatus),
-      rollup: rollup ?? (smaps.length > 0 ? sumOf(smaps) : undefined),
-      smaps,
-      numaMaps: parsed('numa_maps', parseNumaMaps) ?? [],
+      get rollup() {
+        return rollup()
+      },
+      get smaps() {
+        return smaps()
+      },
+      get numaMaps() {
+        return numaMaps()
+      },
       oomScore: toInteger(read('oom_score')?.trim()),
       oomScoreAdj: toInteger(read('oom_score_adj')?.trim()),
       named: named.get(pid),

@@ -66,16 +66,19 @@ function eventLine(sim: Simulation, record: RunRecord): string | undefined {
   return event(record.startNs, eventKind(record), describe(record))
 }
 
+const KNOB_LINE = /^(\S+ )?write \//
+
 function eventKind(record: OpRecord): EventKind {
   if (record.ret < 0 || record.fields['signal'] !== undefined) return 'error'
-  return /^(\S+ )?write /.test(record.statement.text) ? 'knob' : 'op'
+  return KNOB_LINE.test(record.statement.text) ? 'knob' : 'op'
 }
 
 /** An op and its result in a line. */
 function describe({ statement, ret, err, fields }: OpRecord): string {
   const { signal } = fields
   if (err !== undefined || signal !== undefined) return `${statement.text} = ${err ?? String(signal)}`
-  return ret === 0 ? statement.text : `${statement.text} = ${ret}`
+  // What a write returns is the length of its text.
+  return ret === 0 || KNOB_LINE.test(statement.text) ? statement.text : `${statement.text} = ${ret}`
 }
 
 /** The machine as it is now. Its time is later than the last frame's. */

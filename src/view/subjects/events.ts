@@ -22,7 +22,9 @@ export const nsOfEvent = (id: string): number | undefined => {
 
 export function eventRows(model: Pick<Model, 'events'>): EventRow[] {
   let [last, place] = [-1, 0]
-  const rows = model.events.map(event => {
+  // Lines of a workload are told when they are done, with the time at which they began.
+  const inOrder = [...model.events].sort((a, b) => a.ns - b.ns)
+  const rows = inOrder.map(event => {
     place = event.ns === last ? place + 1 : 0
     last = event.ns
     return { ...event, id: `${event.ns}.${place}` }

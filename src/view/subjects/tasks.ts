@@ -31,7 +31,9 @@ export function taskRows(model: Model): TaskRow[] {
       pid: task.pid,
       name: task.named?.name ?? task.stat?.name ?? task.status?.name ?? '',
       rssBytes: task.status?.bytes.get('VmRSS') ?? (task.stat === undefined ? task.rollup?.get('Rss') : task.stat.rssPages * 4096),
-      nodeBytes: task.numaMaps.length === 0 ? undefined : nodes.map(node => bytesOn(task, node)),
+      get nodeBytes() {
+        return task.numaMaps.length === 0 ? undefined : nodes.map(node => bytesOn(task, node))
+      },
       minfltPerSecond: rate(now?.minflt, then?.minflt),
       majfltPerSecond: rate(now?.majflt, then?.majflt),
     }
