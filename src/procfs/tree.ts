@@ -20,12 +20,14 @@ import { buddyinfo, extfragIndex, pagetypeinfo, unusableIndex } from './buddyinf
 import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, pid, proc } from './file.ts'
 import { cmdline, filesystems, loadavg, pressure, stat, uptime, version } from './machine.ts'
 import { meminfo } from './meminfo.ts'
+import { ksmMergingPages, ksmStat } from './pid/ksm.ts'
 import { maps } from './pid/maps.ts'
 import { numaMaps } from './pid/numa_maps.ts'
 import { sched } from './pid/sched.ts'
 import { smaps, smapsRollup } from './pid/smaps.ts'
 import { comm, cmdline as pidCmdline, stat as pidStat, statm, status } from './pid/status.ts'
 import { oomAdj, oomScore, oomScoreAdj, setOomAdj, setOomScoreAdj, writeClearRefs, writeComm } from './pid/writes.ts'
+import { slabinfo } from './slabinfo.ts'
 import { swaps } from './swaps.ts'
 import { cpuDirectory } from './sysfs_cpu.ts'
 import { poolFiles } from './sysfs_hugetlb.ts'
@@ -43,6 +45,8 @@ const PROCESS: Directory = dir({
   clear_refs: pid(undefined, writeClearRefs),
   cmdline: pid(pidCmdline),
   comm: pid(comm, writeComm),
+  ksm_merging_pages: pid(ksmMergingPages),
+  ksm_stat: pid(ksmStat),
   maps: pid(maps),
   numa_maps: pid(numaMaps),
   oom_adj: pid(oomAdj, setOomAdj),
@@ -65,6 +69,7 @@ export const TREE: Directory = dir({
     meminfo: proc(meminfo),
     pagetypeinfo: proc(pagetypeinfo),
     pressure: dir({ cpu: psi, io: psi, memory: psi }),
+    slabinfo: proc(slabinfo),
     stat: proc(stat),
     swaps: proc(swaps),
     sys: dir({

@@ -1,7 +1,7 @@
 /**
  * CPUs that go away and come back.
  *
- *     offline   pages in its batches go to their lists, those on its per-CPU lists and its spare stacks to the buddy lists;
+ *     offline   pages in its batches go to their lists, those on its per-CPU lists, its spare stacks and its slabs to the node's lists;
  *               then all zones' per-CPU limits are set for the CPUs that are left
  *     online    all zones' limits are set while the CPU does not count yet but is expected: each zone counts one CPU more of
  *               its own node, whichever node the CPU belongs to
@@ -16,6 +16,7 @@ import type { Cpu, Kernel } from '../base/state.ts'
 import { asPfn } from '../base/units.ts'
 import { lruAddDrainCpu } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
+import { distinctCaches, kmemFlushCpu } from '../caches/slab.ts'
 import { drainPagesZone } from '../frames/pcp.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { populatedZones, zonePcpUpdate } from '../frames/zone.ts'
@@ -33,6 +34,7 @@ export function cpuOffline(k: Kernel, cpu: Cpu): void {
   mlockDrainCpu(k, cpu.id)
   for (const zone of populatedZones(k)) drainPagesZone(k, cpu.id, zone)
   freeStackCache(k, cpu)
+  for (const cache of distinctCaches(k)) kmemFlushCpu(k, cache, cpu.id)
   for (const zone of populatedZones(k)) zonePcpUpdate(k, zone, 0)
 }
 

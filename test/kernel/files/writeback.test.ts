@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { inodeAt } from '../../../src/kernel/caches/inode.ts'
-import { slabObjects, slabOrder } from '../../../src/kernel/caches/slab.ts'
+import { slabObjects, slabOrder } from '../../../src/kernel/caches/slab_caches.ts'
 import { sysUnlink } from '../../../src/kernel/calls/files.ts'
 import { sysFsync, sysSync } from '../../../src/kernel/calls/files_io.ts'
 import { dropCaches } from '../../../src/kernel/reclaim/drop_caches.ts'
