@@ -71,17 +71,12 @@ async function start(words: readonly string[], command: string): Promise<Screens
 /** The end of a write that has figures: the overview says how much is free. */
 const FIGURES = /free[\s\S]*\x1b\[\?2026l/
 
-/** Milliseconds to the first screen with figures of a recording, the median of `runs`. */
-export function firstFrameMs(base: Frame, runs = 9, command = builtCommand()): Promise<number> {
-  return onChangingFigures(base, 10, 1, file => firstFrameOfMs(['play', file], runs, command))
-}
-
-/** The same of what these words of a command line open. */
-export async function firstFrameOfMs(words: readonly string[], runs: number, command = builtCommand()): Promise<number> {
+/** Milliseconds to the first screen with figures of what is shown without any argument, the tour; the median of `runs`. */
+export async function firstFrameMs(runs = 9, command = builtCommand()): Promise<number> {
   const times: number[] = []
   for (let i = 0; i < runs; i++) {
     const startMs = performance.now()
-    const screens = await start(words, command)
+    const screens = await start([], command)
     await screens.shows(FIGURES)
     times.push(performance.now() - startMs)
     screens.kill()

@@ -66,11 +66,12 @@ export async function screensOrText(target: string | undefined, words: Words, co
 }
 
 /** The screens; where there is nothing to show them on, what they would show, and a word about it. */
-function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
+async function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
   const why = whyNoScreens(process)
   if (why === undefined) return showScreens(() => openSource(target, sourceOptions(words, 1)), screenOptions(words))
+  const status = await snapshotTarget(target, words)
   complain(`${why}: a snapshot instead of the screens`)
-  return snapshotTarget(target, words)
+  return status
 }
 
 /** A word without a dot or slash that nearly is a command was meant as one. */

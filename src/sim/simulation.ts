@@ -9,11 +9,12 @@
  */
 import { setFlagsFromString } from 'node:v8'
 import { assert, fail } from '../kernel/base/assert.ts'
-import { errnoName } from '../kernel/base/errno.ts'
+import { ENOENT, errnoName } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import { bootKernel } from '../kernel/boot.ts'
+import { tunables } from '../kernel/tunables.ts'
 import { verify } from '../kernel/verify.ts'
-import { UserError } from '../user_error.ts'
+import { nearestWord, UserError } from '../user_error.ts'
 import {
   nextStepNs,
   type OpRecord,
@@ -84,9 +85,15 @@ export function createSimulation(program: Program, options: SimulationOptions = 
   const k = bootKernel(machineOf(program, { machine: options.machine, seed: options.seed }))
   for (const { path, value } of options.settings ?? []) {
     const ret = PORTS.write(k, path, value)
-    if (ret < 0) throw new UserError(`--set ${path}=${value}: ${errnoName(ret)}`)
+    if (ret < 0) throw new UserError(`--set ${path}=${value}: ${errnoName(ret)}${ret === -ENOENT ? knobLike(k, path) : ''}`)
   }
   return { program, k, ports: PORTS, run: startRun(k, program, PORTS), ns: 0, failures: [], verify: options.verify ?? false }
+}
+
+function knobLike(k: Kernel, path: string): string {
+  const paths = tunables(k).map(tunable => tunable.path)
+  const near = nearestWord(path, paths) ?? paths.find(knob => knob.endsWith(`/${path}`))
+  return near === undefined ? '' : `: did you mean ${near}?`
 }
 
 /** Whether the workload's last line is over. */

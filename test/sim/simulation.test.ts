@@ -37,6 +37,16 @@ sleep 500
 const program = (text = TEXT) => parseWorkload(text, 'small.workload')
 const ignore = () => undefined
 
+describe('a setting', () => {
+  const withSetting = (path: string, value: string) => () => createSimulation(program(), { settings: [{ path, value }] })
+
+  it('is refused with the errno of the kernel, and the nearest name where there is no such knob', () => {
+    expect(withSetting('/proc/sys/vm/swappiness', '300')).toThrow('--set /proc/sys/vm/swappiness=300: EINVAL')
+    expect(withSetting('/proc/sys/vm/swapiness', '3')).toThrow('ENOENT: did you mean /proc/sys/vm/swappiness?')
+    expect(withSetting('swappiness', '3')).toThrow('ENOENT: did you mean /proc/sys/vm/swappiness?')
+  })
+})
+
 describe('running', () => {
   it('goes to a moment, or to the next op, or to the end', () => {
     const sim = createSimulation(program())
