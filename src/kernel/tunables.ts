@@ -17,6 +17,8 @@ import { RECLAIM_KNOBS } from './tunables_reclaim.ts'
 import { STANDING_KNOBS } from './tunables_standing.ts'
 import { THP_KNOBS } from './tunables_thp.ts'
 import { VM_KNOBS } from './tunables_vm.ts'
+import { ZRAM_KNOBS } from './tunables_zram.ts'
+import { ZSWAP_KNOBS } from './tunables_zswap.ts'
 
 const CPU_KNOBS: readonly Knob[] = [
   {
@@ -48,6 +50,8 @@ export const KNOBS: readonly Knob[] = [
   ...KSM_KNOBS,
   ...NUMA_KNOBS,
   ...STANDING_KNOBS,
+  ...ZSWAP_KNOBS,
+  ...ZRAM_KNOBS,
   ...CPU_KNOBS,
   ...MEMORY_KNOBS,
 ]
@@ -58,8 +62,8 @@ export interface Tunable extends KnobDoc {
 }
 
 /** What a path may have in braces. */
-export type Placeholder = 'size' | 'node' | 'cpu' | 'block' | 'pid'
-const PLACEHOLDERS: readonly Placeholder[] = ['size', 'node', 'cpu', 'block', 'pid']
+export type Placeholder = 'size' | 'node' | 'cpu' | 'block' | 'zram' | 'pid'
+const PLACEHOLDERS: readonly Placeholder[] = ['size', 'node', 'cpu', 'block', 'zram', 'pid']
 
 export const isPlaceholder = (word: string): word is Placeholder => PLACEHOLDERS.some(placeholder => placeholder === word)
 
@@ -69,6 +73,7 @@ export const STANDS_FOR: Readonly<Record<Placeholder, (k: Kernel) => readonly nu
   node: k => k.nodes.map(node => node.id),
   cpu: k => k.cpus.map(cpu => cpu.id),
   block: k => [...k.memory.blocks.keys()],
+  zram: k => k.zram.flatMap((device, number) => (device === undefined ? [] : [number])),
   pid: k => [...k.tasks.keys()],
 }
 
@@ -83,7 +88,7 @@ export function tunables(k: Kernel): Tunable[] {
 
 /** The concrete paths that a path with placeholders stands for. */
 function placesOf(k: Kernel, path: string): { path: string; at: At }[] {
-  let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, block: 0, pid: 0, writer: undefined } }]
+  let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, writer: undefined } }]
   for (const name of PLACEHOLDERS) {
     if (!path.includes(`{${name}}`)) continue
     places = places.flatMap(place =>

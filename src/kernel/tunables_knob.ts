@@ -35,6 +35,8 @@ export interface At {
   readonly cpu: number
   /** Memory block. */
   readonly block: number
+  /** zram device. */
+  readonly zram: number
   readonly pid: number
   /** undefined: the kernel itself, or someone outside the machine, as root. */
   readonly writer: Task | undefined

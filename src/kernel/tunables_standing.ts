@@ -1,79 +1,16 @@
 /**
- * Knobs of subsystems that are not built: zswap, the multi-generation LRU, swap's read-ahead, memory tiers and the pace of NUMA balancing.
+ * Knobs of subsystems that are not built: the multi-generation LRU, swap's read-ahead, memory tiers and the pace of NUMA balancing.
  *
  * Their files are there with the values of an idle machine. A write is checked as Linux checks it; one that says what
  * stands anyway is taken, one that would change something fails with ENOSYS.
  *
- * Source: mm/zswap.c, mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
+ * Source: mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
  */
-import { EINVAL, ENOENT, ENOSYS } from './base/errno.ts'
-import { type Knob, type Standing, standing, standsAt, standsBool } from './tunables_knob.ts'
+import { EINVAL, ENOSYS } from './base/errno.ts'
+import { type Knob, standing, standsAt, standsBool } from './tunables_knob.ts'
 import { kstrtouint } from './tunables_parse.ts'
 
 const anyBase = (text: string) => kstrtouint(text, 0)
-
-type Doc = Omit<Standing, 'path' | 'because' | 'type' | 'source'> & Partial<Pick<Standing, 'type' | 'source'>>
-
-const zswap = (file: string, doc: Doc): Knob =>
-  standing({ type: 'integer', source: 'mm/zswap.c', ...doc, path: `/sys/module/zswap/parameters/${file}`, because: 'zswap' })
-
-/** A name of something that must exist: `stands` is there, the others are not built. */
-const named =
-  (stands: string, others: readonly string[]) =>
-  (text: string): number => {
-    const name = text.trim()
-    return name === stands ? 0 : others.includes(name) ? -ENOSYS : -ENOENT
-  }
-
-const ZSWAP: readonly Knob[] = [
-  zswap('accept_threshold_percent', {
-    default: '90',
-    min: 0,
-    unit: '%',
-    meaning: 'A full pool takes pages again below this share of its limit',
-    check: standsAt(90, anyBase, 0, undefined, true),
-  }),
-  zswap('compressor', {
-    type: 'choice',
-    default: 'lzo',
-    meaning: 'How pages are compressed',
-    check: named('lzo', ['lzo-rle', 'lz4', 'lz4hc', 'zstd', 'deflate', '842']),
-  }),
-  zswap('enabled', {
-    type: 'choice',
-    choices: ['Y', 'N'],
-    default: 'N',
-    meaning: 'Whether pages on their way to swap are kept compressed in memory',
-    check: standsBool(false),
-  }),
-  zswap('max_pool_percent', {
-    default: '20',
-    min: 0,
-    unit: '%',
-    meaning: 'Most memory the compressed pages may take',
-    check: standsAt(20, anyBase, 0, undefined, true),
-  }),
-  zswap('non_same_filled_pages_enabled', {
-    type: 'choice',
-    choices: ['Y', 'N'],
-    default: 'Y',
-    meaning: 'Whether pages are kept that are not one word repeated',
-    check: standsBool(true),
-  }),
-  zswap('same_filled_pages_enabled', {
-    type: 'choice',
-    choices: ['Y', 'N'],
-    default: 'Y',
-    meaning: 'Whether pages of one word repeated are kept as that word',
-    check: standsBool(true),
-  }),
-  zswap('zpool', {
-    type: 'choice',
-    default: 'zbud',
-    meaning: 'How compressed pages are packed',
-    check: named('zbud', ['zsmalloc', 'z3fold']),
-  }),
-]
 
 /** "n" and "y" stand for no and all parts of it; otherwise a number whose first three bits count. */
 function lruGen(text: string): number {
@@ -126,4 +63,4 @@ const OTHER: readonly Knob[] = [
   }),
 ]
 
-export const STANDING_KNOBS: readonly Knob[] = [...ZSWAP, ...OTHER]
+export const STANDING_KNOBS: readonly Knob[] = [...OTHER]

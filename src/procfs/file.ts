@@ -26,6 +26,8 @@ export interface File {
   readonly refuses: number
   /** Where not every CPU or size has this file. */
   readonly exists?: (k: Kernel, at: At) => boolean
+  /** Reading it does something: it is left out of listings, which are there to read everything. */
+  readonly unlisted?: true
 }
 
 export interface Directory {

@@ -65,8 +65,8 @@ function users(k: Kernel): string[] {
   return [
     kb('SwapTotal:      ', swap.totalPages),
     kb('SwapFree:       ', swap.freePages),
-    kb('Zswap:          ', 0),
-    kb('Zswapped:       ', 0),
+    kb('Zswap:          ', k.zswap.totalPages),
+    kb('Zswapped:       ', k.zswap.counters.storedPages),
     kb('Dirty:          ', nodeSum(k.nodes, NS.nr_dirty)),
     kb('Writeback:      ', nodeSum(k.nodes, NS.nr_writeback)),
     kb('AnonPages:      ', nodeSum(k.nodes, NS.nr_anon_pages)),

@@ -35,6 +35,7 @@ import { ksmDirectory } from './sysfs_ksm.ts'
 import { hotplugParameters, memoryDirectory } from './sysfs_memory.ts'
 import { nodeDirectory } from './sysfs_node.ts'
 import { thpDirectory } from './sysfs_thp.ts'
+import { zramControl, zramDebug, zramDirectory } from './sysfs_zram.ts'
 import { vmstat } from './vmstat.ts'
 import { zoneinfo } from './zoneinfo.ts'
 import { zswapCounters } from './zswap.ts'
@@ -83,11 +84,14 @@ export const TREE: Directory = dir({
     '{pid}': PROCESS,
   }),
   sys: dir({
+    block: dir({ 'zram{zram}': zramDirectory }),
+    class: dir({ 'zram-control': zramControl }),
     devices: dir({ system: dir({ cpu: cpuDirectory, memory: memoryDirectory, node: nodeDirectory }) }),
     kernel: dir({
       debug: dir({
         extfrag: dir({ extfrag_index: debugTable(extfragIndex), unusable_index: debugTable(unusableIndex) }),
         sched: dir({ numa_balancing: dir(knobs('/sys/kernel/debug/sched/numa_balancing')) }),
+        zram: dir({ 'zram{zram}': zramDebug }),
         zswap: zswapCounters,
       }),
       mm: dir({
@@ -106,7 +110,7 @@ export const TREE: Directory = dir({
   }),
 })
 
-const NOWHERE: At = { size: 0, node: 0, cpu: 0, block: 0, pid: 0, writer: undefined }
+const NOWHERE: At = { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, writer: undefined }
 
 interface Found {
   readonly entry: Entry
@@ -192,12 +196,12 @@ export function procReaddir(k: Kernel, path: string): string[] | number {
   return [...entriesOf(k, found.entry, found.at)].map(([name]) => name)
 }
 
-/** The paths of all files that the machine has now, below a directory. */
-export const procList = (k: Kernel, path = '/'): string[] => below(k, path, Number.POSITIVE_INFINITY, () => true)
+/** The paths of all files that the machine has now, below a directory; without those that act when they are read. */
+export const procList = (k: Kernel, path = '/'): string[] => below(k, path, Number.POSITIVE_INFINITY, file => file.unlisted !== true)
 
 /** Files that can be read, in a directory and `depth` levels below it, each directory's names in order. */
 export const filesBelow = (k: Kernel, path: string, depth = Number.POSITIVE_INFINITY): string[] =>
-  below(k, path, depth, file => file.read !== undefined)
+  below(k, path, depth, file => file.read !== undefined && file.unlisted !== true)
 
 function below(k: Kernel, path: string, depth: number, wanted: (file: File) => boolean): string[] {
   const found = find(k, path, undefined)
