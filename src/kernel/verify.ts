@@ -32,7 +32,9 @@ import { isSharedTable } from './spaces/hugetlb.ts'
 import { entryFlags, entryValue } from './spaces/pagetable.ts'
 import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
+import { verifyKsm } from './verify_ksm.ts'
 import { verifySpaces } from './verify_spaces.ts'
+import { verifySwap } from './verify_swap.ts'
 import { verifyThp } from './verify_thp.ts'
 
 /** What a page was found to be: a bit per place. */
@@ -48,7 +50,7 @@ export function verify(k: Kernel): string[] {
   verifyLru(k, place, wrong)
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
-  wrong.push(...verifySpaces(k), ...verifyHugetlb(k), ...verifyFiles(k), ...verifyThp(k))
+  wrong.push(...verifySpaces(k), ...verifyHugetlb(k), ...verifyFiles(k), ...verifyThp(k), ...verifySwap(k), ...verifyKsm(k))
   return wrong
 }
 

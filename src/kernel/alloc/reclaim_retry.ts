@@ -50,7 +50,7 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return NO_PAGE
     noProgress = progress > 0 && !costly ? 0 : noProgress + 1
     const again =
-      shouldReclaimRetry(k, ac, noProgress) || (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zoneReclaimablePages))
+      shouldReclaimRetry(k, ac, noProgress) || (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zone => zoneReclaimablePages(k, zone)))
     if (!again) {
       const last = mayOom(k, ac)
       if (last !== undefined) return last
@@ -86,7 +86,7 @@ function shouldReclaimRetry(k: Kernel, ac: AllocContext, noProgress: number): bo
   return ac.zonelist.some(index => {
     const zone = k.zones[index]
     if (zone.type > ac.highest || ((ac.nodemask >> zone.node) & 1) === 0) return false
-    const available = zoneReclaimablePages(zone) + zone.stat[ZS.nr_free_pages]
+    const available = zoneReclaimablePages(k, zone) + zone.stat[ZS.nr_free_pages]
     return zoneWatermarkOk(k, zone, ac.order, zone.wmarkMin + zone.watermarkBoost, ac.highest, ac.flags, available)
   })
 }

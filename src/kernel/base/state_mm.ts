@@ -32,6 +32,8 @@ export interface Vma {
   chain: readonly number[]
   policy: Mempolicy | undefined
   uffd: number
+  /** How pages are read ahead from swap by their addresses; absent before the first. */
+  swapRa?: SwapWindow
   /** What /proc/PID/maps prints at the end of the line for memory of no file: "[stack]" and the like. */
   readonly name: string
   /**
@@ -39,6 +41,13 @@ export interface Vma {
    * 'lost' for one that had to give a page back to its parent and may not fault any more.
    */
   resv: HugetlbResv | 'lost' | undefined
+}
+
+/** Reading ahead in an area (vma->swap_readahead_info): the page looked at last, pages read with it, and hits since. */
+export interface SwapWindow {
+  readonly vpn: number
+  readonly window: number
+  readonly hits: number
 }
 
 /** Which pages of a private mapping of huge TLB pages, by index in the file, have used the promise made for them. */
@@ -93,6 +102,9 @@ export interface Mm {
   mergeable: boolean
   ksmMergingPages: number
   ksmRmapItems: number
+  /** What its parent said of these two when it was forked: a fork begins with its parent's counts, which are never taken off. */
+  ksmForkedMergingPages: number
+  ksmForkedRmapItems: number
   /** Where mmap without an address looks downwards from. */
   readonly mmapBase: number
   startBrk: number

@@ -23,6 +23,7 @@ import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { modLruvecState } from '../frames/memcg.ts'
 import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
+import { mappingEmptied } from './dcache.ts'
 import { kmemFree } from './slab.ts'
 import { shadowOf, workingsetEviction } from './workingset.ts'
 import { leafKey, xaClear, xaClearHuge, xaLeaf, xaPage, xarray, xaSetShadow } from './xarray.ts'
@@ -118,6 +119,7 @@ export function filemapRemove(k: Kernel, mapping: Mapping, head: Pfn, evictedFor
   if (pages === HPAGE_PMD_NR) freeXaNodes(k, xaClearHuge(mapping.pages, index))
   else if (evictedFor !== NOT_EVICTED) evictSlot(k, mapping, head, index, evictedFor)
   else clearSlot(k, mapping, index)
+  if (mapping.nrPages + mapping.nrShadows === 0) mappingEmptied(k, mapping)
   pageSetOwner(k, head, 0, index)
 }
 
@@ -141,6 +143,7 @@ function clearSlot(k: Kernel, mapping: Mapping, index: number): void {
 export function clearShadow(k: Kernel, mapping: Mapping, index: number): void {
   mapping.nrShadows--
   clearSlot(k, mapping, index)
+  if (mapping.nrPages + mapping.nrShadows === 0) mappingEmptied(k, mapping)
 }
 
 /** What does not add up in the page caches, in words. */

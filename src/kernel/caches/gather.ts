@@ -13,7 +13,7 @@
  * Source: mm/mmu_gather.c, mm/swap.c release_pages, mm/swap_state.c free_pages_and_swap_cache.
  */
 import { COST, spend } from '../base/cost.ts'
-import { GFP_NOWAIT, PG_gathered, PG_head, PG_table } from '../base/flags.ts'
+import { GFP_NOWAIT, PG_gathered, PG_head, PG_swapcache, PG_table } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Gather, Kernel } from '../base/state.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
@@ -21,6 +21,7 @@ import { allocPageNowait } from '../frames/nowait.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { lruAddDrainCpu, putPage } from './lru.ts'
 import { mlockDrainCpu } from './mlock_lru.ts'
+import { freeSwapCache } from './swap_cache.ts'
 
 const BUNDLE = 8
 const PAGE_PLACES = 510
@@ -93,5 +94,6 @@ function letGo(k: Kernel, start: number, end: number): void {
 
 function ungather(k: Kernel, head: Pfn): void {
   k.page[head * PAGE_WORDS] &= ~PG_gathered
+  if ((k.page[head * PAGE_WORDS] & PG_swapcache) !== 0) freeSwapCache(k, head)
   putPage(k, head)
 }

@@ -15,12 +15,24 @@
  * Source: mm/swap_state.c (add_to_swap_cache, __delete_from_swap_cache, free_swap_cache), mm/swapfile.c folio_free_swap.
  */
 import { NS } from '../base/counters.ts'
-import { PG_dirty, PG_locked, PG_swapcache, PG_writeback } from '../base/flags.ts'
+import { PG_dirty, PG_locked, PG_swapcache, PG_writeback, SWAP_HAS_CACHE } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
-import { compoundPages, pageMapped, pageNode } from '../frames/page.ts'
-import { anySwapped, freeNodes, putSwapCache, putSwapCacheHuge, swapArea, swapCacheOf, swpOffset } from './swap_map.ts'
+import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
+import { modLruvecState } from '../frames/memcg.ts'
+import { compoundHead, compoundPages, pageMapped } from '../frames/page.ts'
+import { putPage } from './lru.ts'
+import {
+  anySwapped,
+  freeNodes,
+  putSwapCache,
+  putSwapCacheHuge,
+  swapArea,
+  swapCacheOf,
+  swapFree,
+  swpOffset,
+  vmSwapFull,
+} from './swap_map.ts'
 import { xaClear, xaPage, xaSetPage, xaSetShadow } from './xarray.ts'
 
 const { nr_file_pages: NR_FILE_PAGES, nr_swapcached: NR_SWAPCACHE } = NS
@@ -50,9 +62,8 @@ export function swapCacheInsert(k: Kernel, head: Pfn, entry: number, nid: number
 }
 
 function countSwapCached(k: Kernel, head: Pfn, pages: number): void {
-  const { stat } = k.nodes[pageNode(k, head)]
-  stat[NR_FILE_PAGES] += pages
-  stat[NR_SWAPCACHE] += pages
+  modLruvecState(k, head, NR_FILE_PAGES, pages)
+  modLruvecState(k, head, NR_SWAPCACHE, pages)
 }
 
 /**
@@ -101,4 +112,17 @@ export function folioFreeSwap(k: Kernel, head: Pfn): boolean {
 /** The same for a page that was just unmapped, if that was its last mapping and nobody is reading it (free_swap_cache). */
 export function freeSwapCache(k: Kernel, head: Pfn): void {
   if ((k.page[head * PAGE_WORDS] & (PG_swapcache | PG_locked)) === PG_swapcache && !pageMapped(k, head)) folioFreeSwap(k, head)
+}
+
+/**
+ * An entry of a page table or of a memory file that named the slot is gone; when that was the last, a page that the cache keeps for
+ * it leaves it (free_swap_and_cache).
+ */
+export function freeSwapAndCache(k: Kernel, entry: number): void {
+  if (swapFree(k, entry) !== SWAP_HAS_CACHE || anySwapped(k, entry)) return
+  const page = swapCacheGet(k, entry)
+  if (page === NO_PAGE) return
+  const head = compoundHead(k, page)
+  if ((k.page[head * PAGE_WORDS] & PG_locked) !== 0 || (pageMapped(k, head) && !vmSwapFull(k))) return
+  if (folioFreeSwap(k, head)) putPage(k, head)
 }

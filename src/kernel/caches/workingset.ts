@@ -1,21 +1,23 @@
 /**
- * Did that page have to go? An evicted file page leaves a shadow: how far its node's lists had aged by then. When the
- * page comes back, the distance aged since tells how much longer it would have had to stay.
+ * Did that page have to go? An evicted page leaves a shadow, in its file or in the swap cache: how far its node's lists had aged by
+ * then. When the page comes back, the distance aged since tells how much longer it would have had to stay.
  *
  *     age:   every eviction and every activation counts one page
  *     refault distance = age now - age in the shadow
- *     distance <= active file pages (what the inactive list would have had to grow by): straight to the active list
+ *     distance <= what its inactive list could have grown by: straight to the active list
+ *         file page    active file pages, and while there is swap all anonymous ones
+ *         anonymous    all file pages, and while there is swap the active anonymous ones
  *
  * A page that was on the active list before it was deactivated and evicted carries PG_workingset; its return is counted
- * as a restore, and as a cost of reclaiming file pages.
+ * as a restore, and as a cost of reclaiming pages of its kind.
  *
  * With memory cgroups the distance is that of the group for whose sake the page was evicted: the root, unless it was a group's
  * limit. A group ages with all groups below it.
  *
- * Anonymous pages join in with swap. Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow).
+ * Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow).
  */
 import { NS } from '../base/counters.ts'
-import { PG_active, PG_workingset } from '../base/flags.ts'
+import { PG_active, PG_swapbacked, PG_workingset } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
@@ -23,7 +25,7 @@ import { hasId, lruvecState, modLruvecState } from '../frames/memcg.ts'
 import { compoundPages, pageNode } from '../frames/page.ts'
 import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
 
-const { workingset_refault_file: REFAULT, workingset_activate_file: ACTIVATE, workingset_restore_file: RESTORE } = NS
+const { workingset_refault_anon: REFAULT, workingset_activate_anon: ACTIVATE, workingset_restore_anon: RESTORE } = NS
 const WORKINGSET_BIT = 1
 const NODE_SHIFT = 1
 const MEMCG_SHIFT = 4
@@ -53,6 +55,15 @@ function evictionLruvec(k: Kernel, bits: number): Lruvec | undefined {
   return memcg === undefined || !hasId(memcg) ? undefined : k.nodes[evictionNode(bits)].lruvecs[memcg.id]
 }
 
+/** Pages by which the page's inactive list could have been longer. */
+function workingsetSize(k: Kernel, evicted: Lruvec, nid: number, file: boolean): number {
+  let size = lruvecState(k, evicted, nid, NS.nr_active_file)
+  if (!file) size += lruvecState(k, evicted, nid, NS.nr_inactive_file)
+  if (k.swap.freePages <= 0) return size
+  size += lruvecState(k, evicted, nid, NS.nr_active_anon)
+  return file ? size + lruvecState(k, evicted, nid, NS.nr_inactive_anon) : size
+}
+
 /** Counts the return of a page and decides whether it starts on the active list (workingset_refault). */
 export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: number): void {
   const bits = -1 - shadow
@@ -60,13 +71,15 @@ export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: num
   if (evicted === undefined) return
   const lruvec = lruvecOf(k, head)
   const nid = pageNode(k, head)
-  modLruvecState(k, head, REFAULT, 1)
-  if (evicted.nonresidentAge - age > lruvecState(k, evicted, evictionNode(bits), NS.nr_active_file)) return
+  const file = (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0
+  const kind = file ? 1 : 0
+  modLruvecState(k, head, REFAULT + kind, 1)
+  if (evicted.nonresidentAge - age > workingsetSize(k, evicted, evictionNode(bits), file)) return
   k.page[head * PAGE_WORDS] |= PG_active
   ageNonresident(k, lruvec, nid, 1)
-  modLruvecState(k, head, ACTIVATE, 1)
+  modLruvecState(k, head, ACTIVATE + kind, 1)
   if ((bits & WORKINGSET_BIT) === 0) return
   k.page[head * PAGE_WORDS] |= PG_workingset
-  lruNoteCost(k, lruvec, nid, true, 1)
-  modLruvecState(k, head, RESTORE, 1)
+  lruNoteCost(k, lruvec, nid, file, 1)
+  modLruvecState(k, head, RESTORE + kind, 1)
 }

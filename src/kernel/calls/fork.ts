@@ -22,6 +22,8 @@ import {
   PTE_PRESENT,
   PTE_RW,
   PTE_SPECIAL,
+  PTE_SWAP,
+  PTE_SWP_EXCLUSIVE,
   PTE_TABLE,
   PTE_UFFD_WP,
   VM_DONTCOPY,
@@ -38,6 +40,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
 import { fget } from '../caches/files.ts'
+import { pteToSwap, swapDuplicate } from '../caches/swap_map.ts'
 import { ksmFork } from '../daemons/ksmd.ts'
 import { mmGetHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedFork } from '../fault/huge_memory_check.ts'
@@ -147,16 +150,27 @@ function copyPteRange(k: Kernel, from: Vma, to: Vma, source: number, start: numb
   let target = 0
   for (let i = first; i < first + end - start; i++) {
     const at = entryAt(source, i)
-    const flags = chunk[at + 1]
-    if (flags === 0) continue
+    if (chunk[at + 1] === 0) continue
     if (target === 0) {
       if (!makeTables(k, to.mm, start, LEVEL_PTE)) return -ENOMEM
       target = walkTo(k, to.mm, start, LEVEL_PTE)
     }
+    // Making a table may have reclaimed the page that the entry mapped.
+    const flags = chunk[at + 1]
     if ((flags & PTE_MARKER) !== 0 && (to.flags & VM_UFFD_WP) !== 0) setEntry(k, target, i, 0, PTE_MARKER)
+    if ((flags & PTE_SWAP) !== 0) copySwapped(k, to, target, i, chunk, at)
     if ((flags & PTE_PRESENT) !== 0) copyPresent(k, from, to, target, i, chunk, at)
   }
   return 0
+}
+
+/** Both name the slot from now on. */
+function copySwapped(k: Kernel, to: Vma, target: number, i: number, chunk: Int32Array, at: number): void {
+  chunk[at + 1] &= ~PTE_SWP_EXCLUSIVE
+  swapDuplicate(k, pteToSwap(chunk[at], chunk[at + 1]))
+  to.mm.swapEnts++
+  setEntry(k, target, i, chunk[at], chunk[at + 1] & ~lostInChild(to))
+  spend(k, COST.pte_change, 1)
 }
 
 function copyPresent(k: Kernel, from: Vma, to: Vma, target: number, i: number, chunk: Int32Array, at: number): void {

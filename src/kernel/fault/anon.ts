@@ -45,6 +45,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
+import { folioFreeSwap, freeSwapCache } from '../caches/swap_cache.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
@@ -127,7 +128,8 @@ function mayReuse(k: Kernel, pfn: Pfn): boolean {
   const at = head * PAGE_WORDS
   if ((k.page[at] & PG_ksm) !== 0 || pageCount(k, head) > 3) return false
   if ((k.page[at] & PG_lru) === 0) lruAddDrainCpu(k, k.cpu)
-  return pageCount(k, head) === 1 && (k.page[at] & PG_swapcache) === 0
+  if ((k.page[at] & PG_swapcache) === 0) return pageCount(k, head) === 1
+  return pageCount(k, head) === 2 && folioFreeSwap(k, head)
 }
 
 function reuse(k: Kernel, vma: Vma, pfn: Pfn): void {
@@ -142,8 +144,10 @@ function reuse(k: Kernel, vma: Vma, pfn: Pfn): void {
 export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   const { table, i, offset } = k.vmf
   prepareAnon(k, vma)
+  const shared = entryValue(k, table, i)
   const pfn = allocAnon(k, vma, offset)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
+  if (entryValue(k, table, i) !== shared || (entryFlags(k, table, i) & PTE_PRESENT) === 0) return lostRace(k, pfn)
   spend(k, old === NO_PAGE ? COST_CLEAR : COST_COPY, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
   if (old !== NO_PAGE) {
@@ -156,8 +160,15 @@ export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   spend(k, COST.tlb_flush, 1)
   if (old !== NO_PAGE) {
     pageRemoveRmap(k, old, vma, false)
+    freeSwapCache(k, compoundHead(k, old))
     putPage(k, compoundHead(k, old))
   }
+  return 0
+}
+
+/** Getting the page has reclaimed the one to be copied: the fault is taken again. */
+function lostRace(k: Kernel, pfn: Pfn): number {
+  freePages(k, pfn, 0)
   return 0
 }
 

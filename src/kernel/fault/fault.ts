@@ -26,6 +26,7 @@ import {
   PTE_PROTNONE,
   PTE_RW,
   PTE_SOFT_DIRTY,
+  PTE_SWAP,
   PTE_UFFD_WP,
   VM_EXEC,
   VM_FAULT_ERROR,
@@ -52,6 +53,7 @@ import { doFault, wpPageShared } from './file_fault.ts'
 import { handleHugeFault } from './huge_memory.ts'
 import { hugetlbFault } from './hugetlb.ts'
 import { doNumaPage } from './numa_fault.ts'
+import { doSwapPage } from './swapin.ts'
 import { makeTables } from './tables.ts'
 import { handleUserfault } from './userfaultfd.ts'
 
@@ -150,6 +152,7 @@ function handlePteFault(k: Kernel, vma: Vma): number {
   const { table, i, write } = k.vmf
   const entry = entryFlags(k, table, i)
   if (entry === 0 || (entry & PTE_MARKER) !== 0) return vma.mapping === undefined ? doAnonymousPage(k, vma) : doFault(k, vma, vma.mapping)
+  if ((entry & PTE_SWAP) !== 0) return doSwapPage(k, vma)
   if ((entry & PTE_PROTNONE) !== 0) return doNumaPage(k, vma, table, i, false)
   if (write && (entry & PTE_RW) === 0) {
     if ((entry & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP)

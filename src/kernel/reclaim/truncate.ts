@@ -18,8 +18,9 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { waitOnRange } from '../caches/block.ts'
-import { clearShadow, filemapRemove, NOT_EVICTED } from '../caches/filemap.ts'
+import { clearShadow, filemapRemove, isShmem, NOT_EVICTED } from '../caches/filemap.ts'
 import { BATCH_PAGES, deactivateFilePage, putPage } from '../caches/lru.ts'
+import { shmemDropEntry } from '../caches/shmem_entries.ts'
 import { kmemFree } from '../caches/slab.ts'
 import { leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
 import { compoundPages, pageCount } from '../frames/page.ts'
@@ -96,7 +97,8 @@ function truncateSlot(k: Kernel, mapping: Mapping, key: number, slot: number, fi
   const value = xaLeaf(mapping.pages, key)?.slots[slot] ?? 0
   if (value === 0 || index < first || index >= end) return
   if (value < 0) {
-    clearShadow(k, mapping, index)
+    if (isShmem(mapping.inode.sb)) shmemDropEntry(k, mapping, index)
+    else clearShadow(k, mapping, index)
     return
   }
   const pfn = asPfn(value)
@@ -137,7 +139,7 @@ export function invalidatePages(k: Kernel, mapping: Mapping, first: number, last
       const value = xaLeaf(mapping.pages, key)?.slots[slot] ?? 0
       if (value === 0 || index < first || index > last) continue
       if (value > 0) invalidateOne(k, mapping, asPfn(value), batch, result)
-      else {
+      else if (!isShmem(mapping.inode.sb)) {
         clearShadow(k, mapping, index)
         result.dropped++
       }

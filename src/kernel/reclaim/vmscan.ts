@@ -180,8 +180,8 @@ export function shrinkActiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: num
 
 /** Only code of programs in use stays active. */
 function keepsActive(k: Kernel, head: Pfn, lru: number, sc: ScanControl): boolean {
-  const { ptes, exec } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
-  return ptes > 0 && exec && lru === LRU_ACTIVE_FILE
+  const { areas, exec } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
+  return areas > 0 && exec && lru === LRU_ACTIVE_FILE
 }
 
 function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): number {
@@ -263,7 +263,7 @@ function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
       memcgMemoryEvent(k, id, ME.low)
     }
     shrinkLruvec(k, node, node.lruvecs[id], sc)
-    shrinkSlab(k, node, id, sc.priority)
+    shrinkSlab(k, node, id, sc.priority, sc.gfp)
   }
 }
 
@@ -285,14 +285,15 @@ function throttleNoProgress(k: Kernel, node: Node): void {
   if (node.kswapd.failures >= MAX_RECLAIM_RETRIES) return
   const zones = nodeZones(k, node, MAX_NR_ZONES - 1)
   const pending = zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_write_pending], 0)
-  if (2 * pending <= zones.reduce((sum, zone) => sum + zoneReclaimablePages(zone), 0)) return
+  if (2 * pending <= zones.reduce((sum, zone) => sum + zoneReclaimablePages(k, zone), 0)) return
   waitUntil(k, Math.min(earliestDone(k), now(k) + NO_PROGRESS_NS))
 }
 
-/** Pages of the zone that could be reclaimed (zone_reclaimable_pages): those of files, while there is no swap. */
-export function zoneReclaimablePages(zone: Zone): number {
-  const file = zone.stat[ZS.nr_zone_inactive_file] + zone.stat[ZS.nr_zone_active_file]
-  return file > 0 ? file : zone.stat[ZS.nr_free_pages]
+/** Pages of the zone that could be reclaimed (zone_reclaimable_pages): those of files, and while swap has room anonymous ones. */
+export function zoneReclaimablePages(k: Kernel, zone: Zone): number {
+  let pages = zone.stat[ZS.nr_zone_inactive_file] + zone.stat[ZS.nr_zone_active_file]
+  if (k.swap.freePages > 0) pages += zone.stat[ZS.nr_zone_inactive_anon] + zone.stat[ZS.nr_zone_active_anon]
+  return pages > 0 ? pages : zone.stat[ZS.nr_free_pages]
 }
 
 /** Whether reclaim for a large block goes on on this node: it got pages, but not yet enough to compact (should_continue_reclaim). */
@@ -303,7 +304,8 @@ function shouldContinueReclaim(k: Kernel, node: Node, reclaimed: number, sc: Sca
     const suitable = compactionSuitable(k, zone, sc.order, 0, sc.reclaimIdx)
     if (suitable === COMPACT.success || suitable === COMPACT.continue) return false
   }
-  return node.stat[NS.nr_inactive_file] > compactGap(sc.order)
+  const anon = k.swap.freePages > 0 ? node.stat[NS.nr_inactive_anon] : 0
+  return node.stat[NS.nr_inactive_file] + anon > compactGap(sc.order)
 }
 
 /** Pages that compaction for a block needs to work with. */

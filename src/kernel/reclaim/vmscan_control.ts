@@ -2,15 +2,16 @@
  * How hard reclaim tries, and where: the numbers of one run, and how much of each list it will look at.
  *
  *     priority 12 ... 0      a list of n pages: n >> priority of them are looked at in one round
- *     which lists            file pages only, while there is no swap; the active list only when the inactive one is low, or
- *                            pages keep coming back and are activated
+ *     which lists            file pages only, while swap has no room; else both kinds, by what it has cost to reclaim each and
+ *                            swappiness. The active list only when the inactive one is low, or pages keep coming back and are
+ *                            activated
  *
  * Source: mm/vmscan.c (struct scan_control, prepare_scan_count, get_scan_count, inactive_is_low).
  */
 import { NS, ZS } from '../base/counters.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import { MAX_NR_ZONES, PAGE_SHIFT } from '../base/units.ts'
-import { LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
+import { LRU_ACTIVE_ANON, LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
 import { lruvecLruSize, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { unprotectedShare } from './memcg_protection.ts'
 
@@ -62,6 +63,9 @@ export interface ScanControl {
   skippedDeactivate: boolean
   cacheTrimMode: boolean
   fileIsTiny: boolean
+  /** What reclaiming each kind of page has cost of late. */
+  anonCost: number
+  fileCost: number
   nrScanned: number
   nrReclaimed: number
   found: Found
@@ -86,6 +90,8 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   skippedDeactivate: false,
   cacheTrimMode: false,
   fileIsTiny: false,
+  anonCost: 0,
+  fileCost: 0,
   nrScanned: 0,
   nrReclaimed: 0,
   found: nothingFound(),
@@ -104,6 +110,8 @@ export function inactiveIsLow(k: Kernel, node: Node, lruvec: Lruvec, inactiveLru
 /** Decides for this round which active lists may be looked at, and how file and anonymous pages stand. */
 export function prepareScanCount(k: Kernel, node: Node, sc: ScanControl): void {
   const lruvec = node.lruvecs[sc.target]
+  sc.anonCost = lruvec.anonCost
+  sc.fileCost = lruvec.fileCost
   const deactivates = (activated: number, before: number, lru: number) =>
     sc.forceDeactivate || lruvecState(k, lruvec, node.id, activated) !== before || inactiveIsLow(k, node, lruvec, lru)
   sc.mayDeactivate =
@@ -137,9 +145,32 @@ export function snapshotRefaults(k: Kernel, node: Node, target: number): void {
   lruvec.refaults[1] = lruvecState(k, lruvec, node.id, NS.workingset_activate_file)
 }
 
-/** Pages to look at of each of a group's lists, by LRU_* (get_scan_count). Without swap there is no use in looking at anonymous pages. */
+/** Which of the two kinds of pages are looked at: one only, both by their size, or both as their costs and swappiness say. */
+type Balance = 'file' | 'anon' | 'equal' | 'fract'
+
+function scanBalance(k: Kernel, sc: ScanControl): Balance {
+  const { swappiness } = k.sysctl
+  if (!sc.maySwap || k.swap.freePages <= 0 || (sc.cgroup && swappiness === 0)) return 'file'
+  if (sc.priority === 0 && swappiness > 0) return 'equal'
+  if (sc.fileIsTiny) return 'anon'
+  return sc.cacheTrimMode ? 'file' : 'fract'
+}
+
+/**
+ * Pages to look at of each of a group's lists, by LRU_* (get_scan_count). Each kind's share falls with what it has cost to reclaim its
+ * pages, but is a third at least, before swappiness weighs it: 100 is even.
+ */
 export function getScanCount(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): number[] {
-  return [0, 0, scanOf(k, node, lruvec, LRU_INACTIVE_FILE, sc), scanOf(k, node, lruvec, LRU_ACTIVE_FILE, sc)]
+  const balance = scanBalance(k, sc)
+  const total = sc.anonCost + sc.fileCost
+  const anonShare = Math.floor((k.sysctl.swappiness * (3 * total + 1)) / (total + sc.anonCost + 1))
+  const fileShare = Math.floor(((200 - k.sysctl.swappiness) * (3 * total + 1)) / (total + sc.fileCost + 1))
+  const part = (lru: number, file: boolean): number => {
+    if (balance !== 'equal' && balance !== 'fract') return (balance === 'file') === file ? scanOf(k, node, lruvec, lru, sc) : 0
+    const scan = scanOf(k, node, lruvec, lru, sc)
+    return balance === 'equal' ? scan : Math.floor((scan * (file ? fileShare : anonShare)) / (anonShare + fileShare))
+  }
+  return [part(LRU_INACTIVE_ANON, false), part(LRU_ACTIVE_ANON, false), part(LRU_INACTIVE_FILE, true), part(LRU_ACTIVE_FILE, true)]
 }
 
 /** A list's share at this priority, less what the group's limits protect. */

@@ -8,7 +8,9 @@
  *     marked referenced only         goes if clean
  *     dirty file page                made active and marked: the flusher shall write it; only kswapd, when it meets nothing
  *                                    but dirty pages, starts writes itself
- *     anonymous, memory file         made active: there is no swap. A huge page is split on the way
+ *     anonymous                      gets a slot of swap, is unmapped, written, and when that is done freed, leaving a shadow; a
+ *                                    huge page that finds no 512 slots in a row is split. Made active without a slot
+ *     memory file                    the same, but split first, and moved out of its file
  *     anonymous, droppable           dropped unless written to (MADV_FREE)
  *     clean file page                unmapped, taken out of the cache, leaving a shadow, and freed
  *
@@ -39,8 +41,12 @@ import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
 import { filemapRemove, mappingOf, NOT_EVICTED } from '../caches/filemap.ts'
 import { isEvictable, putbackLru, putPage } from '../caches/lru.ts'
+import { putSwapFolio, swapCacheRemove, swapEntryOf } from '../caches/swap_cache.ts'
+import { swapWritepage } from '../caches/swap_io.ts'
+import { shadowOf, workingsetEviction } from '../caches/workingset.ts'
 import { countMemcgEvent, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundMapcount, compoundPages, isThp, pageCount, pageIndex, pageMapped, pageMemcg, pageNode } from '../frames/page.ts'
+import { addToSwap, dropSlot, shmemWritepage } from './swap_out.ts'
 import { canSplit, splitHugePage } from './thp_split.ts'
 import { releaseBuffers } from './truncate.ts'
 import { PGDAT_DIRTY, PGDAT_WRITEBACK, type ScanControl, scanControl } from './vmscan_control.ts'
@@ -107,6 +113,7 @@ export function shrinkFolioList(
 }
 
 function activate(k: Kernel, head: Pfn, stat: ReclaimStat): void {
+  dropSlot(k, head)
   if ((k.page[head * PAGE_WORDS] & PG_mlocked) !== 0) return
   k.page[head * PAGE_WORDS] |= PG_active
   stat.activate += compoundPages(k, head)
@@ -124,17 +131,22 @@ function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, 
   const references = sc.ignoreReferences ? 'free' : checkReferences(k, head, sc)
   if (references === 'keep' || references === 'activate') return references
   const anon = (k.page[at] & PG_anon) !== 0
-  if (anon && (k.page[at] & PG_swapbacked) !== 0) return swapOut(k, head, pages, sc)
+  const swappable = (k.page[at] & PG_swapbacked) !== 0
+  if (anon && swappable) {
+    const verdict = (k.page[at] & PG_swapcache) === 0 ? prepareSwap(k, head, pages, sc) : 'free'
+    if (verdict !== 'free') return verdict
+  }
   if (!anon && isThp(k, head) && !splitFor(k, head, pages, sc)) return 'keep'
   if (pageMapped(k, head)) {
     tryToUnmap(k, head)
     if (pageMapped(k, head)) return 'activate'
   }
-  if ((k.page[at] & PG_dirty) !== 0 && !anon) {
+  if ((k.page[at] & PG_dirty) !== 0 && (!anon || swappable)) {
     const verdict = writeOut(k, node, head, sc, stat, references === 'clean')
     if (verdict !== 'free') return verdict
   }
   if (!releaseBuffers(k, head)) return 'activate'
+  if ((k.page[at] & PG_swapcache) !== 0) return dropSwapCached(k, head, sc)
   return anon ? dropLazyfree(k, head) : dropCached(k, head, sc)
 }
 
@@ -162,14 +174,14 @@ function underWriteback(k: Kernel, node: Node, head: Pfn, pages: number, sc: Sca
 /** Whether the page has been used since the last look; 'clean': it may go if it is clean (folio_check_references). */
 function checkReferences(k: Kernel, head: Pfn, sc: ScanControl): Verdict | 'clean' {
   const at = head * PAGE_WORDS
-  const { ptes, exec, locked } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
+  const { areas, exec, locked } = folioReferenced(k, head, sc.cgroup ? sc.target : ROOT_MEMCG)
   const marked = (k.page[at] & PG_referenced) !== 0
   k.page[at] &= ~PG_referenced
   if (locked) return 'activate'
   const file = (k.page[at] & PG_swapbacked) === 0
-  if (ptes > 0) {
+  if (areas > 0) {
     k.page[at] |= PG_referenced
-    return marked || ptes > 1 || (exec && file) ? 'activate' : 'keep'
+    return marked || areas > 1 || (exec && file) ? 'activate' : 'keep'
   }
   return marked && file ? 'clean' : 'free'
 }
@@ -181,30 +193,48 @@ function splitFor(k: Kernel, head: Pfn, pages: Pfn[], sc: ScanControl): boolean 
   return true
 }
 
-/** There is no swap space for the page; the pieces of a huge one are tried next. */
-function swapOut(k: Kernel, head: Pfn, pages: Pfn[], sc: ScanControl): Verdict {
-  if ((k.page[head * PAGE_WORDS] & PG_swapcache) !== 0) return 'activate'
+/** Gets the page a slot of swap: 'free' when it has one, or 512 for a huge one, which is split when there are no such. */
+function prepareSwap(k: Kernel, head: Pfn, pages: Pfn[], sc: ScanControl): Verdict {
   if ((sc.gfp & __GFP_IO) === 0) return 'keep'
-  if (!isThp(k, head)) return 'activate'
-  if (!canSplit(k, head)) return 'activate'
-  const whole = compoundMapcount(k, head) > 0
-  if (splitFor(k, head, pages, sc) && whole) k.event[EV.thp_swpout_fallback]++
-  return 'activate'
+  if (isThp(k, head)) {
+    if (!canSplit(k, head)) return 'activate'
+    if (compoundMapcount(k, head) === 0 && !splitFor(k, head, pages, sc)) return 'activate'
+  }
+  if (addToSwap(k, head)) return 'free'
+  if (!isThp(k, head) || !splitFor(k, head, pages, sc)) return 'activate'
+  k.event[EV.thp_swpout_fallback]++
+  return addToSwap(k, head) ? 'free' : 'activate'
 }
 
 /** A dirty page: 'free' when it turned out clean after all. */
 function writeOut(k: Kernel, node: Node, head: Pfn, sc: ScanControl, stat: ReclaimStat, cleanOnly: boolean): Verdict {
   const at = head * PAGE_WORDS
-  const mapping = mappingOf(k, head)
   const file = (k.page[at] & PG_swapbacked) === 0
   if (file && !(sc.kswapd && (k.page[at] & PG_reclaim) !== 0 && (node.reclaimFlags & PGDAT_DIRTY) !== 0)) {
     node.stat[NS.nr_vmscan_immediate_reclaim]++
     k.page[at] |= PG_reclaim
     return 'activate'
   }
-  if (cleanOnly || (sc.gfp & __GFP_FS) === 0 || !sc.mayWritepage) return 'keep'
-  if (!file) return 'activate'
-  return pageout(k, node, mapping, head, stat)
+  const swapcached = (k.page[at] & PG_swapcache) !== 0
+  if (cleanOnly || (sc.gfp & (swapcached ? __GFP_FS | __GFP_IO : __GFP_FS)) === 0 || !sc.mayWritepage) return 'keep'
+  return file ? pageout(k, node, mappingOf(k, head), head, stat) : pageoutToSwap(k, node, head, stat)
+}
+
+/** Writes a page to swap; 'free' when it is there at once. */
+function pageoutToSwap(k: Kernel, node: Node, head: Pfn, stat: ReclaimStat): Verdict {
+  const at = head * PAGE_WORDS
+  const pages = compoundPages(k, head)
+  if (pageCount(k, head) !== 1 + pages) return 'keep'
+  k.page[at] = (k.page[at] & ~PG_dirty) | PG_reclaim
+  if ((k.page[at] & PG_swapcache) !== 0) swapWritepage(k, head)
+  else if (!shmemWritepage(k, head)) {
+    k.page[at] = (k.page[at] & ~PG_reclaim) | PG_dirty
+    return 'activate'
+  }
+  if ((k.page[at] & PG_writeback) === 0) k.page[at] &= ~PG_reclaim
+  node.stat[NS.nr_vmscan_write] += pages
+  stat.pageout += pages
+  return (k.page[at] & (PG_writeback | PG_dirty)) !== 0 ? 'keep' : 'free'
 }
 
 /** Starts to write a page of a disk file, unless its place on the disk is still to be decided. */
@@ -224,6 +254,17 @@ function dropLazyfree(k: Kernel, head: Pfn): Verdict {
   if (pageCount(k, head) !== 1) return 'keep'
   k.event[EV.pglazyfreed] += compoundPages(k, head)
   countMemcgEvent(k, pageMemcg(k, head), EV.pglazyfreed, compoundPages(k, head))
+  return 'free'
+}
+
+/** Takes a page that only the swap cache and we hold out of it; its shadow stays there (__remove_mapping). */
+function dropSwapCached(k: Kernel, head: Pfn, sc: ScanControl): Verdict {
+  const pages = compoundPages(k, head)
+  if (pageCount(k, head) !== 1 + pages || (k.page[head * PAGE_WORDS] & PG_dirty) !== 0) return 'keep'
+  const entry = swapEntryOf(k, head)
+  const shadow = shadowOf(k, head, sc.target)
+  swapCacheRemove(k, head, shadow, workingsetEviction(k, head, sc.target))
+  putSwapFolio(k, entry, pages)
   return 'free'
 }
 

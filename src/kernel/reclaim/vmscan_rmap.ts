@@ -2,21 +2,27 @@
  * What reclaim asks of a page's mappings: has any of them been used since the last look, and can all of them go?
  *
  * Looking clears the accessed marks it finds. Mappings that advised sequential use do not count as uses. A page of a locked
- * area is not unmapped; it is marked locked instead, and leaves for the unevictable list.
+ * area is not unmapped; it is marked locked instead, and leaves for the unevictable list. Where a page was that is in the swap
+ * cache, its slot stands from then on.
  *
  * Source: mm/rmap.c (folio_referenced_one, try_to_unmap_one).
  */
 import { COST, spend } from '../base/cost.ts'
 import {
   PG_anon,
+  PG_anon_exclusive,
   PG_dirty,
   PG_idle,
   PG_swapbacked,
+  PG_swapcache,
   PG_young,
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_HUGE,
   PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_SWP_EXCLUSIVE,
+  PTE_UFFD_WP,
   VM_EXEC,
   VM_LOCKED,
   VM_SEQ_READ,
@@ -26,16 +32,21 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
+import { swapEntryOf } from '../caches/swap_cache.ts'
+import { swapDuplicate, swapPteFlags, swpOffset } from '../caches/swap_map.ts'
 import { memcgIsBelow } from '../frames/memcg.ts'
 import { compoundPages, pageCount, pageIndex, pageMapped, totalMapcount } from '../frames/page.ts'
 import { countRss, splitHugePmd } from '../spaces/huge_pmd.ts'
 import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
 import { pageRemoveRmap, rmapEntries, tableMapping } from '../spaces/rmap.ts'
 import { vmaAt } from '../spaces/vma.ts'
+import { updateHiwaterRss } from './zap.ts'
 
-/** How often a page was found used, and what areas that used it, or lock it, are like. */
+/** In how many areas a page was found used, and what areas that used it, or lock it, are like. */
 export interface Referenced {
-  ptes: number
+  areas: number
+  /** It was used in the area that is being looked at. */
+  used: boolean
   exec: boolean
   locked: boolean
 }
@@ -45,7 +56,7 @@ export interface Referenced {
  * @param memcg reclaim for this group's sake does not ask what processes outside it use; the root: all are asked.
  */
 export function folioReferenced(k: Kernel, head: Pfn, memcg: number): Referenced {
-  const found: Referenced = { ptes: 0, exec: false, locked: false }
+  const found: Referenced = { areas: 0, used: false, exec: false, locked: false }
   if (!pageMapped(k, head)) return found
   const index = pageIndex(k, head)
   const pages = compoundPages(k, head)
@@ -55,6 +66,8 @@ export function folioReferenced(k: Kernel, head: Pfn, memcg: number): Referenced
     if (pages > 1) hugeReferenced(k, mm, index + delta, head, found)
     for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), found)
     if (found.locked) return found
+    if (found.used) found.areas++
+    found.used = false
   }
   return found
 }
@@ -87,7 +100,7 @@ function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number
   if ((flags & PTE_ACCESSED) !== 0) setEntry(k, table, i, entryValue(k, table, i), flags & ~PTE_ACCESSED)
   if (!used && !young) return
   k.page[pfn * PAGE_WORDS] &= ~(PG_young | PG_idle)
-  found.ptes++
+  found.used = true
   if ((vma.flags & VM_EXEC) !== 0) found.exec = true
 }
 
@@ -120,14 +133,28 @@ function unmapOne(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, head: Pfn): boolean 
   const i = pteIndex(vpn)
   spend(k, COST.rmap_unmap, 1)
   if ((entryFlags(k, table, i) & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
-  if (!mayDrop(k, head)) {
+  const swapped = (k.page[head * PAGE_WORDS] & (PG_anon | PG_swapcache)) === (PG_anon | PG_swapcache)
+  if (!swapped && !mayDrop(k, head)) {
     k.page[head * PAGE_WORDS] |= PG_swapbacked
     return false
   }
-  clearEntry(k, table, i)
+  updateHiwaterRss(mm)
+  if (swapped) swapOutEntry(k, mm, table, i, pfn)
+  else clearEntry(k, table, i)
   countRss(k, mm, head, -1)
   pageRemoveRmap(k, pfn, vma, false)
   return true
+}
+
+/** Puts the slot that the page has in swap where the page was. */
+function swapOutEntry(k: Kernel, mm: Mm, table: number, i: number, pfn: Pfn): void {
+  const flags = entryFlags(k, table, i)
+  const entry = swapEntryOf(k, pfn)
+  const exclusive = (k.page[pfn * PAGE_WORDS] & PG_anon_exclusive) !== 0 ? PTE_SWP_EXCLUSIVE : 0
+  k.page[pfn * PAGE_WORDS] &= ~PG_anon_exclusive
+  swapDuplicate(k, entry)
+  setEntry(k, table, i, swpOffset(entry), swapPteFlags(entry) | exclusive | (flags & (PTE_SOFT_DIRTY | PTE_UFFD_WP)))
+  mm.swapEnts++
 }
 
 /** A file's page may be unmapped; an anonymous one only while nobody has written to it since MADV_FREE, and nobody else holds it. */

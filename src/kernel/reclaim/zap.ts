@@ -18,6 +18,7 @@ import {
   PTE_MARKER,
   PTE_PRESENT,
   PTE_SPECIAL,
+  PTE_SWAP,
   PTE_TABLE,
   PTE_UFFD_WP,
   VM_HUGETLB,
@@ -30,6 +31,8 @@ import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
 import { finishGather, flushGather, gatherPage, gatherPlace } from '../caches/gather.ts'
 import { lruAddDrainCpu, markAccessed } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
+import { freeSwapAndCache } from '../caches/swap_cache.ts'
+import { pteToSwap } from '../caches/swap_map.ts'
 import { compoundHead, pageMapped } from '../frames/page.ts'
 import { countRss, isHuge, splitHugePmd, zapDeposited } from '../spaces/huge_pmd.ts'
 import { unmapHugeRange } from '../spaces/hugetlb.ts'
@@ -143,6 +146,7 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
     const flags = chunk[at + 1]
     if (flags === 0) continue
     if ((flags & PTE_PRESENT) === 0) {
+      if ((flags & PTE_SWAP) !== 0 && what !== 'file') zapSwapped(k, mm, table, i)
       if ((flags & (what === 'area' ? PTE_MARKER | PTE_HWPOISON : what === 'all' ? PTE_HWPOISON : 0)) !== 0) clearEntry(k, table, i)
       continue
     }
@@ -167,6 +171,15 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
   enterNotes(k, mm)
   // Nobody may write to a file's page through a stale translation once its dirtiness is known.
   if (dirty) flushGather(k)
+}
+
+/** An entry of a page in swap goes. */
+function zapSwapped(k: Kernel, mm: Mm, table: number, i: number): void {
+  const entry = pteToSwap(entryValue(k, table, i), entryFlags(k, table, i))
+  clearEntry(k, table, i)
+  mm.swapEnts--
+  spend(k, COST.pte_change, 1)
+  freeSwapAndCache(k, entry)
 }
 
 /** What the entry knew of a file page's use passes on to the page. */

@@ -15,10 +15,11 @@ const FILE = 0
 const ANON = 1
 const SHMEM = 2
 const FAULTS = 3
+const SWAP = 4
 /** Faults after which the notes are entered (TASK_RSS_EVENTS_THRESH). */
 const FAULTS_NOTED = 64
 
-export const rssNotes = (): Int32Array => new Int32Array(4)
+export const rssNotes = (): Int32Array => new Int32Array(5)
 
 /** Pages of each kind that a process shows as resident (get_mm_counter). */
 export interface Resident {
@@ -73,3 +74,13 @@ export function countCopied(mm: Mm, shmem: boolean): void {
   mm.rssNoted[shmem ? SHMEM : FILE]--
   countFaultedAnon(mm)
 }
+
+/** A fault brought a page back from swap. */
+export function countSwappedIn(mm: Mm): void {
+  mm.swapEnts--
+  mm.rssNoted[SWAP]--
+  countFaultedAnon(mm)
+}
+
+/** Pages that a process shows as swapped out. */
+export const shownSwap = ({ swapEnts, rssNoted }: Mm): number => Math.max(0, swapEnts - rssNoted[SWAP])

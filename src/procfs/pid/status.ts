@@ -11,7 +11,7 @@ import { VM_EXEC } from '../../kernel/base/flags.ts'
 import type { Mm, Vma } from '../../kernel/base/state_mm.ts'
 import { PAGE_KB, PAGE_SIZE } from '../../kernel/base/units.ts'
 import { maskNodes, memsAllowed } from '../../kernel/frames/mempolicy.ts'
-import { shownRss, shownRssPages } from '../../kernel/spaces/rss.ts'
+import { shownRss, shownRssPages, shownSwap } from '../../kernel/spaces/rss.ts'
 import { eachVma } from '../../kernel/spaces/vma.ts'
 import { kb, kilobytes, listText, maskText } from '../format.ts'
 import type { Living } from './living.ts'
@@ -60,7 +60,7 @@ function memory(mm: Mm): string[] {
     kb('VmExe:\t', text),
     kb('VmLib:\t', mm.execVm - text),
     kilobytes('VmPTE:\t', Math.floor(mm.pgtablesBytes / 1024)),
-    kb('VmSwap:\t', mm.swapEnts),
+    kb('VmSwap:\t', shownSwap(mm)),
     kilobytes('HugetlbPages:\t', mm.hugetlbPages * PAGE_KB),
     'CoreDumping:\t0\n',
     `THP_enabled:\t${Number(!mm.thpDisable)}\n`,
