@@ -16,6 +16,7 @@ import {
   PG_anon_exclusive,
   PG_head,
   PG_hugetlb,
+  PG_ksm,
   PG_mlocked,
   PG_swapbacked,
   PG_table,
@@ -203,6 +204,11 @@ function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, 
   const head = compoundHead(k, pfn)
   const page = k.page[head * PAGE_WORDS]
   const pages = (flags & PTE_HUGE) !== 0 ? HPAGE_PMD_NR : 1
+  if ((page & PG_ksm) !== 0) {
+    found.rssAnon++
+    if ((flags & PTE_RW) !== 0 || (page & PG_anon_exclusive) !== 0) wrong.push(`${where}: page ${pfn} is merged and may be written`)
+    return
+  }
   if (pageIndex(k, head) + pfn - head !== linearPageIndex(vma, vpn)) wrong.push(`${where}: page ${pfn} has another index`)
   if ((page & PG_anon) === 0) {
     if (vma.mapping?.id !== pageOwner(k, head)) wrong.push(`${where}: page ${pfn} is of another file`)

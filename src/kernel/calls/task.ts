@@ -72,6 +72,8 @@ export function mmCreate(k: Kernel): Mm | undefined {
     mergeable: false,
     ksmMergingPages: 0,
     ksmRmapItems: 0,
+    ksmForkedMergingPages: 0,
+    ksmForkedRmapItems: 0,
     mmapBase: MMAP_BASE,
     startBrk: 0,
     brk: 0,
@@ -149,6 +151,8 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
   if (parent.mm !== undefined) {
     mm.startBrk = parent.mm.startBrk
     mm.brk = parent.mm.brk
+    mm.ksmForkedMergingPages = parent.mm.ksmMergingPages + parent.mm.ksmForkedMergingPages
+    mm.ksmForkedRmapItems = parent.mm.ksmRmapItems + parent.mm.ksmForkedRmapItems
     mm.thpDisable = parent.mm.thpDisable
     if (dupMmap(k, parent, parent.mm, mm) < 0) {
       mmPut(k, mm)

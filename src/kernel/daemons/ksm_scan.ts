@@ -186,14 +186,16 @@ function leaveSlot(k: Kernel, slot: KsmSlot): void {
     ksm.cursor = 0
   }
   dropItems(k, slot.id, ksm.cursor)
-  if (ksm.address[0] === 0) strikeOff(k, ksm.at)
-  else ksm.at++
+  if (ksm.address[0] === 0) {
+    strikeOff(k, ksm.at)
+    mmRelease(k, slot.mm)
+  } else ksm.at++
   if (ksm.at >= ksm.slots.length) ksm.at = -1
   ksm.address[0] = 0
   ksm.cursor = 0
 }
 
-/** Takes the i-th address space, which has no records, off the list; what is left of one that has ended goes. */
+/** Takes the i-th address space, which has no records, off the list. */
 export function strikeOff(k: Kernel, i: number): void {
   const { ksm } = k
   const [slot] = ksm.slots.splice(i, 1)
@@ -201,5 +203,4 @@ export function strikeOff(k: Kernel, i: number): void {
   if (ksm.at > i) ksm.at--
   kmemFree(k, 'ksm_mm_slot', 1)
   slot.mm.mergeable = false
-  mmRelease(k, slot.mm)
 }

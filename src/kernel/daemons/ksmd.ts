@@ -35,6 +35,7 @@ import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { NO_PAGE } from '../base/units.ts'
 import { pageIndex, pageMapped, pageSetOwner } from '../frames/page.ts'
 import { K_FIRST, K_LEFT, KSM_WORDS } from '../spaces/ksm_records.ts'
+import { mmRelease } from '../spaces/pagetable.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { compareAndMerge } from './ksm_compare.ts'
 import { unmergePages } from './ksm_merge.ts'
@@ -189,8 +190,12 @@ function unmergeSlots(k: Kernel): number {
     const error = slot.mm.users === 0 ? 0 : unmergeMm(k, slot.mm)
     if (error < 0) return error
     dropItems(k, slot.id, 0)
-    if (slot.mm.users === 0) strikeOff(k, ksm.at)
-    else ksm.at++
+    if (slot.mm.users > 0) {
+      ksm.at++
+      continue
+    }
+    strikeOff(k, ksm.at)
+    mmRelease(k, slot.mm)
   }
   return 0
 }
