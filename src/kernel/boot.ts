@@ -170,6 +170,7 @@ function initCounters(k: Kernel, footprint: BootFootprint, counters: BootCounter
   k.boot.directMap4kKb = counters.directMap4kKb
   k.boot.directMap2mKb = counters.directMap2mKb
   k.boot.directMap1gKb = counters.directMap1gKb
+  for (const gib of counters.directMapGibs) k.boot.directMapGibs.add(gib)
 }
 
 function zoneNuma(zone: BootCounters['numa'][number], name: string): number {

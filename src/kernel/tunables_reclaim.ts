@@ -43,7 +43,7 @@ const RECLAIM: readonly Knob[] = [
   ),
   sysctlInt(
     'vfs_cache_pressure',
-    { reach: awaits('slab shrinkers'), min: 0 },
+    { reach: WORKS, min: 0 },
     {
       default: '100',
       unit: '%',
@@ -318,7 +318,7 @@ const KERNEL: readonly Knob[] = [
   ),
   sysctlInt(
     'unprivileged_userfaultfd',
-    { reach: awaits('userfaultfd'), min: 0, max: 1 },
+    { reach: WORKS, min: 0, max: 1 },
     {
       default: '0',
       meaning: 'Whether processes without CAP_SYS_PTRACE may handle faults of the kernel itself',

@@ -172,6 +172,8 @@ function readHugetlb(k: Kernel, vma: Vma, h: Hstate, start: number, end: number,
       const head = asPfn(entryValue(k, table, i))
       const bits = soft | PM_PRESENT | pageBits(k, head) | (entryBits(entryFlags(k, table, i)) & PM_UFFD_WP)
       for (let vpn = at; vpn < next; vpn++) put(window, vpn, bits, head + vpn - base)
+    } else if (table !== 0 && (entryFlags(k, table, i) & PTE_MARKER) !== 0) {
+      for (let vpn = at; vpn < next; vpn++) put(window, vpn, soft | PM_UFFD_WP, 0)
     }
     at = next
   }

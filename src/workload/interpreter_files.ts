@@ -14,9 +14,9 @@ import { sysFadvise } from '../kernel/calls/fadvise.ts'
 import { type OpenWanted, sysClose, sysMemfdCreate, sysMkdir, sysOpen, sysStat, sysUnlink } from '../kernel/calls/files.ts'
 import { sysFallocate, sysFsync, sysFtruncate, sysLseek, sysRead, sysWrite } from '../kernel/calls/files_io.ts'
 import { hugetlbFileSetup } from '../kernel/calls/hugetlb_fs.ts'
+import { sysMemfdSecret } from '../kernel/calls/memfd_secret.ts'
 import { shmemIsHuge } from '../kernel/fault/huge_memory_check.ts'
 import { contentClass } from './interpreter_content.ts'
-import { notYet } from './interpreter_missing.ts'
 import { accessDone, isPaced, nextAccess, passesOver, startPacing } from './interpreter_pace.ts'
 import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, OpState, Run, Worker } from './interpreter_state.ts'
@@ -41,16 +41,17 @@ export interface Backed {
 }
 
 /** Opens, makes and grows what an mmap op maps; a negative errno where that fails. */
-export function backingOf(run: Run, worker: Worker, doing: Doing, op: MmapOp): Backed | number {
-  const { k } = run
+export function backingOf({ k }: Run, worker: Worker, op: MmapOp): Backed | number {
   const { backing } = op
   switch (backing.kind) {
     case 'anonymous':
       return { file: undefined, pageBytes: PAGE_SIZE }
     case 'shm':
       return { file: undefined, pageBytes: Math.max(PAGE_SIZE, backing.hugetlbBytes) }
-    case 'secret':
-      return notYet(doing)
+    case 'secret': {
+      const file = sysMemfdSecret(k, worker.task, 0)
+      return typeof file === 'number' ? file : grown(k, worker, file, op.fileOffset + op.bytes, PAGE_SIZE)
+    }
     case 'memfd': {
       const file = memfd(k, worker, op.region, backing.hugetlbBytes)
       return typeof file === 'number' ? file : grown(k, worker, file, op.fileOffset + op.bytes, Math.max(PAGE_SIZE, backing.hugetlbBytes))

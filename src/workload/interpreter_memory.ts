@@ -168,7 +168,7 @@ function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   if (regionOf(worker, op.region) !== undefined) return -EEXIST
   const slot = worker.regions.indexOf(undefined)
   if (slot < 0) return -ENOSPC
-  const backing = backingOf(run, worker, doing, op)
+  const backing = backingOf(run, worker, op)
   if (typeof backing === 'number') return backing
   const { file } = backing
   const pageBytes = Math.max(backing.pageBytes, op.hugetlbBytes)

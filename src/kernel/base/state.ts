@@ -327,6 +327,7 @@ export interface Kernel {
   readonly ksm: KsmState
   readonly vmstat: Daemon
   readonly uffd: UserfaultfdState
+  readonly secretmem: SecretmemState
   readonly tasks: Map<number, Task>
   nextPid: number
   /** Pages that init and user space may have at most: kept for CommitLimit and the like. */
@@ -349,6 +350,16 @@ export interface Kernel {
   readonly junkOnFree: boolean
 }
 
+/** Memory that the kernel cannot read (caches/secretmem.ts). */
+export interface SecretmemState {
+  /** secretmem.enable on the command line. */
+  readonly enabled: boolean
+  /** Its pages by the user who made the file. */
+  readonly locked: Map<number, number>
+  /** Entries of 2 MiB of the direct map that were split for it, by number. */
+  readonly split: Set<number>
+}
+
 /** Figures that boot settles and nothing changes later, or that only few paths change. */
 export interface BootFigures {
   percpuPages: number
@@ -356,6 +367,8 @@ export interface BootFigures {
   directMap4kKb: number
   directMap2mKb: number
   directMap1gKb: number
+  /** Which GiBs one entry maps, by number. */
+  readonly directMapGibs: Set<number>
   kernelStackKb: number
   maxThreads: number
   /** Page tables of no process. */

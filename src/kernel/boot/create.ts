@@ -35,6 +35,7 @@ import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
 import { ksmRecords } from '../spaces/ksm_records.ts'
 import { pageTables } from '../spaces/pagetable.ts'
+import { kstrtobool } from '../tunables_parse.ts'
 
 /** No memory at this block. */
 const NO_ZONE = 255
@@ -74,9 +75,9 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
       sharedTables: new Map(),
       tablesWereShared: false,
     },
-    vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, table: 0, i: 0 },
+    vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, major: false, table: 0, i: 0 },
     gather: emptyGather(),
-    fs: fileSystems(),
+    fs: fileSystems(machine.nodes.length),
     swap: swapState(),
     zswap: zswapState(daemon('zswap-shrink', NO_NODE)),
     zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
@@ -87,6 +88,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     khugepaged: khugepagedState(),
     ksm: ksmState(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
+    secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
     uffd: { contexts: new Map(), next: 1, woken: [], told: [] },
     tasks: new Map(),
     nextPid: 1,
@@ -175,12 +177,19 @@ const ksmState = (records = ksmRecords()): KsmState => ({
   left: 0,
 })
 
+/** A switch of the command line without a value is on. */
+function secretmemEnabled({ cmdline }: Machine): boolean {
+  const given = cmdline.findLast(([key]) => key === 'secretmem.enable')
+  return given !== undefined && (kstrtobool(given[1] ?? '1') ?? false)
+}
+
 const bootFigures = (): BootFigures => ({
   percpuPages: 0,
   vmallocUsedPages: 0,
   directMap4kKb: 0,
   directMap2mKb: 0,
   directMap1gKb: 0,
+  directMapGibs: new Set(),
   kernelStackKb: 0,
   maxThreads: 0,
   kernelTables: 0,

@@ -37,6 +37,8 @@ export interface BootCounters {
   readonly directMap4kKb: number
   readonly directMap2mKb: number
   readonly directMap1gKb: number
+  /** GiBs that one entry maps, by number. */
+  readonly directMapGibs: readonly number[]
   /** Pages of the disks' own that mounting and switching on swap have read (Buffers). */
   readonly bufferPages: number
 }
@@ -143,7 +145,12 @@ function directMap(machine: BootMachine, map: MemoryMap) {
     (virtio ? SPLITS_OF_VIRTIO : 0) +
     (machine.diskBytes > 0 ? SPLITS_OF_EXT4 : 0)
   const directMap4kKb = (mappedKb % HUGE_KB) + splits * HUGE_KB
-  return { directMap4kKb, directMap2mKb: mappedKb - directMap4kKb - directMap1gKb, directMap1gKb }
+  return {
+    directMap4kKb,
+    directMap2mKb: mappedKb - directMap4kKb - directMap1gKb,
+    directMap1gKb,
+    directMapGibs: [...gibs].filter(gib => !split.has(gib)),
+  }
 }
 
 /** Where a node's kernel memory begins and where its early tables stand. */

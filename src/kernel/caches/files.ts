@@ -13,10 +13,11 @@ import type { Inode, OpenFile, SuperBlock } from '../base/state_fs.ts'
 import { pagesFor } from '../base/units.ts'
 import { vmUnacctMemory } from '../calls/account.ts'
 import { truncatePages } from '../reclaim/truncate.ts'
+import { fileNameUnused, inodeFreeObjects } from './dcache.ts'
 import { isShmem } from './filemap.ts'
 import { hugetlbfsEvict } from './hugetlb_cache.ts'
 import { inodeForget } from './inode.ts'
-import { inodeFreeObjects } from './inode_objects.ts'
+import { secretmemRelease } from './secretmem.ts'
 import { shmemTruncateRange } from './shmem_range.ts'
 
 /** Pages that a disk's files are read ahead at most: read_ahead_kb is 128. */
@@ -61,6 +62,7 @@ export function fput(k: Kernel, file: OpenFile): void {
   file.refs--
   if (file.refs > 0) return
   file.inode.openCount--
+  fileNameUnused(k, file.inode)
   iput(k, file.inode)
 }
 
@@ -69,7 +71,10 @@ export function iput(k: Kernel, inode: Inode): void {
   if (inode.nlink > 0 || inode.openCount > 0 || !k.fs.inodes.has(inode.id)) return
   if (inode.sb.type === 'hugetlbfs') hugetlbfsEvict(k, inode)
   else if (isShmem(inode.sb)) evictShmem(k, inode)
-  else truncatePages(k, inode.mapping, 0, Number.POSITIVE_INFINITY)
+  else {
+    if (inode.sb.type === 'secretmem') secretmemRelease(k, inode)
+    truncatePages(k, inode.mapping, 0, Number.POSITIVE_INFINITY)
+  }
   inodeForget(k, inode)
   inodeFreeObjects(k, inode)
 }

@@ -28,13 +28,14 @@ export const INO_BATCH = 1024
 const sleeping = (name: string): Daemon => ({ name, node: asNode(NO_NODE), wakeNs: Number.POSITIVE_INFINITY, endNs: 0, cpu: 0, ranNs: 0 })
 
 /** No file system mounted yet. */
-export const fileSystems = (): FileSystems => ({
+export const fileSystems = (nodes: number): FileSystems => ({
   superBlocks: [],
   segments: new Map(),
   nextSegment: 0,
   inodes: new Map(),
   byPath: new Map(),
   negative: new Set(),
+  unused: Array.from({ length: nodes }, () => ({ names: new Map(), inodes: new Map(), deferred: 0 })),
   mappings: new Map(),
   disks: [],
   writeback: { flusher: sleeping('flush'), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },
@@ -124,7 +125,7 @@ export function inodeCreate(k: Kernel, sb: SuperBlock, path: string, fields: Ino
     gid: fields.gid ?? 0,
     dirtiedNs: 0,
   }
-  const inode = withMapping(k, bare, sb.type === 'ramfs')
+  const inode = withMapping(k, bare, sb.type === 'ramfs' || sb.type === 'secretmem')
   k.fs.inodes.set(inode.id, inode)
   if (inode.nlink > 0) k.fs.byPath.set(pathKey(sb, path), inode)
   sb.usedInodes++

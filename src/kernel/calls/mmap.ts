@@ -30,6 +30,7 @@ import {
   PROT_READ,
   PROT_WRITE,
   VM_ACCOUNT,
+  VM_DONTDUMP,
   VM_DONTEXPAND,
   VM_EXEC,
   VM_HUGETLB,
@@ -149,9 +150,13 @@ function refuse({ file, flags, prot, pgoff }: MmapArguments, pages: number): num
   if (type === MAP_SHARED_VALIDATE && (flags & MAP_FIXED_NOREPLACE) !== 0) return -EOPNOTSUPP
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES
-  if (!shared && type !== MAP_PRIVATE) return -EINVAL
-  return file.readable ? 0 : -EACCES
+  if (!shared && (type !== MAP_PRIVATE || file.inode.sb.type === 'secretmem')) return -EINVAL
+  if (!file.readable) return -EACCES
+  return isNoexec(file) && (prot & PROT_EXEC) !== 0 ? -EPERM : 0
 }
+
+/** Secret memory's mount lets nothing be executed, and its areas are in no core dump. */
+const isNoexec = (file: OpenFile | undefined): boolean => file?.inode.sb.type === 'secretmem'
 
 function vmaFlags(k: Kernel, mm: Mm, wanted: MmapArguments): number {
   let flags = protBits(wanted.prot) | mm.defFlags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
@@ -160,6 +165,7 @@ function vmaFlags(k: Kernel, mm: Mm, wanted: MmapArguments): number {
   if ((wanted.flags & MAP_SHARED) !== 0 && wanted.file?.writable === false) flags &= ~(VM_MAYWRITE | VM_SHARED)
   const hugetlb = wanted.file?.inode.hugetlb !== undefined
   if (hugetlb) flags |= VM_HUGETLB | VM_DONTEXPAND
+  if (isNoexec(wanted.file)) flags = (flags & ~VM_MAYEXEC) | VM_DONTDUMP
   if ((wanted.flags & MAP_NORESERVE) !== 0 && (hugetlb || k.sysctl.overcommit_memory !== OVERCOMMIT_NEVER)) flags |= VM_NORESERVE
   return flags
 }

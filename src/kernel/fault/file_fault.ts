@@ -62,6 +62,7 @@ import { blockAdvance, waitOnPage } from '../caches/block.ts'
 import { canWriteback, filemapGet, filePages, isShmem } from '../caches/filemap.ts'
 import { attachBuffers } from '../caches/filemap_add.ts'
 import { readOnePage } from '../caches/filemap_read.ts'
+import { secretmemFault } from '../caches/secretmem.ts'
 import { shmemGetPage } from '../caches/shmem_page.ts'
 import { xaPage } from '../caches/xarray.ts'
 import { compoundHead, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
@@ -105,6 +106,12 @@ export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
 
 function attempt(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
   spend(k, COST_PTE, 1)
+  k.vmf.major = false
+  const ret = attemptAs(k, vma, mapping, tried)
+  return k.vmf.major ? ret | VM_FAULT_MAJOR : ret
+}
+
+function attemptAs(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
   if (!k.vmf.write) return doReadFault(k, vma, mapping, tried)
   return (vma.flags & VM_SHARED) !== 0 ? doSharedFault(k, vma, mapping, tried) : doCowFault(k, vma, mapping, tried)
 }
@@ -112,6 +119,7 @@ function attempt(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number 
 /** The file's page at the fault, ready to be mapped; or minus the VM_FAULT_* bits that say why not. */
 function faultPage(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
   const index = vma.pgoff + k.vmf.offset
+  if (mapping.inode.sb.type === 'secretmem') return secretmemFault(k, mapping, index)
   if (!isShmem(mapping.inode.sb)) return filemapFault(k, vma, mapping, index, tried)
   const handled = (vma.flags & VM_UFFD_FLAGS) === 0 ? 0 : shmemUserfault(k, vma, mapping, index)
   if (handled !== 0) return -handled
@@ -170,8 +178,12 @@ function asyncMmapReadahead(k: Kernel, vma: Vma, page: Pfn, index: number): bool
   return true
 }
 
+/** Whether pages around the fault are mapped with it (should_fault_around). */
+const mapsAround = (vma: Vma, { inode }: Mapping): boolean =>
+  (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0 && inode.sb.type !== 'secretmem'
+
 function doReadFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
-  const around = (vma.flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0 ? faultAround(k, vma, mapping) : 0
+  const around = mapsAround(vma, mapping) ? faultAround(k, vma, mapping) : 0
   if (around !== 0) return around === VM_FAULT_NOPAGE ? 0 : around
   const page = faultPage(k, vma, mapping, tried)
   return page < 0 ? -page : finishFault(k, vma, asPfn(page), false)
