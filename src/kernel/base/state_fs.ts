@@ -227,6 +227,14 @@ export interface ShmSegment {
   held: OpenFile | undefined
 }
 
+/** Names, by inode or, where there is nothing, by path; and inodes whose names are not in memory (caches/dcache.ts). */
+export interface UnusedFiles {
+  readonly names: Map<number | string, boolean>
+  readonly inodes: Map<number, boolean>
+  /** Objects that a shrinker should have looked at before and did not. */
+  deferred: number
+}
+
 export interface FileSystems {
   /** Shared memory segments by number. */
   readonly segments: Map<number, ShmSegment>
@@ -240,6 +248,8 @@ export interface FileSystems {
   readonly byPath: Map<string, Inode>
   /** Names that were looked up and are not there, kept as dentries of their own. */
   readonly negative: Set<string>
+  /** By node: names and inodes of disk files that nobody uses, the least used first; true for those used since they were looked at. */
+  readonly unused: UnusedFiles[]
   readonly mappings: Map<number, Mapping>
   readonly disks: Disk[]
   nextInode: number

@@ -9,6 +9,7 @@ import type { BootFigures, Cpu, FolioBatch, Kernel, Machine, Node, Zone } from '
 import type { KhugepagedState } from '../base/state_huge.ts'
 import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
+import type { Cgroup } from '../base/state_cgroup.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -82,6 +83,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     zswap: zswapState(daemon('zswap-shrink', NO_NODE)),
     zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
     memcg: memcgState(),
+    cgroup: { mounted: false, groups: new Map([[1, rootCgroup()]]), nextId: FIRST_CGROUP },
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
@@ -182,6 +184,25 @@ function secretmemEnabled({ cmdline }: Machine): boolean {
   const given = cmdline.findLast(([key]) => key === 'secretmem.enable')
   return given !== undefined && (kstrtobool(given[1] ?? '1') ?? false)
 }
+
+/** Number of the first directory: those before it are the root's and its files'. */
+const FIRST_CGROUP = 26
+const INT_MAX = 2 ** 31 - 1
+
+const rootCgroup = (): Cgroup => ({
+  id: 1,
+  name: '',
+  parent: 0,
+  children: [],
+  domain: 1,
+  subtreeControl: 0,
+  memcg: ROOT_MEMCG,
+  cpuset: undefined,
+  maxDepth: INT_MAX,
+  maxDescendants: INT_MAX,
+  frozen: false,
+  pressure: true,
+})
 
 const bootFigures = (): BootFigures => ({
   percpuPages: 0,

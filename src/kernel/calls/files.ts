@@ -12,11 +12,12 @@ import { EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR } from '
 import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile, SuperBlock } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
+import { DENTRY_CACHED, fileNameUnused, INODE_CACHED } from '../caches/dcache.ts'
 import { diskBlocks } from '../caches/disk_blocks.ts'
 import { isShmem } from '../caches/filemap.ts'
 import { fileOpen, fput, iput, type OpenMode } from '../caches/files.ts'
 import { inodeAt, inodeCreate, normalizePath, parentPath, superBlockAt, unlinkName } from '../caches/inode.ts'
-import { addNegative, DENTRY_CACHED, dentryTurnsNegative, dropNegative, INODE_CACHED, inodeTakeObjects } from '../caches/inode_objects.ts'
+import { addNegative, dentryTurnsNegative, dropNegative, inodeTakeObjects } from '../caches/inode_objects.ts'
 import { changeName, dirtyInode, readInode, readName } from '../caches/metadata.ts'
 import { memfdCreate } from '../caches/shmem.ts'
 import { hugetlbfsCreate } from './hugetlb_fs.ts'
@@ -127,7 +128,9 @@ export function sysClose(k: Kernel, task: Task, file: OpenFile): number {
 /** stat(2): 0 or a negative errno; what it costs is what matters here. */
 export function sysStat(k: Kernel, task: Task, name: string): number {
   const inode = lookup(k, task, normalizePath(name))
-  return typeof inode === 'number' ? inode : 0
+  if (typeof inode === 'number') return inode
+  fileNameUnused(k, inode)
+  return 0
 }
 
 /** unlink(2) */

@@ -7,7 +7,6 @@
 import { EV } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
 import { blockAdvance } from '../caches/block.ts'
-import { dropUnusedObjects } from '../caches/inode_objects.ts'
 import { dropSlabNode } from './shrink_slab.ts'
 import { invalidatePages } from './truncate.ts'
 
@@ -20,7 +19,6 @@ export function dropCaches(k: Kernel, what: number): void {
     k.event[EV.drop_pagecache]++
   }
   if ((what & 2) !== 0) {
-    dropUnusedObjects(k)
     for (const node of k.nodes) dropSlabNode(k, node)
     k.event[EV.drop_slab]++
   }

@@ -1,16 +1,18 @@
 /**
  * Asking the owners of other memory to give some back along with the page lists: partly unmapped huge pages, which are
- * split, and the huge page of zeros.
+ * split, the huge page of zeros, and names and inodes of files that nobody uses.
  *
- * Each is asked for the share that reclaim looks at of the lists, doubled, 128 objects at a time; less than that only when
- * it is as much as there is.
+ * Each is asked for the share that reclaim looks at of the lists, doubled, a batch at a time. What is less than a batch is put off, unless it
+ * is as much as there is; what was put off comes on top the next time, up to twice what there is. For huge pages it is forgotten.
  *
  * Source: mm/vmscan.c (shrink_slab, do_shrink_slab, drop_slab_node).
  */
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
+import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { SUPER_BATCH, superCacheCount, superCacheScan } from './dcache_shrink.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
 
 /** Twice the share: four, divided by the two seeks that an object costs. */
@@ -22,27 +24,48 @@ const BATCH = 128
  * Asks all owners for what they keep for a memory cgroup; those that do not tell groups apart are asked for the root. Returns the
  * objects they gave.
  */
-export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: number): number {
+export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: number, gfp: number = GFP_KERNEL): number {
   if (memcg !== ROOT_MEMCG) return 0
   spend(k, COST.shrink_slab, 1)
   return (
-    shrink(k, deferredSplitCount(k, node), priority, max => deferredSplitScan(k, node, max)) +
-    shrink(k, shrinkHugeZeroPageCount(k), priority, () => shrinkHugeZeroPageScan(k))
+    shrink(k, { freeable: deferredSplitCount(k, node), batch: BATCH, deferred: 0, scan: max => deferredSplitScan(k, node, max) }, priority)
+      .freed +
+    shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
+    shrinkSuper(k, node, priority, gfp)
   )
 }
 
-function shrink(k: Kernel, freeable: number, priority: number, scan: (max: number) => number): number {
-  let freed = 0
-  let left = freeable === 0 ? 0 : (freeable >> priority) * SEEKS_FACTOR
-  while (left > 0 && (left >= BATCH || left >= freeable)) {
-    const now = Math.min(BATCH, left)
+function shrinkSuper(k: Kernel, node: Node, priority: number, gfp: number): number {
+  const unused = k.fs.unused[node.id]
+  const freeable = superCacheCount(k, node)
+  const owner = { freeable, batch: SUPER_BATCH, deferred: unused.deferred, scan: (max: number) => superCacheScan(k, node, max, gfp) }
+  const { freed, deferred } = shrink(k, owner, priority)
+  unused.deferred = deferred
+  return freed
+}
+
+interface Owner {
+  readonly freeable: number
+  readonly batch: number
+  readonly deferred: number
+  readonly scan: (max: number) => number
+}
+
+function shrink(k: Kernel, { freeable, batch, deferred, scan }: Owner, priority: number): { freed: number; deferred: number } {
+  if (freeable === 0) return { freed: 0, deferred }
+  const delta = (freeable >> priority) * SEEKS_FACTOR
+  let left = Math.min((deferred >> priority) + delta, 2 * freeable)
+  let [freed, scanned] = [0, 0]
+  while (left > 0 && (left >= batch || left >= freeable)) {
+    const now = Math.min(batch, left)
     const got = scan(now)
     if (got === SHRINK_STOP) break
     freed += got
     k.event[EV.slabs_scanned] += now
     left -= now
+    scanned += now
   }
-  return freed
+  return { freed, deferred: Math.min(Math.max(deferred + delta - scanned, 0), 2 * freeable) }
 }
 
 /** Asks the owners of a node's memory for all they can give, as long as they give some (drop_slab_node). */

@@ -1,0 +1,82 @@
+/**
+ * What a disk's file system gives back when memory runs short: names that nobody uses, then inodes that have no name in memory.
+ *
+ * As many are looked at as asked for, each list's share by its length and one more. One that was used since the last look stays, at
+ * the end of its list; a name whose file was opened meanwhile leaves the list.
+ *
+ * How many there are to give is told by vfs_cache_pressure in percent: 0 none, 200 twice as many.
+ *
+ * Source: fs/super.c (super_cache_count, super_cache_scan), fs/dcache.c (prune_dcache_sb, dentry_lru_isolate), fs/inode.c
+ * (prune_icache_sb, inode_lru_isolate).
+ */
+import { __GFP_FS } from '../base/flags.ts'
+import type { Kernel, Node } from '../base/state.ts'
+import { INODE_CACHED, inodeFreeObjects, inodeUnused, type NameKey } from '../caches/dcache.ts'
+import { kmemFree } from '../caches/slab.ts'
+import { SHRINK_STOP } from './thp_split.ts'
+
+/** Objects asked for at once (s_shrink.batch). */
+export const SUPER_BATCH = 1024
+
+export function superCacheCount(k: Kernel, node: Node): number {
+  const { names, inodes } = k.fs.unused[node.id]
+  return Math.floor(((names.size + inodes.size) * k.sysctl.vfs_cache_pressure) / 100)
+}
+
+/** @returns the objects freed, or SHRINK_STOP for one who must not enter the file system. */
+export function superCacheScan(k: Kernel, node: Node, max: number, gfp: number): number {
+  if ((gfp & __GFP_FS) === 0) return SHRINK_STOP
+  const { names, inodes } = k.fs.unused[node.id]
+  const total = names.size + inodes.size + 1
+  const share = (n: number) => Math.floor((max * n) / total) + 1
+  const [ofNames, ofInodes] = [share(names.size), share(inodes.size)]
+  return pruneNames(k, node, ofNames) + pruneInodes(k, node, ofInodes)
+}
+
+function pruneNames(k: Kernel, node: Node, max: number): number {
+  const { names } = k.fs.unused[node.id]
+  let freed = 0
+  for (const [key, referenced] of firstOf(names, max)) {
+    names.delete(key)
+    if (referenced) names.set(key, false)
+    else if (freeName(k, key)) freed++
+  }
+  return freed
+}
+
+/** Frees the name's dentry; false when its file is in use again. */
+function freeName(k: Kernel, key: NameKey): boolean {
+  if (typeof key === 'string') {
+    k.fs.negative.delete(key)
+    kmemFree(k, 'dentry', 1)
+    return true
+  }
+  const inode = k.fs.inodes.get(key)
+  if (inode === undefined || inode.openCount > 0) return false
+  inodeFreeObjects(k, inode, ~INODE_CACHED)
+  inodeUnused(k, inode)
+  return true
+}
+
+function pruneInodes(k: Kernel, node: Node, max: number): number {
+  const { inodes } = k.fs.unused[node.id]
+  let freed = 0
+  for (const [id] of firstOf(inodes, max)) {
+    inodes.delete(id)
+    const inode = k.fs.inodes.get(id)
+    if (inode === undefined || inode.cached !== INODE_CACHED || inode.mapping.nrPages + inode.mapping.nrShadows > 0) continue
+    inodeFreeObjects(k, inode)
+    freed++
+  }
+  return freed
+}
+
+/** The first entries of a list, which may be changed while they are looked at. */
+function firstOf<K>(list: ReadonlyMap<K, boolean>, max: number): [K, boolean][] {
+  const first: [K, boolean][] = []
+  for (const entry of list) {
+    if (first.length >= max) break
+    first.push(entry)
+  }
+  return first
+}
