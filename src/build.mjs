@@ -4,12 +4,14 @@
  *     dist/mmtop.js        the command; the screens are chunks of their own, loaded when they are opened
  *     dist/sim_worker.js   the simulator's thread
  *     dist/bench.js, dist/fidelity.js
+ *     dist/mmtop.1, dist/completion/*, dist/schema/*      made from the command's own tables
  *
  * Everything is bundled, so that an installed mmtop needs no packages. Three things of the screens' packages would not
  * survive that and are set right here: blessed requires its widgets by computed names; blessed-contrib pulls in maps,
  * Markdown and pictures (3 MB) that nothing here draws; Ink pulls in React's developer tools.
  */
-import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { build } from 'esbuild'
 
 const root = new URL('..', import.meta.url)
@@ -91,6 +93,18 @@ const result = await build({
   metafile: true,
 })
 chmodSync(`${out}/mmtop.js`, 0o755)
+
+/** What the command says of itself. */
+const PAPER = {
+  'mmtop.1': ['man'],
+  'completion/mmtop.bash': ['completion', 'bash'],
+  'completion/_mmtop': ['completion', 'zsh'],
+  'completion/mmtop.fish': ['completion', 'fish'],
+  'schema/snapshot.schema.json': ['schema', 'snapshot'],
+  'schema/config.schema.json': ['schema', 'config'],
+}
+for (const directory of ['completion', 'schema']) mkdirSync(`${out}/${directory}`)
+for (const [file, words] of Object.entries(PAPER)) writeFileSync(`${out}/${file}`, execFileSync(process.execPath, [`${out}/mmtop.js`, ...words]))
 
 if (!process.argv.includes('--quiet'))
   for (const [file, { bytes }] of Object.entries(result.metafile.outputs))

@@ -1,10 +1,10 @@
 /** The commands, their arguments and options: what --help prints is made of this. */
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
 import { VIEWS } from '../view/views.ts'
 import type { Words } from './run.ts'
-import { toCount, toInterval, toNs, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
+import { toCount, toInterval, toNames, toNs, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
 
 /** Takes the exit status of the command that ran. */
 type Done = (status: number) => void
@@ -40,9 +40,23 @@ export function addCommands(program: Command, done: Done): void {
   sourceOptions(program).action(async (target: string | undefined, words: Words) =>
     done(await (await run()).screensOrText(target, words, commandNames(program))),
   )
-  for (const command of [play(done), record(done), snapshot(done), cat(done), check(done), tunables(done), explain(done)])
-    program.addCommand(command.copyInheritedSettings(program))
+  for (const command of commandsOf(done)) program.addCommand(command.copyInheritedSettings(program))
 }
+
+const commandsOf = (done: Done): Command[] => [
+  play(done),
+  record(done),
+  snapshot(done),
+  vmstat(done),
+  diff(done),
+  cat(done),
+  check(done),
+  tunables(done),
+  explain(done),
+  completionOf(done),
+  man(done),
+  schema(done),
+]
 
 const commandNames = (program: Command): string[] => program.commands.map(command => command.name())
 
@@ -66,6 +80,9 @@ function repeated<T>(flags: string, help: string, parse: (text: string) => T): O
 }
 
 const at = () => option('--at <time>', 'the last sample at or before this machine time: 10s, 500ms, 2m', toNs)
+const filter = () => new Option('--filter <text>', 'rows of a list: text, !text, /regex/, column > value').default('', 'none')
+const fields = (help = 'columns of a table, by name') => option('--fields <names>', `${help}; commas between`, toNames)
+const top = () => option('--top <n>', 'that many rows', toCount)
 const width = () => option('--width <columns>', 'columns of text output', toWidth).default(120)
 
 function sourceOptions(command: Command): Command {
@@ -114,12 +131,35 @@ function snapshot(done: Done): Command {
         parseExpectation,
       ),
     )
-    .option('--filter <text>', 'rows of a list: text, /regex/, column > value', '')
+    .addOption(filter())
+    .addOption(fields())
+    .option('--sort <column>', 'rows by this column, largest first; +column: smallest first')
+    .addOption(top())
     .addOption(width())
     .option('--ascii', 'nothing but ASCII')
   return sourceOptions(command).action(async (target: string | undefined, words: Words) =>
     done(await (await run()).snapshotTarget(target, words)),
   )
+}
+
+function vmstat(done: Done): Command {
+  const command = new Command('vmstat')
+    .description('a row a sample, as vmstat prints them: [target] [delay [count]]')
+    .argument('[words...]', `${TARGET}; a delay in seconds; a count`)
+    .addOption(fields('figures instead of the usual ones: pgfault,MemFree,N0.numa_miss'))
+  return sourceOptions(command).action(async (words: string[], options: Words) => done(await (await run()).vmstatRows(words, options)))
+}
+
+function diff(done: Done): Command {
+  const command = new Command('diff')
+    .description('two recordings, JSON snapshots or workloads: mean rates and levels that differ, most changed first')
+    .argument('<a>', `${TARGET}, or JSON of snapshot`)
+    .argument('<b>', 'the same')
+    .addOption(option('--at <time>', 'follow workloads up to this machine time', toNs))
+    .addOption(new Option('--format <format>', 'how to print').choices(['text', 'csv', 'json']))
+    .addOption(filter())
+    .addOption(top())
+  return sourceOptions(command).action(async (a: string, b: string, words: Words) => done(await (await run()).diffTargets(a, b, words)))
 }
 
 function cat(done: Done): Command {
@@ -150,9 +190,34 @@ function tunables(done: Done): Command {
   return sourceOptions(command).action(async (pattern: string, words: Words) => done(await (await run()).listTunables(pattern, words)))
 }
 
+function completionOf(done: Done): Command {
+  return new Command('completion')
+    .description('completion of commands and options for a shell: source <(mmtop completion bash)')
+    .addArgument(new Argument('<shell>', 'which shell').choices(['bash', 'zsh', 'fish']))
+    .action(async (shell: string, _words: Words, command: Command) => done(await (await paper()).printCompletion(rootOf(command), shell)))
+}
+
+function man(done: Done): Command {
+  return new Command('man')
+    .description('the man page, as roff: mmtop man | man -l -')
+    .action(async (_words: Words, command: Command) => done(await (await paper()).printManPage(rootOf(command), VERSION)))
+}
+
+function schema(done: Done): Command {
+  return new Command('schema')
+    .description('the JSON Schema of what is printed and of what is read')
+    .addArgument(new Argument('<name>', 'of snapshot --format json, or of the configuration file').choices(['snapshot', 'config']))
+    .action(async (name: string) => done(await (await paper()).printSchema(name)))
+}
+
+/** What describes the command itself. */
+const paper = () => import('./paper.ts')
+const rootOf = (command: Command): Command => command.parent ?? command
+
 function explain(done: Done): Command {
   return new Command('explain')
     .description('what a figure means, its unit, the file it is read from and where the kernel makes it')
     .argument('<name>', 'as on the screens: thp_split_pmd, MemAvailable, pss_bytes')
-    .action(async (name: string) => done(await (await run()).explainName(name)))
+    .option('--search', 'every figure that has this text in its name or meaning')
+    .action(async (name: string, words: Words) => done(await (await run()).explainName(name, words.search === true)))
 }

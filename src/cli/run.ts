@@ -9,7 +9,7 @@ import { isRecording, openSource, recordRaw, type SourceOptions } from './open.t
 import { record } from './record.ts'
 import { showScreens, whyNoScreens } from './screens.ts'
 import { type Format, printTunables, snapshot } from './snapshot.ts'
-import type { Setting } from './values.ts'
+import { type Setting, toCount, toInterval } from './values.ts'
 
 /** The options of all commands, as commander hands them over; each command has its own part. */
 export interface Words {
@@ -35,9 +35,15 @@ export interface Words {
   readonly raw?: boolean
   readonly of?: string
   readonly write?: boolean
+  readonly search?: boolean
+  readonly fields?: readonly string[]
+  readonly sort?: string
+  readonly top?: number
 }
 
 const SECOND_NS = 1e9
+/** Figures that `diff` shows unless it is told otherwise. */
+const DIFF_ROWS = 60
 /** Without --at, a machine that runs is looked at after this much of its time. */
 const LOOK_AT_NS = 10 * SECOND_NS
 
@@ -85,8 +91,19 @@ const screenOptions = (words: Words) => ({ color: words.color !== false, ascii: 
 async function batch(target: string | undefined, words: Words): Promise<number> {
   const source = await openFast(target, words)
   const course = { atNs: undefined, everyNs: words.delay, count: words.count ?? Number.POSITIVE_INFINITY }
-  return snapshot(source, { ...course, format: 'text', ...looks(words), view: undefined, expectations: [], filter: '' })
+  return snapshot(source, {
+    ...course,
+    format: 'text',
+    ...looks(words),
+    view: undefined,
+    expectations: [],
+    filter: '',
+    selection: NO_SELECTION,
+  })
 }
+
+const NO_SELECTION = { fields: [], sort: '', top: Number.POSITIVE_INFINITY }
+const selectionOf = ({ fields, sort, top }: Words) => ({ fields: fields ?? [], sort: sort ?? '', top: top ?? Number.POSITIVE_INFINITY })
 
 const looks = (words: Words) => ({ width: words.width ?? 120, ascii: words.ascii === true })
 
@@ -123,12 +140,34 @@ export async function snapshotTarget(target: string | undefined, words: Words): 
     view: words.view,
     expectations,
     filter: words.filter ?? '',
+    selection: selectionOf(words),
   })
 }
 
 /** A recording is looked at where it ends, a machine some time after its start: the host at its second sample, as rates need two. */
 function defaultAt({ kind, transport }: Source): number {
   return transport?.span?.endNs ?? (kind === 'host' ? 1 : LOOK_AT_NS)
+}
+
+/** `mmtop vmstat`: [target] [delay [count]], as vmstat has them. */
+export async function vmstatRows(words: readonly string[], options: Words): Promise<number> {
+  const [target, ...numbers] = /^\d/.test(words[0] ?? '1') ? [undefined, ...words] : words
+  if (numbers.length > 2) throw new UserError('vmstat takes a target, a delay in seconds and a count')
+  const delay = options.delay ?? (numbers[0] === undefined ? SECOND_NS : toInterval(numbers[0]))
+  const count = options.count ?? (numbers[1] === undefined ? Number.POSITIVE_INFINITY : toCount(numbers[1]))
+  const source = await openFast(target, { ...options, delay })
+  const course = { atNs: undefined, everyNs: undefined, count: count + 1 }
+  const selection = { ...NO_SELECTION, fields: options.fields ?? [] }
+  return snapshot(source, { ...course, format: 'rows', ...looks(options), view: undefined, expectations: [], filter: '', selection })
+}
+
+/** `mmtop diff`. */
+export async function diffTargets(a: string, b: string, words: Words): Promise<number> {
+  const { diff } = await import('./diff.ts')
+  const runs = (file: string) => file !== 'host' && !isRecording(file)
+  const until = words.at ?? (runs(a) || runs(b) ? LOOK_AT_NS : undefined)
+  const selection = { ...selectionOf(words), filter: words.filter ?? '' }
+  return diff([a, b], file => openFast(file, words), until, words.format ?? 'text', { ...selection, top: words.top ?? DIFF_ROWS })
 }
 
 /** `mmtop cat`. */

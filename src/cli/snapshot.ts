@@ -8,6 +8,8 @@ import { formatClock } from '../view/format.ts'
 import { asCsv } from '../view/headless/csv.ts'
 import { asJson } from '../view/headless/json.ts'
 import { asOpenMetrics } from '../view/headless/openmetrics.ts'
+import { headingLine, rowColumns, rowLine } from '../view/headless/rows.ts'
+import { type Selection, select, tableLines } from '../view/headless/select.ts'
 import { asText } from '../view/headless/text.ts'
 import { plainLines } from '../view/layout.ts'
 import { DEFAULT_UI } from '../view/panel.ts'
@@ -19,15 +21,20 @@ import { type Course, walk } from './watch.ts'
 
 export type Format = 'text' | 'csv' | 'json' | 'openmetrics'
 
+/** Rows between two headings. */
+const HEADING_EVERY = 20
+
 export interface SnapshotOptions extends Course {
-  /** 'none' prints nothing: expectations alone. */
-  readonly format: Format | 'none'
+  /** 'none' prints nothing: expectations alone; 'rows' is a row a sample, as vmstat prints them. */
+  readonly format: Format | 'rows' | 'none'
   /** A view's or a table's name; undefined: the overview as text and CSV, everything otherwise. */
   readonly view: string | undefined
   readonly expectations: readonly Expectation[]
   readonly width: number
   readonly ascii: boolean
   readonly filter: string
+  /** What is taken of tables; with any of it text is a table too, instead of a panel. */
+  readonly selection: Omit<Selection, 'filter'>
 }
 
 /** Prints the samples; the exit status. */
@@ -89,16 +96,48 @@ interface Printer {
 function printerOf(options: SnapshotOptions): Printer {
   const everyTask = (model: Model) => summaryPaths(model.sample.tasks().map(task => task.pid))
   if (options.format === 'none') return { wants: () => [], text: () => '' }
-  if (options.format === 'text') return textPrinter(viewNamed(options.view ?? 'overview'), options)
+  const selected = isSelected(options)
+  if (options.format === 'rows') return rowPrinter(options.selection.fields)
+  if (options.format === 'text' && !selected) return textPrinter(viewNamed(options.view ?? 'overview'), options)
   if (options.format === 'openmetrics') {
     if (options.count > 1) throw new UserError('OpenMetrics holds one sample: leave out --count and --every, or take csv or json')
     if (options.view !== undefined) throw new UserError('OpenMetrics holds everything: leave out --view')
     return { wants: everyTask, text: asOpenMetrics }
   }
   const names = tableNames(options.view, options.format === 'json' ? Object.keys(TABLES) : ['overview'])
-  if (options.format === 'csv') return { wants: everyTask, text: (model, first) => asCsv(TABLES[names[0]](model), model, first) }
-  const tables = (model: Model) => names.map(name => TABLES[name](model))
+  const selection = { ...options.selection, filter: options.filter }
+  const take = (name: string, model: Model) =>
+    selected || options.filter !== '' ? select(TABLES[name](model), selection) : TABLES[name](model)
+  if (selected && names.length > 1 && options.format !== 'csv' && options.view === undefined)
+    throw new UserError('--fields, --sort and --top are of one table: say which with --view')
+  if (options.format === 'text')
+    return {
+      wants: everyTask,
+      text: (model, first) =>
+        (first ? '' : '\n') +
+        tableLines(take(names[0], model))
+          .map(line => `${line}\n`)
+          .join(''),
+    }
+  if (options.format === 'csv') return { wants: everyTask, text: (model, first) => asCsv(take(names[0], model), model, first) }
+  const tables = (model: Model) => (selected ? names.slice(0, 1) : names).map(name => take(name, model))
   return { wants: everyTask, text: model => asJson(tables(model), model) }
+}
+
+const isSelected = ({ selection: { fields, sort, top } }: SnapshotOptions): boolean =>
+  fields.length > 0 || sort !== '' || top !== Number.POSITIVE_INFINITY
+
+/** Rates need two samples, so the first has no row. */
+function rowPrinter(fields: readonly string[]): Printer {
+  let rows = 0
+  return {
+    wants: () => [],
+    text: model => {
+      if (model.before === undefined) return ''
+      const columns = rowColumns(model, fields)
+      return `${rows++ % HEADING_EVERY === 0 ? `${headingLine(columns)}\n` : ''}${rowLine(columns, model)}\n`
+    },
+  }
 }
 
 function textPrinter(view: View, { width, ascii, filter }: SnapshotOptions): Printer {

@@ -53,3 +53,13 @@ export function toSetting(text: string): Setting {
     throw new UserError(`"${text}" is no setting: write PATH=VALUE, as in /proc/sys/vm/swappiness=10`)
   return { path: text.slice(0, equals), value: text.slice(equals + 1) }
 }
+
+/** "name,rss_bytes" */
+export function toNames(text: string): readonly string[] {
+  const names = text
+    .split(',')
+    .map(name => name.trim())
+    .filter(name => name !== '')
+  if (names.length === 0) throw new UserError(`"${text}" names nothing: write NAME,NAME`)
+  return names
+}

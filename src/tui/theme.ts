@@ -137,14 +137,37 @@ const LIGHT: Readonly<Record<Style, Look>> = {
   free: { rgb: 'b8b8b8', plain: '2' },
 }
 
+/** As far from the background as it gets, for tired eyes and poor projectors; nothing faint. */
+const CONTRAST: Readonly<Record<Style, Look>> = {
+  ...DARK,
+  dim: { plain: '' },
+  title: { plain: '1;4' },
+  head: { plain: '1' },
+  label: { plain: '' },
+  good: { rgb: '5fffaf', plain: '1;32' },
+  warn: { rgb: 'ffd75f', plain: '1;33', bold: true },
+  bad: { rgb: 'ff8700', plain: '1;31', bold: true },
+  knob: { rgb: 'ffafff', plain: '1;35' },
+  chosen: { rgb: 'ffafff', plain: '1;4;35', bold: true },
+  frame: { plain: '' },
+  series1: { rgb: '5fd7ff', plain: '1;36' },
+  series2: { rgb: 'ffd700', plain: '1;33' },
+  series3: { rgb: '5fffaf', plain: '1;32' },
+  free: { plain: '' },
+}
+
+export const THEME_NAMES = ['auto', 'dark', 'light', 'contrast', 'mono'] as const
+export type ThemeName = (typeof THEME_NAMES)[number]
+
 export const STYLES: readonly Style[] = [
   ...(['text', 'dim', 'title', 'head', 'label', 'value', 'good', 'warn', 'bad', 'knob', 'chosen', 'selected', 'frame'] as const),
   ...(['series1', 'series2', 'series3', 'series4', 'series5', 'series6', 'free'] as const),
 ]
 
-export function makeTheme(depth: Depth, light: boolean): Theme {
-  const looks = light ? LIGHT : DARK
-  const of = (style: Style) => sgr(depth === 'none' ? MONO[style] : parameters(looks[style], depth))
+/** @param light what "auto" is */
+export function makeTheme(depth: Depth, light: boolean, name: ThemeName = 'auto'): Theme {
+  const looks = name === 'contrast' ? CONTRAST : name === 'light' || (name === 'auto' && light) ? LIGHT : DARK
+  const of = (style: Style) => sgr(depth === 'none' || name === 'mono' ? MONO[style] : parameters(looks[style], depth))
   return { on: { ...MONO, ...Object.fromEntries(STYLES.map(style => [style, of(style)])) } }
 }
 

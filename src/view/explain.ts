@@ -26,6 +26,16 @@ const COLUMNS: ReadonlyMap<string, Field> = new Map(
 /** Names that can be explained without a machine. */
 export const explainable = (): string[] => [...SCALARS.keys(), ...COLUMNS.keys()]
 
+/** Everything that is explained and has the text in its name, its meaning or where it is made; names first. */
+export function lookUp(text: string, model?: Pick<Model, 'scalars' | 'tunables'>): Explanation[] {
+  const wanted = text.toLowerCase()
+  const names = [...new Set([...explainable(), ...(model?.tunables.map(({ path }) => path) ?? [])])]
+  const found = names.flatMap(name => explain(name, model) ?? [])
+  const named = found.filter(({ name }) => name.toLowerCase().includes(wanted))
+  const said = found.filter(each => !named.includes(each) && `${each.meaning} ${each.kernel}`.toLowerCase().includes(wanted))
+  return [...named, ...said]
+}
+
 /** @param model the machine, for figures and knobs that not every one has */
 export function explain(about: string, model?: Pick<Model, 'scalars' | 'tunables'>): Explanation | undefined {
   const knob = model?.tunables.find(tunable => tunable.path === about)

@@ -9,6 +9,9 @@ export function asCsv(table: Table, model: Model, head: boolean): string {
   return heading + table.rows.map(row => line([model.sample.ns, ...row])).join('')
 }
 
+/** The table alone, heading first. */
+export const csvOf = (table: Table): string => line(table.columns) + table.rows.map(line).join('')
+
 function line(cells: readonly Cell[]): string {
   return `${cells.map(quoted).join(',')}\r\n`
 }

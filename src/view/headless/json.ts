@@ -14,13 +14,14 @@ export function asJson(tables: readonly Table[], model: Model): string {
     source: { kind: model.kind, title: model.title, ...Object.fromEntries([...model.sample.machine()].filter(([key]) => key !== 'title')) },
     time_ns: model.sample.ns,
     interval_ns: model.previous === undefined ? null : model.sample.ns - model.previous.ns,
-    tables: Object.fromEntries(
-      tables.map(table => [table.name, table.single ? rowOf(table, table.rows[0]) : table.rows.map(row => rowOf(table, row))]),
-    ),
+    tables: Object.fromEntries(tables.map(table => [table.name, table.single ? rowOf(table, table.rows[0]) : rowsOf(table)])),
     events: model.sample.events().map(({ ns, kind, text }) => ({ time_ns: ns, kind, text })),
   }
   return `${JSON.stringify(document)}\n`
 }
+
+/** Each row as an object. */
+export const rowsOf = (table: Table): Record<string, number | string | null>[] => table.rows.map(row => rowOf(table, row))
 
 function rowOf(table: Table, row: readonly Cell[]): Record<string, number | string | null> {
   return Object.fromEntries(table.columns.map((name, i) => [name, finite(row[i])]))

@@ -1,0 +1,83 @@
+/**
+ * The JSON Schema of what `snapshot --format json` prints: one document a line. Tables of lists have their columns here;
+ * tables of one row have a property a figure, and which ones depends on the kernel.
+ */
+import { EVENT_KINDS } from '../../sample/source.ts'
+import { CGROUP_COLUMNS } from '../subjects/cgroups.ts'
+import { EVENT_COLUMNS } from '../subjects/events.ts'
+import { KNOB_COLUMNS } from '../subjects/knobs.ts'
+import { NODE_TABLE } from '../subjects/nodes.ts'
+import { POOL_COLUMNS } from '../subjects/pools.ts'
+import { SLAB_COLUMNS } from '../subjects/slabs.ts'
+import { SWAP_COLUMNS, ZRAM_COLUMNS } from '../subjects/swaps.ts'
+import { TASK_COLUMNS } from '../subjects/tasks.ts'
+import { UFFD_COLUMNS } from '../subjects/uffd.ts'
+import { ZONE_COLUMNS } from '../subjects/zones.ts'
+import { TABLES } from '../tables.ts'
+import { SCHEMA_VERSION } from './json.ts'
+
+/** What is needed of a column here, whatever its rows are. */
+type Described = readonly { readonly key: string; readonly help: string; readonly source: string }[]
+
+const LISTS: Readonly<Record<string, Described>> = {
+  hugetlb: POOL_COLUMNS,
+  nodes: NODE_TABLE,
+  zones: ZONE_COLUMNS,
+  swaps: SWAP_COLUMNS,
+  zram: ZRAM_COLUMNS,
+  cgroups: CGROUP_COLUMNS,
+  userfaultfd: UFFD_COLUMNS,
+  events: EVENT_COLUMNS,
+  slabs: SLAB_COLUMNS,
+  processes: TASK_COLUMNS,
+  tunables: KNOB_COLUMNS,
+}
+
+const CELL = { type: ['number', 'string', 'null'] }
+
+const rowOf = (columns: Described | undefined) =>
+  columns === undefined
+    ? { type: 'object', additionalProperties: CELL }
+    : {
+        type: 'object',
+        properties: Object.fromEntries(columns.map(({ key, help, source }) => [key, { ...CELL, description: `${help} (${source})` }])),
+        additionalProperties: CELL,
+      }
+
+const ONE_ROW = { type: 'object', additionalProperties: CELL, description: 'A figure by its name, with its unit in it' }
+
+/** A list is one where its table makes several rows. */
+const tableSchema = (name: string) => (name in LISTS || name === 'buddyinfo' ? { type: 'array', items: rowOf(LISTS[name]) } : ONE_ROW)
+
+export function snapshotSchema(): Readonly<Record<string, unknown>> {
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'A sample of mmtop',
+    type: 'object',
+    required: ['schemaVersion', 'source', 'time_ns', 'interval_ns', 'tables', 'events'],
+    properties: {
+      schemaVersion: { const: SCHEMA_VERSION },
+      source: {
+        type: 'object',
+        required: ['kind', 'title'],
+        properties: { kind: { enum: ['simulation', 'recording', 'host'] }, title: { type: 'string' } },
+        additionalProperties: { type: 'string' },
+      },
+      time_ns: { type: 'number', description: 'Machine time' },
+      interval_ns: { type: ['number', 'null'], description: 'Since the sample before; rates are over this time' },
+      tables: {
+        type: 'object',
+        properties: Object.fromEntries(Object.keys(TABLES).map(name => [name, tableSchema(name)])),
+        additionalProperties: { anyOf: [ONE_ROW, { type: 'array', items: rowOf(undefined) }] },
+      },
+      events: {
+        type: 'array',
+        items: {
+          type: 'object',
+          required: ['time_ns', 'kind', 'text'],
+          properties: { time_ns: { type: 'number' }, kind: { enum: [...EVENT_KINDS] }, text: { type: 'string' } },
+        },
+      },
+    },
+  }
+}
