@@ -72,7 +72,7 @@ import {
 } from '../kernel/calls/shm.ts'
 import { sysMunmap } from '../kernel/calls/unmap.ts'
 import { backingOf } from './interpreter_files.ts'
-import { extentOf, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
+import { extentOf, isAddress, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, Region, Run, Worker } from './interpreter_state.ts'
 import type { Advice, MmapOp, Place } from './program.ts'
 
@@ -165,9 +165,10 @@ export function memoryOp(run: Run, worker: Worker, doing: Doing, op: MemoryOp, u
 
 function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   const { k } = run
-  if (regionOf(worker, op.region) !== undefined) return -EEXIST
+  const named = !isAddress(op.region)
+  if (named && regionOf(worker, op.region) !== undefined) return -EEXIST
   const slot = worker.regions.indexOf(undefined)
-  if (slot < 0) return -ENOSPC
+  if (named && slot < 0) return -ENOSPC
   const backing = backingOf(run, worker, op)
   if (typeof backing === 'number') return backing
   const { file } = backing
@@ -178,13 +179,12 @@ function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
       ? attach(run, worker, op, op.backing.hugetlbBytes, base)
       : sysMmap(k, worker.task, mmapArguments(op, base, file, pageBytes))
   const ret = base < 0 ? base : map()
-  if (ret < 0) {
-    if (file !== undefined) sysClose(k, worker.task, file)
-    return ret
-  }
+  if (file !== undefined && (ret < 0 || !named)) sysClose(k, worker.task, file)
+  if (ret < 0) return ret
+  doing.extra['addr'] = hex(ret)
+  if (!named) return 0
   worker.regions[slot] = { name: op.region, address: ret, bytes: op.bytes, pageBytes, file }
   if (op.place.kind === 'next') worker.bump = alignUp(base + op.bytes, MIB_2) + MIB_2
-  doing.extra['addr'] = hex(ret)
   return 0
 }
 
@@ -261,7 +261,8 @@ function mremap(run: Run, worker: Worker, doing: Doing, op: OpOf<'mremap'>, regi
   const next = alignUp(worker.bump, Math.max(MIB_2, region.pageBytes))
   const newAddress = op.to === 'new' ? next : (op.to ?? 0)
   const flags = (op.mayMove ? MREMAP_MAYMOVE : 0) | (op.to === undefined ? 0 : MREMAP_FIXED) | (op.dontunmap ? MREMAP_DONTUNMAP : 0)
-  const ret = sysMremap(run.k, worker.task, { address: region.address, oldBytes: region.bytes, newBytes: op.bytes, flags, newAddress })
+  const oldBytes = op.oldBytes ?? region.bytes
+  const ret = sysMremap(run.k, worker.task, { address: region.address, oldBytes, newBytes: op.bytes, flags, newAddress })
   if (ret < 0) return ret
   region.address = ret
   region.bytes = op.bytes

@@ -4,10 +4,20 @@
 
 import { now } from '../kernel/base/cost.ts'
 import { EINVAL } from '../kernel/base/errno.ts'
+import { PAGE_SIZE } from '../kernel/base/units.ts'
 import type { Doing, Region, Run, Worker } from './interpreter_state.ts'
 import type { Pieces, Range } from './program.ts'
 
-export const regionOf = (worker: Worker, name: string): Region | undefined => worker.regions.find(region => region?.name === name)
+/** Where user space ends. */
+const TASK_SIZE = 2 ** 47 - PAGE_SIZE
+
+/** A region by its name; all that follows an address, where that is given instead. */
+export const regionOf = (worker: Worker, name: string): Region | undefined =>
+  isAddress(name)
+    ? { name, address: Number(name), bytes: TASK_SIZE - Number(name), pageBytes: PAGE_SIZE, file: undefined }
+    : worker.regions.find(region => region?.name === name)
+
+export const isAddress = (region: string): boolean => region.startsWith('0x')
 
 /** A byte range of a region, from its start. */
 export interface Extent {

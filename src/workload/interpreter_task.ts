@@ -9,7 +9,7 @@ import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
 import { sysSetrlimit, sysSetuid } from '../kernel/calls/limits.ts'
 import { prctlSetThpDisable } from '../kernel/calls/prctl.ts'
-import { taskExit, taskFork } from '../kernel/calls/task.ts'
+import { taskExec, taskExit, taskFork } from '../kernel/calls/task.ts'
 import { uffdClose } from '../kernel/calls/userfaultfd.ts'
 import { splitStart, TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { BUMP_START } from './interpreter_memory.ts'
@@ -18,7 +18,7 @@ import { type Death, MAX_REGIONS, type OpOf, type Ports, type Region, type Run, 
 import { noUffd } from './interpreter_uffd.ts'
 import type { Cpus, Policy } from './program.ts'
 
-type TaskOp = OpOf<'cpu' | 'rlimit' | 'setuid' | 'oom_score_adj' | 'clear_refs' | 'thp_disable' | 'write'>
+type TaskOp = OpOf<'cpu' | 'rlimit' | 'setuid' | 'oom_score_adj' | 'clear_refs' | 'exec' | 'thp_disable' | 'write'>
 
 export function taskOp(run: Run, ports: Ports, worker: Worker, op: TaskOp): number {
   const { task } = worker
@@ -34,9 +34,18 @@ export function taskOp(run: Run, ports: Ports, worker: Worker, op: TaskOp): numb
     case 'clear_refs':
     case 'oom_score_adj':
       return Math.min(0, ports.write(run.k, `/proc/${task.pid}/${op.op}`, String(op.value)))
+    case 'exec':
+      return exec(run, worker, op.name ?? worker.name)
     case 'thp_disable':
       return prctlSetThpDisable(task, op.on)
   }
+}
+
+/** execve(2): the regions go with the address space. */
+function exec({ k }: Run, worker: Worker, name: string): number {
+  const ret = taskExec(k, worker.task, name)
+  if (ret === 0) worker.regions.fill(undefined)
+  return ret
 }
 
 /** sched_setaffinity(2): the CPUs named that exist; one of them must be online. */

@@ -166,6 +166,7 @@ function perform(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: 
     case 'setuid':
     case 'oom_score_adj':
     case 'clear_refs':
+    case 'exec':
     case 'thp_disable':
     case 'write':
       return taskOp(run, ports, worker, op)

@@ -38,7 +38,7 @@ const MODES = '[static] [relative] [balancing]'
 /** Every worker op may say how long the controller waits for it. */
 const worker = (usage: string, help: string, build: (a: Args) => WorkerOp) => row(usage, help, build, '[timeout=TIME]')
 
-const region = (a: Args) => get(a, 'R', value.name)
+const region = (a: Args) => get(a, 'R', value.region)
 const oneOf = <T extends string>(a: Args, words: readonly T[], what: string) => get(a, words.join('|'), value.oneOf(words, what))
 
 /** The words `static relative balancing` beside a policy. */
@@ -95,10 +95,12 @@ function mmap(a: Args): MmapOp {
   const file = maybe(a, 'file', value.path)
   const memfd = maybe(a, 'memfd', value.oneOf(HUGE, 'kind of memfd'))
   const shm = maybe(a, 'shm', value.oneOf(HUGE, 'kind of shm'))
-  const next: Place = { kind: 'next', alignBytes: undefined }
+  const name = region(a)
+  const there: Place = name.startsWith('0x') ? { kind: 'address', address: Number(name) } : { kind: 'next', alignBytes: undefined }
+  const place = maybe(a, 'at', value.place) ?? maybe(a, 'align', value.alignment) ?? there
   return {
     op: 'mmap',
-    region: region(a),
+    region: name,
     bytes: get(a, 'SIZE', value.size),
     prot: maybe(a, 'prot', value.prot) ?? { read: true, write: true, exec: false },
     shared: flags.includes('shared') || flag(a, 'secret') || flag(a, 'shm') || shm !== undefined,
@@ -107,8 +109,8 @@ function mmap(a: Args): MmapOp {
     populate: flags.includes('populate'),
     nonblock: flags.includes('nonblock'),
     noreserve: flags.includes('noreserve'),
-    fixed: flags.includes('fixed') && a.taken.has('at'),
-    place: maybe(a, 'at', value.place) ?? maybe(a, 'align', value.alignment) ?? next,
+    fixed: flags.includes('fixed') && (place.kind === 'address' || place.kind === 'region'),
+    place,
     backing: file !== undefined ? { kind: 'file', path: file, grow: !flag(a, 'notrunc') } : memory(a, memfd, shm),
     fileOffset: maybe(a, 'fileoff', value.size) ?? 0,
   }
@@ -187,13 +189,14 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     range: range(a),
     pieces: pieces(a),
   })),
-  mremap: worker('R SIZE [nomove] [to=new|HEX] [dontunmap]', 'gives R another size, and moves it if need be', a => ({
+  mremap: worker('R SIZE [nomove] [to=new|HEX] [dontunmap] [old=SIZE]', 'gives R another size, and moves it if need be', a => ({
     op: 'mremap',
     region: region(a),
     bytes: get(a, 'SIZE', value.size),
     mayMove: !flag(a, 'nomove'),
     to: maybe(a, 'to', to),
     dontunmap: flag(a, 'dontunmap'),
+    oldBytes: maybe(a, 'old', value.size),
   })),
   mlock: worker(`R ${RANGED} [onfault]`, 'locks the range into memory', a => ({
     op: 'mlock',
@@ -266,6 +269,10 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     uid: maybe(a, 'UID', value.count) ?? 1000,
   })),
   oom_score_adj: worker('N', 'writes N to /proc/self/oom_score_adj', a => ({ op: 'oom_score_adj', value: get(a, 'N', value.integer) })),
+  exec: worker('[NAME]', 'starts another program: nothing of what was mapped is left', a => ({
+    op: 'exec',
+    name: maybe(a, 'NAME', value.name),
+  })),
   thp_disable: worker('0|1', 'switches transparent huge pages off or on for the process', a => ({
     op: 'thp_disable',
     on: oneOf(a, ['0', '1'], 'switch') === '1',

@@ -238,6 +238,8 @@ export type WorkerOp =
       /** MREMAP_FIXED to the bump pointer or to an address. */
       readonly to: 'new' | number | undefined
       readonly dontunmap: boolean
+      /** Undefined: all of the region. */
+      readonly oldBytes: number | undefined
     }
   | { readonly op: 'mlockall'; readonly flags: readonly MlockallFlag[] }
   | { readonly op: 'munlockall' | 'uffd_events' }
@@ -263,6 +265,7 @@ export type WorkerOp =
   /** `bytes` undefined: unlimited. */
   | { readonly op: 'rlimit'; readonly resource: Rlimit; readonly bytes: number | undefined }
   | { readonly op: 'setuid'; readonly uid: number }
+  | { readonly op: 'exec'; readonly name: string | undefined }
   | { readonly op: 'thp_disable'; readonly on: boolean }
   | { readonly op: 'write'; readonly path: string; readonly value: string }
   /** A file of /proc/PID. */

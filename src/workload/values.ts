@@ -200,6 +200,9 @@ export const name: Decode<string> = word => {
   return word.text
 }
 
+/** A region by its name, or by the address where it begins. */
+export const region: Decode<string> = word => (/^[0-9]/.test(word.text) ? `0x${size(word).toString(16)}` : name(word))
+
 export const path: Decode<string> = word =>
   word.text.startsWith('/') ? word.text : fail(word, `${quoted(word.text)} is no path: it begins with /`)
 

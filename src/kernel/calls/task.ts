@@ -35,6 +35,8 @@ import { uffdClose } from './userfaultfd.ts'
 /** Pages of a kernel stack (THREAD_SIZE), and ended tasks' stacks that a CPU keeps (NR_CACHED_STACKS). */
 const STACK_PAGES = 4
 const PAGE_KB = 4
+/** Characters of a task's name (TASK_COMM_LEN less its end). */
+const COMM_CHARS = 15
 const NR_CACHED_STACKS = 2
 /** What a process without root's rights may lock unless told otherwise (MLOCK_LIMIT), in bytes. */
 const DEFAULT_MEMLOCK = 8 * 2 ** 20
@@ -111,6 +113,8 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     cpu: k.cpu,
     policy: undefined,
     ilPrev: -1,
+    cgroup: 1,
+    cpuset: 1,
     memsAllowed: -1,
     numa: taskNuma(k, k.cpu),
     memcg: ROOT_MEMCG,
@@ -163,6 +167,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
   const fresh = {
     pid: asPid(k.nextPid++),
     parent: parent.pid,
+    overHighPages: 0,
     mm,
     oomVictim: false,
     oomOrigin: false,
@@ -183,6 +188,22 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
   k.tasks.set(child.pid, child)
   for (const id of parent.uffds) holdUffd(k, child, id)
   return child
+}
+
+/**
+ * execve(2) as far as memory goes: the task goes on with an empty address space, and with the open files. What a loader would map into
+ * it is up to the caller. @returns 0 or -ENOMEM
+ */
+export function taskExec(k: Kernel, task: Task, comm: string): number {
+  const mm = mmCreate(k)
+  if (mm === undefined) return -ENOMEM
+  if (task.mm !== undefined) {
+    mm.thpDisable = task.mm.thpDisable
+    mmPut(k, task.mm)
+  }
+  task.mm = mm
+  task.comm = comm.slice(0, COMM_CHARS)
+  return 0
 }
 
 /** One more thread of the task: it costs a stack and a number (clone with CLONE_THREAD). @returns its number, or -EAGAIN */
