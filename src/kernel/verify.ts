@@ -4,6 +4,7 @@
  *     free        on a buddy list, virgin, or on a per-CPU list
  *     LRU         on one list of its node and memory cgroup, or counted unevictable
  *     in flight   in a folio batch or isolated, on no list
+ *     pool        holds compressed pages
  *     kernel      page tables, stacks, slabs, huge TLB pages, and what boot keeps
  *
  * Tests call it after every operation; it walks everything, so it is slow on large machines.
@@ -36,11 +37,13 @@ import { verifyKsm } from './verify_ksm.ts'
 import { verifySpaces } from './verify_spaces.ts'
 import { verifySwap } from './verify_swap.ts'
 import { verifyThp } from './verify_thp.ts'
+import { verifyCompressed } from './verify_zswap.ts'
 
 /** What a page was found to be: a bit per place. */
 const FREE = 1
 const PCP = 2
 const LRU = 4
+const POOL = 8
 
 /** Everything that does not add up, in words; empty for a sound machine. */
 export function verify(k: Kernel): string[] {
@@ -50,6 +53,7 @@ export function verify(k: Kernel): string[] {
   verifyLru(k, place, wrong)
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
+  wrong.push(...verifyCompressed(k, pfn => claim(place, pfn, 1, POOL, wrong)))
   wrong.push(...verifySpaces(k), ...verifyHugetlb(k), ...verifyFiles(k), ...verifyThp(k), ...verifySwap(k), ...verifyKsm(k))
   return wrong
 }

@@ -5,6 +5,7 @@
  */
 import type { Kernel, KmemCache } from '../kernel/base/state.ts'
 import { partialSlabs } from '../kernel/caches/slab.ts'
+import { SLAB_KINDS } from '../kernel/caches/slab_caches.ts'
 
 const HEAD = `slabinfo - version: 2.1
 # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>
@@ -32,4 +33,7 @@ function line(k: Kernel, cache: KmemCache): string {
 }
 
 export const slabinfo = (k: Kernel): string =>
-  HEAD + [...k.caches].flatMap(([name, cache]) => (name === cache.name ? [line(k, cache)] : [])).join('')
+  HEAD +
+  SLAB_KINDS.flatMap(({ name }) => k.caches.get(name) ?? [])
+    .map(cache => line(k, cache))
+    .join('')

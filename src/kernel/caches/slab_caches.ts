@@ -29,11 +29,13 @@ export interface SlabKind {
   readonly aliases?: number
   readonly ctor?: string
   readonly boot?: readonly [kernel: number, perCpu: number, perNode: number, ext4: number]
-  readonly needs?: 'ext4' | 'disk'
+  /** 'use': there as soon as somebody makes an object of it. */
+  readonly needs?: 'ext4' | 'disk' | 'use'
 }
 
 // biome-ignore format: a row each
 const KINDS: readonly SlabKind[] = [
+  { name: 'zs_handle', bytes: 8, needs: 'use' },
   { name: 'ext4_groupinfo_4k', bytes: 184, boot: [0, 0, 0, 22], needs: 'ext4' },
   { name: 'ext4_fc_dentry_update', bytes: 96, flags: 'R', needs: 'ext4' },
   { name: 'ext4_inode_cache', bytes: 1192, objectBytes: 1184, usersize: 60, flags: 'R', ctor: 'init_once+0x0/0x70 [ext4]', boot: [0, 0, 0, 13], needs: 'ext4' },
@@ -196,6 +198,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   ksm_mm_slot: 'shared_policy_node',
   ksm_rmap_item: 'vmap_area',
   ksm_stable_node: 'vmap_area',
+  zspage: 'ftrace_event_field',
   zswap_entry: 'vmap_area',
 }
 
@@ -209,7 +212,8 @@ const hasExt4 = (machine: Machine) => machine.diskBytes > 0
 
 /** Whether the machine has this kind: not without the disk that wants it. */
 export const machineHasKind = (machine: Machine, { needs }: SlabKind): boolean =>
-  needs === undefined || hasExt4(machine) || (needs === 'disk' && (machine.swapBytes > 0 || machine.modules.includes('zram')))
+  needs !== 'use' &&
+  (needs === undefined || hasExt4(machine) || (needs === 'disk' && (machine.swapBytes > 0 || machine.modules.includes('zram'))))
 
 /** Slabs that boot filled with objects of the kind. */
 export function bootSlabs(machine: Machine, cpus: number, { boot, bytes }: SlabKind): number {

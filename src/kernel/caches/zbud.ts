@@ -144,10 +144,24 @@ function evictBuddy(pool: ZbudPool, at: number, evict: (owner: number) => boolea
 
 export const zbudPages = (pool: ZbudPool): number => pool.pages.count
 
-/** Calls `visit` with the page and chunks of each page of the pool, in the order of its list. */
-export function zbudEach(pool: ZbudPool, visit: (pfn: number, firstChunks: number, lastChunks: number) => void): void {
-  const { words } = pool.pages
+/** What does not add up in the pool, in words; `visit` is called with each of its pages. */
+export function verifyZbud(pool: ZbudPool, visit: (pfn: number) => void): string[] {
+  const { words, count } = pool.pages
+  const wrong: string[] = []
+  let inLru = 0
   for (let id = recordFirst(pool.lru, 0); id !== 0; id = words[id * STRIDE + LRU_LINK]) {
-    visit(words[id * STRIDE + PFN], words[id * STRIDE + CHUNKS], words[id * STRIDE + CHUNKS + 1])
+    inLru++
+    visit(words[id * STRIDE + PFN])
+    const [first, last] = [words[id * STRIDE + CHUNKS], words[id * STRIDE + CHUNKS + 1]]
+    if (first + last === 0 || first + last > NCHUNKS) wrong.push(`a page of zbud has buddies of ${first} and ${last} chunks`)
   }
+  let inBuddies = 0
+  for (let list = 0; list <= BUDDIED; list++) {
+    for (let id = recordFirst(pool.buddies, list); id !== 0; id = words[id * STRIDE + BUDDY_LINK]) {
+      inBuddies++
+      if (listOf(pool, id) !== list) wrong.push(`a page of zbud stands on list ${list} instead of ${listOf(pool, id)}`)
+    }
+  }
+  if (inLru !== count || inBuddies !== count) wrong.push(`zbud has ${count} pages, ${inLru} by age and ${inBuddies} by room`)
+  return wrong
 }

@@ -25,7 +25,7 @@ import type { ZramDevice, ZramPiece, ZramStats } from '../base/state_zswap.ts'
 import { PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
 import { blockSubmit, waitUntil } from './block.ts'
-import { zsFree, zsHugeClassSize, zsMalloc } from './zsmalloc.ts'
+import { verifyZsmalloc, zsFree, zsHugeClassSize, zsMalloc } from './zsmalloc.ts'
 
 /** Blocks of a piece of the table. */
 const PIECE = 1024
@@ -274,4 +274,25 @@ export function zramWriteBack(k: Kernel, device: ZramDevice, block: number, targ
   backing.taken.add(target)
   device.stats.bdCount++
   device.stats.pagesStored++
+}
+
+/** What does not add up in a device, in words; `visit` is called with each page of its pool. */
+export function verifyZram(device: ZramDevice, visit: (pfn: number) => void): string[] {
+  const { stats, pool, number } = device
+  const wrong = pool === undefined ? [] : verifyZsmalloc(pool, visit)
+  const found = { pagesStored: 0, comprDataSize: 0, samePages: 0, hugePages: 0, bdCount: 0 }
+  device.table.forEach(piece => {
+    for (let at = 0; piece !== undefined && at < PIECE * STRIDE; at += STRIDE) {
+      if (!holds(piece, at)) continue
+      const flags = piece.words[at + FLAGS]
+      found.pagesStored++
+      found.comprDataSize += piece.words[at + SIZE]
+      found.samePages += Number((flags & ZRAM_SAME) !== 0)
+      found.hugePages += Number((flags & ZRAM_HUGE) !== 0)
+      found.bdCount += Number((flags & ZRAM_WB) !== 0)
+    }
+  })
+  const names = ['pagesStored', 'comprDataSize', 'samePages', 'hugePages', 'bdCount'] as const
+  for (const name of names) if (stats[name] !== found[name]) wrong.push(`zram${number} has ${name} ${found[name]}, counted ${stats[name]}`)
+  return wrong
 }

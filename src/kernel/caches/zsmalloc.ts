@@ -283,13 +283,46 @@ function moveObjects(pool: ZsPool, sizeClass: SizeClass, source: number): boolea
   return true
 }
 
-/** Calls `visit` with each page of the pool. */
-export function zsEach(pool: ZsPool, visit: (pfn: number) => void): void {
-  for (const { zspages, groups, pages } of ownClasses(pool)) {
+/** What does not add up in the pool, in words; `visit` is called with each of its pages. */
+export function verifyZsmalloc(pool: ZsPool, visit: (pfn: number) => void): string[] {
+  const wrong: string[] = []
+  let [pages, used] = [0, 0]
+  for (const sizeClass of ownClasses(pool)) {
+    const { zspages, groups, bytes } = sizeClass
+    let [chains, objects] = [0, 0]
     for (let group = ALMOST_EMPTY; group < GROUPS; group++) {
       for (let id = recordFirst(groups, group); id !== 0; id = zspages.words[id * zspages.stride + LINK]) {
-        for (let i = 0; i < pages; i++) visit(zspages.words[id * zspages.stride + PFN + i])
+        chains++
+        objects += verifyChain(pool, sizeClass, id, group, wrong)
+        for (let i = 0; i < sizeClass.pages; i++) visit(zspages.words[id * zspages.stride + PFN + i])
       }
     }
+    if (chains !== zspages.count || objects !== sizeClass.used)
+      wrong.push(
+        `zsmalloc's class of ${bytes} bytes has ${chains} chains, ${objects} objects; counted ${zspages.count} and ${sizeClass.used}`,
+      )
+    pages += chains * sizeClass.pages
+    used += objects
   }
+  if (pages !== pool.pages || used !== pool.handles.count)
+    wrong.push(`zsmalloc has ${pages} pages, ${used} objects; counted ${pool.pages} and ${pool.handles.count}`)
+  return wrong
+}
+
+/** Objects in a chain. */
+function verifyChain(pool: ZsPool, sizeClass: SizeClass, id: number, group: number, wrong: string[]): number {
+  const { zspages, objects, index } = sizeClass
+  const at = id * zspages.stride
+  let used = 0
+  for (let slot = 0; slot < objects; slot++) {
+    const handle = -zspages.words[at + SLOTS + slot]
+    if (handle <= 0) continue
+    used++
+    const place = handle * HANDLE_STRIDE
+    if (pool.handles.words[place + ZSPAGE] !== id || pool.handles.words[place + PLACE] !== ((index << SLOT_BITS) | slot))
+      wrong.push(`zsmalloc's handle ${handle} names another place than where its object is`)
+  }
+  if (used !== zspages.words[at + IN_USE] || fullness(sizeClass, used) !== group)
+    wrong.push(`a chain of zsmalloc with ${used} objects of ${objects} counts ${zspages.words[at + IN_USE]} and stands in group ${group}`)
+  return used
 }

@@ -28,12 +28,14 @@ import { __GFP_KSWAPD_RECLAIM, __GFP_NORETRY, __GFP_NOWARN } from '../base/flags
 import { recordFree, records, recordTake } from '../base/records.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Daemon } from '../base/state_shared.ts'
-import type { WorkingMemory, ZswapCounters, ZswapPool, ZswapState } from '../base/state_zswap.ts'
+import type { WorkingMemory, Zpool, ZswapCounters, ZswapPool, ZswapState } from '../base/state_zswap.ts'
 import { asPfn, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { isThp, pageContent, pageContentIndex, pageNode, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { kmemFree, kmemTake } from './slab.ts'
+import { verifyZbud } from './zbud.ts'
 import { hasZpool, zpoolCreate, zpoolEvictable, zpoolFree, zpoolMalloc, zpoolPages } from './zpool.ts'
+import { verifyZsmalloc } from './zsmalloc.ts'
 
 /** Slots of a piece of a tree. */
 const PIECE = 1024
@@ -324,3 +326,31 @@ export function zswapTakeShrink(k: Kernel): ZswapPool | undefined {
 
 /** A pool that was being shrunk may be empty now. */
 export const zswapShrunk = dropEmptyPools
+
+/** What does not add up in zswap, in words; `visit` is called with each page of its pools and the pool's kind. */
+export function verifyZswap(k: Kernel, visit: (pfn: number, kind: Zpool['kind']) => void): string[] {
+  const { entries, counters, pools, trees } = k.zswap
+  const wrong = pools.flatMap(({ zpool }) =>
+    zpool.kind === 'zbud' ? verifyZbud(zpool, pfn => visit(pfn, 'zbud')) : verifyZsmalloc(zpool, pfn => visit(pfn, 'zsmalloc')),
+  )
+  const byPool = new Map<number, number>()
+  let [stored, same] = [0, 0]
+  trees.forEach((tree, type) => {
+    tree?.forEach((slots, piece) => {
+      slots?.forEach((entry, i) => {
+        if (entry === 0) return
+        const at = entry * STRIDE
+        stored++
+        if (entries.words[at + TYPE] !== type || entries.words[at + OFFSET] !== piece * PIECE + i)
+          wrong.push(`entry ${entry} of zswap is in the wrong place`)
+        if (entries.words[at + LENGTH] === 0) same++
+        else byPool.set(entries.words[at + POOL], (byPool.get(entries.words[at + POOL]) ?? 0) + 1)
+      })
+    })
+  })
+  for (const { id, entries: held } of pools)
+    if ((byPool.get(id) ?? 0) !== held) wrong.push(`pool ${id} of zswap holds ${byPool.get(id) ?? 0} entries, counted ${held}`)
+  if (stored !== counters.storedPages || stored !== entries.count || same !== counters.sameFilledPages)
+    wrong.push(`zswap keeps ${stored} pages, ${same} of one word; counted ${counters.storedPages} and ${counters.sameFilledPages}`)
+  return wrong
+}

@@ -166,7 +166,7 @@ function ofKind(device: ZramDevice, which: ZramWriteback): number[] {
 
 /** Another device with the lowest free number. */
 export function zramAdd(k: Kernel): number {
-  const free = k.zram.findIndex(device => device === undefined)
+  const free = k.zram.indexOf(undefined)
   const number = free < 0 ? k.zram.length : free
   k.zram[number] = zramDevice(number)
   return number
