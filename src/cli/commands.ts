@@ -52,6 +52,7 @@ const commandsOf = (done: Done): Command[] => [
   cat(done),
   check(done),
   tunables(done),
+  numa(done),
   explain(done),
   completionOf(done),
   man(done),
@@ -188,6 +189,23 @@ function tunables(done: Done): Command {
     .addOption(width())
     .option('--ascii', 'nothing but ASCII')
   return sourceOptions(command).action(async (pattern: string, words: Words) => done(await (await run()).listTunables(pattern, words)))
+}
+
+function numa(done: Done): Command {
+  const command = new Command('numa')
+    .description('what numastat and numactl print on the machine')
+    .argument('[target]', `${TARGET}; the bundled tour without one`)
+    .option('-m, --meminfo', 'memory of each node, in MB')
+    .option('-N, --events', 'hits and misses of each node, in MB')
+    .option('-p, --process <pid|name>', 'memory of processes on each node')
+    .option('-H, --hardware', 'nodes, their CPUs, sizes and distances')
+    .option('--show <pid|name>', 'policy, CPUs and nodes of a process')
+    .option('-z, --skip-zeros', 'leave out rows and columns of zeros')
+    .option('-c, --compact', 'columns as narrow as their figures')
+    .addOption(at())
+  return sourceOptions(command).action(async (target: string | undefined, words: Words) =>
+    done(await (await run()).numaReport(target, words)),
+  )
 }
 
 function completionOf(done: Done): Command {

@@ -5,6 +5,7 @@ import type { Expectation } from '../view/expectations.ts'
 import { cat } from './cat.ts'
 import { check } from './check.ts'
 import { complain, EXIT } from './exit.ts'
+import { numa } from './numa.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { record } from './record.ts'
 import { showScreens, whyNoScreens } from './screens.ts'
@@ -39,6 +40,13 @@ export interface Words {
   readonly fields?: readonly string[]
   readonly sort?: string
   readonly top?: number
+  readonly meminfo?: boolean
+  readonly events?: boolean
+  readonly process?: string
+  readonly hardware?: boolean
+  readonly show?: string
+  readonly skipZeros?: boolean
+  readonly compact?: boolean
 }
 
 const SECOND_NS = 1e9
@@ -180,6 +188,21 @@ export async function catFile(target: string, path: string, words: Words): Promi
 export const checkFile = (file: string): Promise<number> => check(file)
 
 export { explainName } from './explain.ts'
+
+/** `mmtop numa`. */
+export async function numaReport(target: string | undefined, words: Words): Promise<number> {
+  const source = await openFast(target, words)
+  return numa(source, {
+    atNs: words.at ?? defaultAt(source),
+    what: words.meminfo === true ? 'meminfo' : words.events === true ? 'events in MB' : 'events',
+    skipZeros: words.skipZeros === true,
+    compress: words.compact === true,
+    width: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+    hardware: words.hardware === true,
+    processes: words.process,
+    show: words.show,
+  })
+}
 
 /** `mmtop tunables`. */
 export async function listTunables(pattern: string, words: Words): Promise<number> {

@@ -42,6 +42,9 @@ export type {
   Worker,
 } from './interpreter_state.ts'
 
+/** How far ahead of others a process goes that does nothing but use what it has. */
+const QUIET_NS = 20e6
+
 /** How long a thread keeps a CPU that others want too. */
 const SLICE_NS = 1e6
 
@@ -134,22 +137,33 @@ function earliest(run: Run): Turn | undefined {
   let best: Thread | undefined
   let bestCpu = 0
   let bestNs = Number.POSITIVE_INFINITY
-  let othersNs = Number.POSITIVE_INFINITY
   for (const thread of run.threads) {
     if (thread.readyNs === Number.POSITIVE_INFINITY) continue
     const cpu = cpuFor(run.k, thread)
     const startNs = Math.max(thread.readyNs, run.k.cpus[cpu].nowNs)
-    if (best !== undefined && (startNs > bestNs || (startNs === bestNs && thread.turn > best.turn))) {
-      othersNs = Math.min(othersNs, startNs)
-      continue
-    }
-    othersNs = Math.min(othersNs, bestNs)
+    if (best !== undefined && (startNs > bestNs || (startNs === bestNs && thread.turn > best.turn))) continue
     best = thread
     bestCpu = cpu
     bestNs = startNs
   }
-  return best && { thread: best, cpu: bestCpu, startNs: bestNs, othersNs }
+  return best && { thread: best, cpu: bestCpu, startNs: bestNs, othersNs: nextOther(run, best, bestCpu) }
 }
+
+/** When somebody other than the thread, which is about to run on that CPU, does something that it could notice. */
+function nextOther(run: Run, next: Thread, nextCpu: number): number {
+  let othersNs = Number.POSITIVE_INFINITY
+  for (const thread of run.threads) {
+    if (thread === next || thread.readyNs === Number.POSITIVE_INFINITY) continue
+    const cpu = cpuFor(run.k, thread)
+    const startNs = Math.max(thread.readyNs, run.k.cpus[cpu].nowNs)
+    othersNs = Math.min(othersNs, isQuiet(thread) && cpu !== nextCpu ? startNs + QUIET_NS : startNs)
+  }
+  return othersNs
+}
+
+/** Whether all it does is to touch memory that it has. */
+const isQuiet = (thread: Thread): boolean =>
+  thread.kind === 'worker' && thread.doing?.state?.kind === 'touch' && thread.doing.state.pacing === undefined && thread.doing.state.quiet
 
 /** The CPU where the thread can go on earliest: the one it ran on last, unless another is free sooner. */
 function cpuFor(k: Kernel, { task, readyNs }: Thread): number {

@@ -277,7 +277,15 @@ export interface Doing {
 
 /** What an op that takes several slices remembers. */
 export type OpState =
-  | { readonly kind: 'touch'; readonly run: TouchRun; readonly pacing: Pacing | undefined; passes: number }
+  /** `pass` is the pass under way; `quiet` says that the last one met no fault. */
+  | {
+      readonly kind: 'touch'
+      readonly run: TouchRun
+      readonly pacing: Pacing | undefined
+      passes: number
+      readonly pass: { ns: number; done: number; faults: number }
+      quiet: boolean
+    }
   | { readonly kind: 'check'; readonly run: TouchRun; readonly content: number; match: number; differ: number; zero: number }
   | { readonly kind: 'pieces'; at: number; done: number }
   /** `at` bytes of this pass and `total` of all are done, of at most `bytes` a pass. */

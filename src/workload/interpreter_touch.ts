@@ -8,7 +8,6 @@
 import { assert, must } from '../kernel/base/assert.ts'
 import { isIndexed } from '../kernel/base/content.ts'
 import { COST, now, spend } from '../kernel/base/cost.ts'
-import { EV } from '../kernel/base/counters.ts'
 import { EINVAL } from '../kernel/base/errno.ts'
 import { VM_FAULT_ERROR, VM_FAULT_HWPOISON, VM_FAULT_OOM, VM_FAULT_RETRY, VM_FAULT_SIGSEGV } from '../kernel/base/flags.ts'
 import type { Kernel } from '../kernel/base/state.ts'
@@ -30,8 +29,6 @@ type CheckOp = OpOf<'check'>
 
 /** How long a process whose fault found no memory waits before it tries again. */
 const OOM_RETRY_NS = 1e6
-
-const PGFAULT = EV.pgfault
 
 const SEGV_MAPERR = 1
 const SEGV_ACCERR = 2
@@ -95,12 +92,15 @@ function startTouch(run: Run, worker: Worker, op: TouchOp, region: Region, exten
     run: runOver(run.k, region, extent, op.write, op.strideBytes, op.write ? classOf(run, worker, op) : -1),
     pacing: isPaced(op.pace) ? startPacing(run, worker, op.pace, slots) : undefined,
     passes: 0,
+    pass: { ns: 0, done: 0, faults: 0 },
+    quiet: false,
   }
 }
 
 /**
- * Whole passes, one after the other. A pass within one slice that met no fault finds everything as the pass before left it,
- * and so will the next ones until somebody else does something: these are counted, not made.
+ * Whole passes, one after the other. A pass that met no fault finds everything as the pass before left it, and so will the next
+ * ones until somebody else does something: these are counted, not made. Passes without faults do nothing to others, so those
+ * of other processes do not count as something.
  */
 function touchPasses(run: Run, worker: Worker, doing: Doing, op: TouchOp, state: TouchState, untilNs: number): number | undefined {
   const { k } = run
@@ -109,17 +109,22 @@ function touchPasses(run: Run, worker: Worker, doing: Doing, op: TouchOp, state:
   const mm = memoryOf(worker)
   const touches = state.run
   for (;;) {
-    const whole = touches.at === touches.startByte
-    const before = { ns: now(k), faults: k.event[PGFAULT], done: touches.done }
-    if (!touchRun(k, mm, touches, untilNs)) return undefined
+    if (touches.at === touches.startByte) Object.assign(state.pass, { ns: 0, done: touches.done, faults: faultsOf(worker) })
+    const startNs = now(k)
+    const whole = touchRun(k, mm, touches, untilNs)
+    state.pass.ns += now(k) - startNs
+    if (faultsOf(worker) !== state.pass.faults) state.quiet = false
+    if (!whole) return undefined
     state.passes++
-    const quiet = whole && k.event[PGFAULT] === before.faults
-    if (quiet) skipPasses(run, doing, pace, state, { ns: now(k) - before.ns, accesses: touches.done - before.done })
+    state.quiet = faultsOf(worker) === state.pass.faults
+    if (state.quiet) skipPasses(run, doing, pace, state, { ns: state.pass.ns, accesses: touches.done - state.pass.done })
     if (passesOver(pace, state.passes, now(k) - doing.startNs)) return touches.done
     touches.at = touches.startByte
     if (now(k) >= untilNs) return undefined
   }
 }
+
+const faultsOf = ({ task }: Worker): number => task.minflt + task.majflt
 
 /** What a pass takes that meets no fault. */
 interface QuietPass {

@@ -33,6 +33,8 @@ export interface NumaArea {
   readonly pages: ReadonlyMap<string, number>
   readonly pageBytes: number
   readonly huge: boolean
+  /** What kind of memory the line says it is. */
+  readonly kind: 'heap' | 'stack' | 'private'
 }
 
 const HEAD = /^([0-9a-f]{1,16})-([0-9a-f]{1,16}) (\S{4}) \S+ \S+ \d+ *(.*)$/
@@ -89,6 +91,7 @@ export function parseNumaMaps(text: string): NumaArea[] {
       else if (key === 'kernelpagesize_kB') pageBytes = (toInteger(value) ?? 4) * 1024
       else if (equals > 0) pages.set(key, toInteger(value) ?? 0)
     }
-    return [{ start, policy, file, pages, pageBytes, huge: rest.includes('huge') }]
+    const kind = rest.includes('heap') ? 'heap' : rest.includes('stack') ? 'stack' : 'private'
+    return [{ start, policy, file, pages, pageBytes, huge: rest.includes('huge'), kind }]
   })
 }
