@@ -14,9 +14,8 @@ import { triggerProactiveCompaction } from './daemons/kcompactd.ts'
 import { compactNodes } from './reclaim/compaction.ts'
 import { dropCaches } from './reclaim/drop_caches.ts'
 import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
-import { intVector, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
+import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
-const SWAP = awaits('swap')
 const NODE_RECLAIM = awaits('reclaim within a node')
 const PANIC = awaits('a kernel that can panic')
 const HWPOISON = awaits('memory failure')
@@ -24,7 +23,7 @@ const HWPOISON = awaits('memory failure')
 const RECLAIM: readonly Knob[] = [
   sysctlInt(
     'swappiness',
-    { reach: SWAP, min: 0, max: 200 },
+    { reach: WORKS, min: 0, max: 200 },
     {
       default: '60',
       meaning:
@@ -34,13 +33,30 @@ const RECLAIM: readonly Knob[] = [
   ),
   sysctlInt(
     'page_cluster',
-    { reach: SWAP, min: 0, path: '/proc/sys/vm/page-cluster' },
+    { reach: WORKS, min: 0, path: '/proc/sys/vm/page-cluster' },
     {
       default: '3',
       meaning: 'Binary logarithm of the pages that are read from swap together',
       source: 'mm/swap_state.c swap_cluster_readahead',
     },
   ),
+  {
+    path: '/sys/kernel/mm/swap/vma_ra_enabled',
+    type: 'choice',
+    choices: ['true', 'false'],
+    default: 'true',
+    meaning: 'Whether swap reads ahead by address instead of by place in the swap area, where no area is on a disk that seeks',
+    source: 'mm/swap_state.c vma_ra_enabled_store',
+    ...WORKS,
+    state: 'readahead.byAddress',
+    read: k => `${k.swap.readahead.byAddress}\n`,
+    write: (k, text) => {
+      const value = kstrtobool(text)
+      if (value === undefined) return -EINVAL
+      k.swap.readahead.byAddress = value
+      return text.length
+    },
+  },
   sysctlInt(
     'vfs_cache_pressure',
     { reach: WORKS, min: 0 },

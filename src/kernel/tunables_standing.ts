@@ -4,7 +4,7 @@
  * Their files are there with the values of an idle machine. A write is checked as Linux checks it; one that says what
  * stands anyway is taken, one that would change something fails with ENOSYS.
  *
- * Source: mm/vmscan.c (lru_gen), mm/swap_state.c, mm/memory-tiers.c, kernel/sched/debug.c.
+ * Source: mm/vmscan.c (lru_gen), mm/memory-tiers.c, kernel/sched/debug.c.
  */
 import { EINVAL, ENOSYS } from './base/errno.ts'
 import { type Knob, standing, standsAt, standsBool } from './tunables_knob.ts'
@@ -50,16 +50,6 @@ const OTHER: readonly Knob[] = [
     source: 'mm/memory-tiers.c numa_demotion_enabled_store',
     because: 'memory tiers',
     check: standsBool(false),
-  }),
-  standing({
-    path: '/sys/kernel/mm/swap/vma_ra_enabled',
-    type: 'choice',
-    choices: ['true', 'false'],
-    default: 'true',
-    meaning: 'Whether swap reads ahead by address instead of by place in the swap area',
-    source: 'mm/swap_state.c vma_ra_enabled_store',
-    because: 'swap',
-    check: standsBool(true),
   }),
 ]
 

@@ -6,6 +6,7 @@ import { ENOSYS, ESRCH } from '../kernel/base/errno.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
 import { sysSync } from '../kernel/calls/files_io.ts'
 import { sysMount, sysUmount } from '../kernel/calls/mount.ts'
+import { sysSwapoff } from '../kernel/calls/swapoff.ts'
 import { mkswap, sysSwapon } from '../kernel/calls/swapon.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
@@ -48,6 +49,8 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
       return { ret: mkswap(k, op.device) }
     case 'swapon':
       return { ret: sysSwapon(k, init, op.device, op.priority) }
+    case 'swapoff':
+      return { ret: sysSwapoff(k, init, op.device) }
     case 'uffd_mode': {
       const worker = run.workers.find(each => each?.name === op.worker)
       if (worker === undefined) return { ret: -ESRCH }

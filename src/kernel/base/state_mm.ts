@@ -125,6 +125,8 @@ export interface Vmf {
   write: boolean
   /** The program itself touched the page; otherwise the kernel faults it in. */
   user: boolean
+  /** The page of a memory file had to be read from swap. */
+  major: boolean
   /** Table and index of the entry. */
   table: number
   i: number
@@ -147,6 +149,9 @@ export interface Task {
   policy: Mempolicy | undefined
   /** Node that interleaving without an address used last. */
   ilPrev: number
+  /** Numbers of its control group, and of the group whose cpuset rules it. */
+  cgroup: number
+  cpuset: number
   /** Bit per node its cpuset allows. */
   memsAllowed: number
   numa: TaskNuma

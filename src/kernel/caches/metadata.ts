@@ -84,6 +84,15 @@ function lookAtBlock(k: Kernel, sb: SuperBlock, block: number): Pfn {
   return pfn
 }
 
+/** Reads a block of a disk that holds no file system, unless it is cached. */
+export function readBlock(k: Kernel, mapping: Mapping, block: number): void {
+  if (filemapGet(mapping, block) !== NO_PAGE) return
+  const pfn = newBlock(k, mapping, block, PG_locked)
+  if (pfn === NO_PAGE) return
+  blockSubmit(k, must(mapping.inode.sb.disk, 'a disk cache without a disk'), false, mapping, block, 1)
+  waitOnPage(k, mapping, block, pfn)
+}
+
 /** Changes a block that needs no reading because it is new, or is cached (sb_getblk). */
 function dirtyBlock(k: Kernel, sb: SuperBlock, block: number): void {
   const mapping = metadataOf(sb)

@@ -7,6 +7,8 @@
  *     write         page, the writer fills    page
  *     fallocate     page, filled when used    page
  *
+ * A page that is in swap is read back, with slots around it; it leaves the swap cache at once for its file.
+ *
  * A page is charged to the mount and to overcommit before it is allocated, from the node the file's policy says; where a
  * huge page is wanted (shmem_is_huge) and its 512 slots are empty, one is tried first. A mount that is full splits
  * huge pages that reach beyond the end of their file, which frees what is there, and tries again.
@@ -19,10 +21,10 @@ import { allocPagesPolicy } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EINVAL, ENOMEM, ENOSPC } from '../base/errno.ts'
-import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
+import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, PG_dirty, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Inode } from '../base/state_fs.ts'
+import type { Inode, Mapping } from '../base/state_fs.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { shmemIsHuge, vmaThpGfpMask } from '../fault/huge_memory_check.ts'
@@ -34,6 +36,11 @@ import { filePages } from './filemap.ts'
 import { filemapInsert } from './filemap_add.ts'
 import { lruAdd, markAccessed } from './lru.ts'
 import { shmemAcctBlocks, shmemRecalc, shmemUnacctBlocks } from './shmem_account.ts'
+import { shmemEntry, shmemReplaceEntry } from './shmem_entries.ts'
+import { deleteFromSwapCache } from './swap_cache.ts'
+import { waitOnSwapCache } from './swap_io.ts'
+import { swapFree } from './swap_map.ts'
+import { swapCacheLookup, swapClusterReadahead } from './swap_read.ts'
 import { xaAnyInHuge, xaPage } from './xarray.ts'
 
 /** Who asks for a page (enum sgp_type). */
@@ -52,12 +59,35 @@ export function shmemGetPage(k: Kernel, inode: Inode, index: number, sgp: Sgp, v
   if (beyond) return -EINVAL
   const there = xaPage(inode.mapping.pages, index)
   if (there !== NO_PAGE) return touchPresent(k, there, sgp)
+  const entry = shmemEntry(inode.mapping, index)
+  if (entry !== 0) return shmemSwapin(k, inode.mapping, index, entry, sgp, vma)
   if (sgp === 'read') return NO_PAGE
   const huge = shmemIsHuge(k, vma, inode, index, false) ? allocAndAcct(k, inode, index, vmaThpGfpMask(k, vma), true) : -ENOMEM
   const whole = huge < 0 ? huge : finishNew(k, inode, asPfn(huge), index, sgp)
   if (whole >= 0) return whole
   const head = shmemAllocate(k, inode, index)
   return head < 0 ? head : finishNew(k, inode, asPfn(head), index, sgp)
+}
+
+/** Brings a page of the file back from swap; -ENOMEM when there is no memory (shmem_swapin_folio). */
+export function shmemSwapin(k: Kernel, mapping: Mapping, index: number, entry: number, sgp: Sgp, vma: Vma | undefined): Pfn | number {
+  let pfn = swapCacheLookup(k, entry, undefined, 0)
+  if (pfn === NO_PAGE) {
+    if (vma !== undefined) {
+      k.vmf.major = true
+      k.event[EV.pgmajfault]++
+    }
+    pfn = swapClusterReadahead(k, entry, vma, vma === undefined ? 0 : index - vma.pgoff)
+    if (pfn === NO_PAGE) return -ENOMEM
+  }
+  waitOnSwapCache(k, pfn)
+  shmemReplaceEntry(k, mapping, pfn, index)
+  shmemRecalc(k, mapping.inode)
+  if (sgp === 'write') markAccessed(k, pfn)
+  deleteFromSwapCache(k, pfn)
+  k.page[pfn * PAGE_WORDS] |= PG_dirty
+  swapFree(k, entry)
+  return pfn
 }
 
 /** A page that is there: a write is an access, and what fallocate left unfilled is filled with zeros by its first use. */

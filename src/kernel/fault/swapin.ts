@@ -57,6 +57,7 @@ import {
   swpOffset,
   vmSwapFull,
 } from '../caches/swap_map.ts'
+import { swapCacheLookup, swapinReadahead } from '../caches/swap_read.ts'
 import { workingsetRefault } from '../caches/workingset.ts'
 import { xaLoad, xaShadowAge } from '../caches/xarray.ts'
 import { compoundHead, pageCount } from '../frames/page.ts'
@@ -65,7 +66,6 @@ import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { pageAddAnonRmap } from '../spaces/rmap.ts'
 import { countSwappedIn } from '../spaces/rss.ts'
 import { doWpPage } from './anon.ts'
-import { swapCacheLookup, swapinReadahead } from './swap_read.ts'
 
 /** A fault on a page that is in swap, at the entry of k.vmf. */
 export function doSwapPage(k: Kernel, vma: Vma): number {

@@ -275,6 +275,7 @@ export function verifyWriteback(k: Kernel): string[] {
     if (nrDirty > 0 && canWriteback(inode.sb) && !k.fs.writeback.dirty.has(inode.id))
       wrong.push(`${inode.path} has dirty pages and no place in the flusher's queue`)
   }
+  for (const { queue } of k.fs.disks) for (const { swap, write, pages } of queue) if (swap >= 0 && write) writeback += pages
   if (dirty !== nodeSum(k, NR_DIRTY)) wrong.push(`${dirty} pages are dirty, nr_dirty ${nodeSum(k, NR_DIRTY)}`)
   if (writeback !== nodeSum(k, NR_WRITEBACK)) wrong.push(`${writeback} pages are under writeback, nr_writeback ${nodeSum(k, NR_WRITEBACK)}`)
   const pending = k.zones.reduce((sum, zone) => sum + zone.stat[NR_WRITE_PENDING], 0)

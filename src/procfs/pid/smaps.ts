@@ -5,7 +5,7 @@
  * that the fractions add up. Whether a page is shared, it says itself by its mapcount; whether dirty, its entry or the page.
  * A huge entry is looked at once for its 512 pages, unless some of them are mapped singly too and so are shared unevenly.
  *
- * Swap is not built: entries of swapped pages would count, but there are none.
+ * A page in swap counts as 1/n where n entries name its slot; of memory files, pages in swap count without that.
  *
  * Source: fs/proc/task_mmu.c (smaps_account, smaps_page_accumulate, smaps_pte_range, smaps_hugetlb_range, show_smap,
  * show_smaps_rollup, show_smap_vma_flags).
@@ -23,15 +23,22 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SPECIAL,
+  PTE_SWAP,
   PTE_TABLE,
   VM_LOCKED,
+  VM_SHARED,
   VM_UFFD_MINOR,
+  VM_WRITE,
 } from '../../kernel/base/flags.ts'
 import { PAGE_WORDS } from '../../kernel/base/list.ts'
 import type { Kernel } from '../../kernel/base/state.ts'
+import type { Mapping } from '../../kernel/base/state_fs.ts'
 import type { Hstate } from '../../kernel/base/state_huge.ts'
 import type { Vma } from '../../kernel/base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, PAGE_KB, type Pfn } from '../../kernel/base/units.ts'
+import { isShmem } from '../../kernel/caches/filemap.ts'
+import { shmemEntry } from '../../kernel/caches/shmem_entries.ts'
+import { pteToSwap, swapCount } from '../../kernel/caches/swap_map.ts'
 import { hugepageVmaCheck } from '../../kernel/fault/huge_memory_check.ts'
 import { compoundHead, compoundMapcount, pageMapcount, tailPtes } from '../../kernel/frames/page.ts'
 import { isSharedTable } from '../../kernel/spaces/hugetlb.ts'
@@ -44,6 +51,7 @@ import {
   LEVEL_PUD,
   levelIndex,
   pteIndex,
+  pteTable,
   walkTo,
 } from '../../kernel/spaces/pagetable.ts'
 import { eachVma } from '../../kernel/spaces/vma.ts'
@@ -73,6 +81,8 @@ interface MemSizeStats {
   pssShmem: number
   pssDirty: number
   pssLocked: number
+  swap: number
+  pssSwap: number
 }
 
 /** One page in 4096ths of a byte. */
@@ -100,6 +110,8 @@ const emptyStats = (): MemSizeStats => ({
   pssShmem: 0,
   pssDirty: 0,
   pssLocked: 0,
+  swap: 0,
+  pssSwap: 0,
 })
 
 /** `n` pages of one kind that `mapcount` entries map each. */
@@ -134,6 +146,7 @@ function smapsTable(k: Kernel, vma: Vma, table: number, first: number, n: number
   const base = entryAt(table, first)
   for (let at = base; at < base + 2 * n; at += 2) {
     const entry = chunk[at + 1]
+    if ((entry & PTE_SWAP) !== 0) countSwapped(k, pteToSwap(chunk[at], entry), stats)
     if ((entry & (PTE_PRESENT | PTE_MIGRATION)) === 0 || (entry & PTE_SPECIAL) !== 0) continue
     const pfn = asPfn(chunk[at])
     const present = (entry & PTE_PRESENT) !== 0
@@ -141,6 +154,28 @@ function smapsTable(k: Kernel, vma: Vma, table: number, first: number, n: number
     countKind(stats, 1, headFlags, present ? entry : 0)
     accumulate(stats, 1, present ? pageMapcount(k, pfn) : 1, headFlags, present && (entry & PTE_DIRTY) !== 0, locked)
   }
+}
+
+/** A page in swap, shared by all who name its slot. */
+function countSwapped(k: Kernel, entry: number, stats: MemSizeStats): void {
+  stats.swap++
+  stats.pssSwap += Math.floor(PSS_PAGE / Math.max(1, swapCount(k, entry)))
+}
+
+/**
+ * Pages of a memory file that are in swap: all of the file's or its part's, and for a private mapping only where this process has
+ * nothing of its own.
+ */
+function shmemSwapped(k: Kernel, vma: Vma, mapping: Mapping): number {
+  if (mapping.inode.swapped === 0) return 0
+  const own = (vma.flags & (VM_SHARED | VM_WRITE)) === VM_WRITE
+  let swapped = 0
+  for (let vpn = vma.start; vpn < vma.end; vpn++) {
+    if (shmemEntry(mapping, vma.pgoff + vpn - vma.start) === 0) continue
+    const table = own ? pteTable(k, vma.mm, vpn) : 0
+    if (table === 0 || entryFlags(k, table, pteIndex(vpn)) === 0) swapped++
+  }
+  return swapped
 }
 
 function smapsHuge(k: Kernel, vma: Vma, head: Pfn, entry: number, stats: MemSizeStats): void {
@@ -174,6 +209,7 @@ function gather(k: Kernel, vma: Vma, stats: MemSizeStats): void {
     smapsHugetlb(k, vma, h, stats)
     return
   }
+  if (vma.mapping !== undefined && isShmem(vma.mapping.inode.sb)) stats.swap += shmemSwapped(k, vma, vma.mapping)
   walkPmds(k, vma.mm, vma.start, vma.end, (pmd, i, start, end) => {
     const entry = entryFlags(k, pmd, i)
     if ((entry & PTE_TABLE) !== 0) smapsTable(k, vma, entryValue(k, pmd, i), pteIndex(start), end - start, stats)
@@ -207,8 +243,8 @@ function showStats(stats: MemSizeStats, rollup: boolean): string {
     pages('FilePmdMapped:  ', stats.fileThp),
     pages('Shared_Hugetlb: ', stats.sharedHugetlb),
     pages('Private_Hugetlb: ', stats.privateHugetlb, 7),
-    pages('Swap:           ', 0),
-    pages('SwapPss:        ', 0),
+    pages('Swap:           ', stats.swap),
+    pss('SwapPss:        ', stats.pssSwap),
     pss('Locked:         ', stats.pssLocked),
   ].join('')
 }

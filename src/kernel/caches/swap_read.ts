@@ -12,7 +12,7 @@
  * Source: mm/swap_state.c (__read_swap_cache_async, swap_cluster_readahead, swap_vma_readahead, swap_cache_get_folio).
  */
 import { kmemAlloc } from '../alloc/kmem.ts'
-import { allocPagesVma } from '../alloc/page_alloc.ts'
+import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
 import { EV } from '../base/counters.ts'
 import {
   __GFP_FS,
@@ -29,27 +29,17 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
-import { lruAdd } from '../caches/lru.ts'
-import { swapCacheGet, swapCacheInsert, swapCacheRemove } from '../caches/swap_cache.ts'
-import { swapReadpage, waitOnSwapCache } from '../caches/swap_io.ts'
-import {
-  pteToSwap,
-  putSwapCache,
-  swapArea,
-  swapCacheOf,
-  swapCount,
-  swapcachePrepare,
-  swpEntry,
-  swpOffset,
-  swpType,
-} from '../caches/swap_map.ts'
-import { workingsetRefault } from '../caches/workingset.ts'
-import { xaLoad, xaShadowAge } from '../caches/xarray.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { compoundHead, isThp } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, pteIndex, pteTable } from '../spaces/pagetable.ts'
+import { lruAdd } from './lru.ts'
+import { swapCacheGet, swapCacheInsert, swapCacheRemove } from './swap_cache.ts'
+import { swapReadpage, waitOnSwapCache } from './swap_io.ts'
+import { pteToSwap, putSwapCache, swapArea, swapCacheOf, swapCount, swapcachePrepare, swpEntry, swpOffset, swpType } from './swap_map.ts'
+import { workingsetRefault } from './workingset.ts'
+import { xaLoad, xaShadowAge } from './xarray.ts'
 
 const GFP_RECLAIM_MASK = __GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_NORETRY | __GFP_NOWARN
 /** Most pages read ahead by addresses, as a power of two (SWAP_RA_ORDER_CEILING), and most hits counted (SWAP_RA_HITS_MAX). */
@@ -91,11 +81,11 @@ const NO_RA = { vpn: 0, window: 0, hits: FIRST_HITS }
  * @returns the page when it was there; minus a fresh, locked one that the caller is to read; 0 for a slot that nobody names, or
  * without memory.
  */
-function takeIn(k: Kernel, entry: number, vma: Vma, offset: number): number {
+function takeIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number): number {
   const there = swapCacheGet(k, entry)
   if (there !== NO_PAGE) return there
   if (swapCount(k, entry) === 0 && k.swap.slotsEnabled) return NO_PAGE
-  const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+  const pfn = vma === undefined ? allocPages(k, GFP_HIGHUSER_MOVABLE, 0) : allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
   if (pfn === NO_PAGE) return NO_PAGE
   if (!swapcachePrepare(k, entry)) {
     freePages(k, pfn, 0)
@@ -122,7 +112,7 @@ function dropNew(k: Kernel, pfn: Pfn, entry: number): Pfn {
 }
 
 /** A page read, or being read, for the entry; `wait`: nothing else is, so it is waited for (read_swap_cache_async). */
-function readIn(k: Kernel, entry: number, vma: Vma, offset: number, wait: boolean): Pfn {
+function readIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wait: boolean): Pfn {
   const found = takeIn(k, entry, vma, offset)
   if (found >= 0) return asPfn(found)
   const pfn = asPfn(-found)
@@ -132,7 +122,7 @@ function readIn(k: Kernel, entry: number, vma: Vma, offset: number, wait: boolea
 }
 
 /** Reads a page ahead and marks it. */
-function readAhead(k: Kernel, entry: number, vma: Vma, offset: number, wanted: boolean): void {
+function readAhead(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wanted: boolean): void {
   const found = takeIn(k, entry, vma, offset)
   if (found >= 0) return
   const pfn = asPfn(-found)
@@ -163,10 +153,10 @@ function clusterPages(k: Kernel, offset: number): number {
 }
 
 /**
- * Reads the entry and slots around it. The pages come from where the policy for page `offset` of the area says
- * (swap_cluster_readahead). @returns the entry's page, perhaps still being read; NO_PAGE when there is no memory.
+ * Reads the entry and slots around it. The pages come from where the policy for page `offset` of the area
+ * says, or the task's where there is none (swap_cluster_readahead). @returns the entry's page, perhaps still being read; NO_PAGE when there is no memory.
  */
-export function swapClusterReadahead(k: Kernel, entry: number, vma: Vma, offset: number): Pfn {
+export function swapClusterReadahead(k: Kernel, entry: number, vma: Vma | undefined, offset: number): Pfn {
   const slot = swpOffset(entry)
   const pages = clusterPages(k, slot)
   if (pages === 1) return readIn(k, entry, vma, offset, true)
