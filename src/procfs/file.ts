@@ -17,9 +17,12 @@ import { EACCES, EINVAL, EIO } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import { isPlaceholder, KNOBS, type Placeholder } from '../kernel/tunables.ts'
 import type { At, Knob } from '../kernel/tunables_knob.ts'
+import type { Binary } from './binary.ts'
 import type { Living } from './pid/living.ts'
 
 export interface File {
+  /** For a file of numbers, which is read and written by position, and has no text. */
+  readonly binary?: Binary
   readonly read?: (k: Kernel, at: At) => string | number
   readonly write?: (k: Kernel, text: string, at: At) => number
   /** Errno where there is no read, or no write. */
@@ -34,6 +37,11 @@ export interface Directory {
   readonly entries: ReadonlyMap<string, Entry>
   /** Entries of which there is one for each node, CPU, memory block, size or process. */
   readonly families: readonly Family[]
+  /** Directories like this one in it, by names that are given as the machine runs; each differs in where it is. */
+  readonly members?: {
+    readonly list: (k: Kernel, at: At) => readonly (readonly [name: string, at: At])[]
+    readonly find: (k: Kernel, at: At, name: string) => At | undefined
+  }
   /** Where not every place has this directory. */
   readonly exists?: (k: Kernel, at: At) => boolean
 }
@@ -73,6 +81,9 @@ export const sysfs = (read: (k: Kernel, at: At) => string): File => ({ read, ref
 
 /** A file of debugfs that reports a table. */
 export const debugTable = (read: (k: Kernel) => string): File => ({ read, refuses: EINVAL })
+
+/** A file of numbers; its text cannot be asked for. */
+export const numbers = (binary: Binary): File => ({ binary, refuses: EINVAL })
 
 type PidRead = (living: Living) => string
 type PidWrite = (living: Living, text: string, writer: At['writer']) => number

@@ -9,7 +9,8 @@
  * asked is the head only where Linux asks it: anonymous, mapped, huge. Exclusive anonymous pages show MAPPEDTODISK, because
  * Linux keeps both in one bit.
  *
- * Memory that was never given to the allocator has no mark here and shows no flag, RESERVED included.
+ * Memory that was never given to the allocator is RESERVED, as are holes in a section (128 MiB) that holds some memory; frames of other
+ * sections are NOPAGE. OFFLINE is for balloons, of which this machine has none.
  *
  * Source: fs/proc/task_mmu.c (pte_to_pagemap_entry, pagemap_pmd_range, pagemap_hugetlb_range, pagemap_pte_hole), fs/proc/page.c
  * (stable_page_flags, kpagecount_read), include/linux/swapops.h.
@@ -56,7 +57,7 @@ import { PAGE_WORDS } from '../kernel/base/list.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Hstate } from '../kernel/base/state_huge.ts'
 import type { Mm, Vma } from '../kernel/base/state_mm.ts'
-import { asPfn, NO_PAGE, type Pfn } from '../kernel/base/units.ts'
+import { asPfn, NO_PAGE, PAGEBLOCK_ORDER, type Pfn } from '../kernel/base/units.ts'
 import { freeBlockOf } from '../kernel/frames/buddy.ts'
 import { compoundHead, pageMapcount, pageMapped, pageZone, pfnValid } from '../kernel/frames/page.ts'
 import { entryFlags, entryValue, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, walkTo } from '../kernel/spaces/pagetable.ts'
@@ -274,12 +275,18 @@ const [MMAP, ANON, KSM, SWAPCACHE, SLAB, BUDDY, PGTABLE, IDLE] = [
 ].map(bit)
 const [COMPOUND_HEAD, COMPOUND_TAIL, HUGE, THP, ZERO_PAGE] = ['COMPOUND_HEAD', 'COMPOUND_TAIL', 'HUGE', 'THP', 'ZERO_PAGE'].map(bit)
 const NOPAGE = bit('NOPAGE')
+const RESERVED = bit('RESERVED')
+/** Pages of a section of memory, the page blocks that are, and what says that a block has no memory. */
+export const SECTION_PAGES = 2 ** 15
+const SECTION_BLOCKS = SECTION_PAGES >>> PAGEBLOCK_ORDER
+const NO_ZONE = 255
 
 /** The word of kpageflags for a page frame, into out[at] (bits 0..31) and out[at + 1] (stable_page_flags). */
 export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): void {
   if (!pfnValid(k, pfn)) {
-    out[at] = NOPAGE
-    out[at + 1] = 0
+    const hole = isHoleInSection(k, pfn)
+    out[at] = hole ? 0 : NOPAGE
+    out[at + 1] = hole ? RESERVED : 0
     return
   }
   const page = asPfn(pfn)
@@ -296,7 +303,28 @@ export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): vo
     ((own & PG_table) !== 0 ? PGTABLE : 0) |
     ((whole & PG_idle) !== 0 ? IDLE : 0) |
     (freeBlockOf(k, pageZone(k, page), pfn) !== NO_PAGE ? BUDDY : 0)
-  out[at + 1] = copied(own, COPIED_HIGH)
+  out[at + 1] = copied(own, COPIED_HIGH) | (own === 0 && isReserved(k, pfn) ? RESERVED : 0)
+}
+
+/** Whether the frame, which has no memory, lies in a section that has some. */
+function isHoleInSection(k: Kernel, pfn: number): boolean {
+  const first = Math.floor(pfn / SECTION_PAGES) * SECTION_BLOCKS
+  for (let block = first; block < Math.min(first + SECTION_BLOCKS, k.blockZone.length); block++)
+    if (k.blockZone[block] !== NO_ZONE) return true
+  return false
+}
+
+/** Whether boot kept the page. */
+function isReserved(k: Kernel, pfn: number): boolean {
+  const { reserved } = k.boot
+  let low = 0
+  let high = reserved.length
+  while (low < high) {
+    const mid = (low + high) >>> 1
+    if (reserved[mid].end > pfn) high = mid
+    else low = mid + 1
+  }
+  return low < reserved.length && reserved[low].start <= pfn
 }
 
 const mappedAs = (k: Kernel, head: Pfn, whole: number): number =>

@@ -10,16 +10,23 @@
  *
  * Everyone may read everything; only root may write. /proc/self is the process that runs or writes.
  */
-import { EACCES, EINVAL, EISDIR, ENOENT, ENOTDIR } from '../kernel/base/errno.ts'
+import { EACCES, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR } from '../kernel/base/errno.ts'
+import { CGROUP_ROOT, cgroupPath } from '../kernel/calls/cgroup.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
 import { PAGE_SIZE } from '../kernel/base/units.ts'
+import { capable } from '../kernel/calls/account.ts'
+import { mayAccess } from '../kernel/calls/migrate_pages.ts'
 import { STANDS_FOR } from '../kernel/tunables.ts'
 import type { At } from '../kernel/tunables_knob.ts'
+import type { Binary } from './binary.ts'
+import { cgroupDirectory } from './cgroup.ts'
 import { buddyinfo, extfragIndex, pagetypeinfo, unusableIndex } from './buddyinfo.ts'
-import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, pid, proc } from './file.ts'
+import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, numbers, pid, proc } from './file.ts'
 import { cmdline, filesystems, loadavg, pressure, stat, uptime, version } from './machine.ts'
 import { meminfo } from './meminfo.ts'
+import { PAGE_CGROUP, PAGE_COUNT, PAGE_FLAGS, PAGEMAP } from './page_files.ts'
+import { PAGE_IDLE } from './page_idle.ts'
 import { ksmMergingPages, ksmStat } from './pid/ksm.ts'
 import { maps } from './pid/maps.ts'
 import { numaMaps } from './pid/numa_maps.ts'
@@ -43,7 +50,9 @@ import { zswapCounters } from './zswap.ts'
 const psi: File = { ...proc(pressure), refuses: EINVAL }
 
 const PROCESS: Directory = dir({
+  cgroup: pid(({ k, task }) => `0::${cgroupPath(k, task.cgroup)}\n`),
   clear_refs: pid(undefined, writeClearRefs),
+  cpuset: pid(({ k, task }) => `${cgroupPath(k, task.cpuset)}\n`),
   cmdline: pid(pidCmdline),
   comm: pid(comm, writeComm),
   ksm_merging_pages: pid(ksmMergingPages),
@@ -53,6 +62,7 @@ const PROCESS: Directory = dir({
   oom_adj: pid(oomAdj, setOomAdj),
   oom_score: pid(oomScore),
   oom_score_adj: pid(oomScoreAdj, setOomScoreAdj),
+  pagemap: numbers(PAGEMAP),
   sched: pid(sched),
   smaps: pid(smaps),
   smaps_rollup: pid(smapsRollup),
@@ -66,6 +76,9 @@ export const TREE: Directory = dir({
     buddyinfo: proc(buddyinfo),
     cmdline: proc(cmdline),
     filesystems: proc(filesystems),
+    kpagecgroup: numbers(PAGE_CGROUP),
+    kpagecount: numbers(PAGE_COUNT),
+    kpageflags: numbers(PAGE_FLAGS),
     loadavg: proc(loadavg),
     meminfo: proc(meminfo),
     pagetypeinfo: proc(pagetypeinfo),
@@ -87,6 +100,7 @@ export const TREE: Directory = dir({
     block: dir({ 'zram{zram}': zramDirectory }),
     class: dir({ 'zram-control': zramControl }),
     devices: dir({ system: dir({ cpu: cpuDirectory, memory: memoryDirectory, node: nodeDirectory }) }),
+    fs: dir({ cgroup: cgroupDirectory }),
     kernel: dir({
       debug: dir({
         extfrag: dir({ extfrag_index: debugTable(extfragIndex), unusable_index: debugTable(unusableIndex) }),
@@ -99,6 +113,7 @@ export const TREE: Directory = dir({
         ksm: ksmDirectory,
         lru_gen: dir(knobs('/sys/kernel/mm/lru_gen')),
         numa: dir(knobs('/sys/kernel/mm/numa')),
+        page_idle: dir({ bitmap: numbers(PAGE_IDLE) }),
         swap: dir(knobs('/sys/kernel/mm/swap')),
         transparent_hugepage: thpDirectory,
       }),
@@ -110,7 +125,7 @@ export const TREE: Directory = dir({
   }),
 })
 
-const NOWHERE: At = { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, writer: undefined }
+const NOWHERE: At = { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, cgroup: CGROUP_ROOT, writer: undefined }
 
 interface Found {
   readonly entry: Entry
@@ -121,12 +136,14 @@ interface Found {
 const there = (k: Kernel, entry: Entry, at: At): boolean => entry.exists?.(k, at) ?? true
 
 /** The entries of a directory as they are now, by name. */
-function entriesOf(k: Kernel, { entries, families }: Directory, at: At): (readonly [name: string, found: Found])[] {
+function entriesOf(k: Kernel, directory: Directory, at: At): (readonly [name: string, found: Found])[] {
+  const { entries, families, members } = directory
   const named = [...entries].map(([name, entry]): [string, Found] => [name, { entry, at }])
   const numbered = families.flatMap(({ before, what, after, entry }) =>
     STANDS_FOR[what](k).map((n): [string, Found] => [`${before}${n}${after}`, { entry, at: { ...at, [what]: n } }]),
   )
-  return [...named, ...numbered].filter(([, found]) => there(k, found.entry, found.at))
+  const given = (members?.list(k, at) ?? []).map(([name, inner]): [string, Found] => [name, { entry: directory, at: inner }])
+  return [...named, ...numbered, ...given].filter(([, found]) => there(k, found.entry, found.at))
 }
 
 /** The entry a path leads to, or a negative errno. */
@@ -148,6 +165,8 @@ function find(k: Kernel, path: string, writer: Task | undefined): Found | number
 function child(k: Kernel, directory: Directory, at: At, name: string): Found | undefined {
   const entry = directory.entries.get(name)
   if (entry !== undefined) return there(k, entry, at) ? { entry, at } : undefined
+  const given = directory.members?.find(k, at, name)
+  if (given !== undefined) return { entry: directory, at: given }
   for (const family of directory.families) {
     const n = numberIn(name, family)
     if (n === undefined || !STANDS_FOR[family.what](k).includes(n)) continue
@@ -186,6 +205,35 @@ export function procWrite(k: Kernel, writer: Task | undefined, path: string, tex
   if (writer !== undefined && writer.uid !== 0) return -EACCES
   if (entry.write === undefined) return -entry.refuses
   return text === '' ? 0 : entry.write(k, text.slice(0, PAGE_SIZE), at)
+}
+
+/**
+ * Reads a file of numbers.
+ * @param reader the process that reads; undefined is root from outside
+ * @returns up to `count` bytes from `position` on, none at the end; or a negative errno
+ */
+export function procReadBytes(k: Kernel, reader: Task | undefined, path: string, position: number, count: number): Uint8Array | number {
+  const binary = findBinary(k, reader, path)
+  return typeof binary === 'number' ? binary : binary.file.read(k, binary.at, position, count)
+}
+
+/** Writes to a file of numbers; bytes taken, or a negative errno. */
+export function procWriteBytes(k: Kernel, writer: Task | undefined, path: string, position: number, bytes: Uint8Array): number {
+  const binary = findBinary(k, writer, path)
+  if (typeof binary === 'number') return binary
+  return binary.file.write === undefined ? -EIO : binary.file.write(k, binary.at, position, bytes)
+}
+
+/** A file of numbers that this process may open: its own pagemap, or any as root. */
+function findBinary(k: Kernel, who: Task | undefined, path: string): { readonly file: Binary; readonly at: At } | number {
+  const found = find(k, path, who)
+  if (typeof found === 'number') return found
+  const { entry, at } = found
+  if (isDirectory(entry)) return -EISDIR
+  const other = k.tasks.get(at.pid)
+  const may = who === undefined || (other === undefined ? capable(who) : mayAccess(who, other))
+  if (!may) return -EACCES
+  return entry.binary === undefined ? -EINVAL : { file: entry.binary, at }
 }
 
 /** Names in a directory, in order of the table; a negative errno where there is none. */
