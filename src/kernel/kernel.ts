@@ -12,6 +12,7 @@ import { runKhugepaged } from './daemons/khugepaged.ts'
 import { runKsmd } from './daemons/ksmd.ts'
 import { runKswapd } from './daemons/kswapd.ts'
 import { runVmstat } from './daemons/vmstat.ts'
+import { runZswapShrink } from './daemons/zswap_shrink.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
@@ -27,6 +28,7 @@ function daemons(k: Kernel): Work[] {
   return [
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.fs.writeback.flusher, run: runFlusher },
+    { daemon: k.zswap.shrinker, run: runZswapShrink },
     { daemon: k.vmstat, run: runVmstat },
     { daemon: k.khugepaged.daemon, run: runKhugepaged, nice: true },
     { daemon: k.ksm.daemon, run: runKsmd, nice: true },

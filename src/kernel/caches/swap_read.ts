@@ -81,7 +81,7 @@ const NO_RA = { vpn: 0, window: 0, hits: FIRST_HITS }
  * @returns the page when it was there; minus a fresh, locked one that the caller is to read; 0 for a slot that nobody names, or
  * without memory.
  */
-function takeIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number): number {
+export function takeIntoSwapCache(k: Kernel, entry: number, vma: Vma | undefined, offset: number): number {
   const there = swapCacheGet(k, entry)
   if (there !== NO_PAGE) return there
   if (swapCount(k, entry) === 0 && k.swap.slotsEnabled) return NO_PAGE
@@ -113,7 +113,7 @@ function dropNew(k: Kernel, pfn: Pfn, entry: number): Pfn {
 
 /** A page read, or being read, for the entry; `wait`: nothing else is, so it is waited for (read_swap_cache_async). */
 function readIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wait: boolean): Pfn {
-  const found = takeIn(k, entry, vma, offset)
+  const found = takeIntoSwapCache(k, entry, vma, offset)
   if (found >= 0) return asPfn(found)
   const pfn = asPfn(-found)
   swapReadpage(k, pfn, entry)
@@ -123,7 +123,7 @@ function readIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number, 
 
 /** Reads a page ahead and marks it. */
 function readAhead(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wanted: boolean): void {
-  const found = takeIn(k, entry, vma, offset)
+  const found = takeIntoSwapCache(k, entry, vma, offset)
   if (found >= 0) return
   const pfn = asPfn(-found)
   swapReadpage(k, pfn, entry)
@@ -199,6 +199,6 @@ export const swapinReadahead = (k: Kernel, entry: number, vma: Vma, offset: numb
   byAddress(k) ? swapVmaReadahead(k, entry, vma, offset) : swapClusterReadahead(k, entry, vma, offset)
 
 /** Starts to read a page for who said it will be needed; it is neither waited for nor marked (force_swapin_readahead). */
-export function swapinAsync(k: Kernel, entry: number, vma: Vma, offset: number): void {
+export function swapinAsync(k: Kernel, entry: number, vma: Vma | undefined, offset: number): void {
   readIn(k, entry, vma, offset, false)
 }

@@ -14,6 +14,7 @@ import { internContent } from '../base/content.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EBUSY, EINVAL, EISDIR, ENOENT, ENOMEM, ENOSPC, EPERM } from '../base/errno.ts'
 import { GFP_USER } from '../base/flags.ts'
+import { swapHeaderContent } from '../base/page_bytes.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, Mapping } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
@@ -52,7 +53,7 @@ export function mkswap(k: Kernel, name: string): number {
   if (found.device.kind === 'zram') {
     const page = allocPages(k, GFP_USER, 0)
     if (page === NO_PAGE) return -ENOMEM
-    pageSetContent(k, page, internContent(k.contents, HEADER), 0)
+    pageSetContent(k, page, internContent(k.contents, swapHeaderContent(found.pages - 1)), 0)
     const written = zramWrite(k, found.device.zram, 0, page)
     freePages(k, page, 0)
     if (written < 0) return written
@@ -60,9 +61,6 @@ export function mkswap(k: Kernel, name: string): number {
   k.swap.headers.set(path, found.pages)
   return 0
 }
-
-/** A header: its mark and a few numbers in zeros. */
-const HEADER = { kind: 'file', key: 'swap header', incompressible: 1, sameFilled: false } as const
 
 /**
  * swapon(2).
