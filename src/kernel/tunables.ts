@@ -88,7 +88,9 @@ export function tunables(k: Kernel): Tunable[] {
 
 /** The concrete paths that a path with placeholders stands for. */
 function placesOf(k: Kernel, path: string): { path: string; at: At }[] {
-  let places: { path: string; at: At }[] = [{ path, at: { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, writer: undefined } }]
+  let places: { path: string; at: At }[] = [
+    { path, at: { size: 0, node: 0, cpu: 0, block: 0, zram: 0, pid: 0, cgroup: 1, writer: undefined } },
+  ]
   for (const name of PLACEHOLDERS) {
     if (!path.includes(`{${name}}`)) continue
     places = places.flatMap(place =>

@@ -38,6 +38,8 @@ export interface At {
   /** zram device. */
   readonly zram: number
   readonly pid: number
+  /** Number of a control group. */
+  readonly cgroup: number
   /** undefined: the kernel itself, or someone outside the machine, as root. */
   readonly writer: Task | undefined
 }

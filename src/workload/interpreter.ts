@@ -69,6 +69,7 @@ export function startRun(k: Kernel, program: Program, ports: Ports): Run {
     nextOrdinal: 1,
     marks: new Map(),
     cgroups: [],
+    cgroupsUsed: false,
     records: [],
     line: 0,
     ended: false,

@@ -333,6 +333,8 @@ export interface Run {
   readonly marks: Map<string, number>
   /** Control groups named so far. */
   readonly cgroups: string[]
+  /** Some line was about a control group. */
+  cgroupsUsed: boolean
   records: RunRecord[]
   /** The line that was executed last. */
   line: number

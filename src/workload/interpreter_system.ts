@@ -2,7 +2,9 @@
  * The controller's ops on the machine as a whole: files of /proc and /sys, CPUs, mounts, swap, control groups.
  */
 import { COST, COSTS, now, spend } from '../kernel/base/cost.ts'
-import { ENOSYS, ESRCH } from '../kernel/base/errno.ts'
+import { EEXIST, ENOENT, ENOSYS, ESRCH } from '../kernel/base/errno.ts'
+import { normalizePath } from '../kernel/caches/inode.ts'
+import { cgroupAt, cgroupMkdirAt, cgroupMount, cgroupRmdir } from '../kernel/calls/cgroup.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
 import { sysSync } from '../kernel/calls/files_io.ts'
 import { sysMount, sysUmount } from '../kernel/calls/mount.ts'
@@ -12,11 +14,14 @@ import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
 import type { Ports, Run, Sample } from './interpreter_state.ts'
 import { setUffdMode } from './interpreter_uffd.ts'
-import type { ControllerOp } from './program.ts'
+import type { CgroupAction, ControllerOp } from './program.ts'
 
 type SystemOp = Exclude<ControllerOp, { readonly op: 'sleep' | 'sample' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' }>
 
 const DIRECTORY_MODE = 0o755
+const CGROUPS = '/sys/fs/cgroup'
+/** Groups whose files samples hold, at most. */
+const MAX_CGROUPS = 8
 /** Files that a sample reads of the machine, of each node and of each process; how often the latter walk its pages (smaps, numa_maps). */
 const LIGHT_FILES = 2
 const MACHINE_FILES = 66
@@ -42,7 +47,13 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
     case 'umount':
       return { ret: sysUmount(k, init, op.dir) }
     case 'mkdir':
-      return { ret: sysMkdir(k, init, op.dir, DIRECTORY_MODE) }
+      return { ret: makeDirectory(run, op.dir) }
+    case 'cgroup':
+      return cgroupOp(run, ports, op.group, op.action)
+    case 'dmesg': {
+      const text = readLog(k)
+      return { ret: text.length, fields: { text } }
+    }
     case 'sync':
       return { ret: sysSync(k) }
     case 'mkswap':
@@ -60,6 +71,45 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
     default:
       return { ret: -ENOSYS, fields: { text: `${op.op}: the simulated kernel does not have this yet` } }
   }
+}
+
+function makeDirectory({ k, file }: Run, dir: string): number {
+  const path = normalizePath(dir)
+  if (k.cgroup.mounted && path.startsWith(`${CGROUPS}/`)) return cgroupMkdirAt(k, path.slice(CGROUPS.length))
+  return sysMkdir(k, file.task, dir, DIRECTORY_MODE)
+}
+
+/** `cgroup G ...`: the first such line mounts the hierarchy and gives its groups memory and cpusets, the first for G makes it. */
+function cgroupOp(run: Run, ports: Ports, group: string, action: CgroupAction): Outcome {
+  const { k } = run
+  if (!run.cgroupsUsed) {
+    run.cgroupsUsed = true
+    cgroupMount(k)
+    for (const controller of ['+memory', '+cpuset']) ports.write(k, `${CGROUPS}/cgroup.subtree_control`, controller)
+  }
+  const path = `${CGROUPS}/${group}`
+  if (action.kind === 'remove') return { ret: removeGroup(run, group) }
+  const made = cgroupMkdirAt(k, group)
+  if (made < 0 && made !== -EEXIST) return { ret: made }
+  if (!run.cgroups.includes(group) && run.cgroups.length < MAX_CGROUPS) run.cgroups.push(group)
+  switch (action.kind) {
+    case 'set':
+      return { ret: Math.min(0, ports.write(k, `${path}/${action.file}`, action.value)) }
+    case 'add': {
+      const worker = run.workers.find(candidate => candidate?.name === action.worker)
+      return { ret: Math.min(0, ports.write(k, `${path}/cgroup.procs`, String(worker?.task.pid ?? -1))) }
+    }
+    case 'read':
+      spend(k, COST.file_read, 1)
+      return readOutcome(ports.read(k, `${path}/${action.file}`))
+  }
+}
+
+function removeGroup({ k, cgroups }: Run, group: string): number {
+  const found = cgroupAt(k, group)
+  const ret = found === undefined ? -ENOENT : cgroupRmdir(k, found)
+  if (ret === 0 && cgroups.includes(group)) cgroups.splice(cgroups.indexOf(group), 1)
+  return ret
 }
 
 /** Begins a sample. @returns how long its files of the machine take to be read, whether somebody keeps them or not */

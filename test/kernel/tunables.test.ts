@@ -76,7 +76,7 @@ describe('the knobs', () => {
     const k = bootSmall([256, 256])
     for (const { path, read, default: expected } of KNOBS) {
       if (read === undefined || expected === undefined) continue
-      const text = read(k, { size: 2048, node: 0, cpu: 1, block: 1, zram: 0, pid: 0, writer: undefined }).trim()
+      const text = read(k, { size: 2048, node: 0, cpu: 1, block: 1, zram: 0, pid: 0, cgroup: 1, writer: undefined }).trim()
       const shown = /\[(.*)\]/.exec(text)?.[1] ?? text.replaceAll('\t', ' ')
       expect([path, shown]).toEqual([path, expected])
     }

@@ -11,11 +11,12 @@
  */
 import type { ListHeads } from './list.ts'
 import type { Rng } from './rng.ts'
+import type { CgroupState } from './state_cgroup.ts'
 import type { FileSystems } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
 import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
-import type { MemoryHotplug } from './state_memory.ts'
+import type { KernelLog, MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing } from './state_numa.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
@@ -320,6 +321,7 @@ export interface Kernel {
   /** By number; undefined where a device was removed. */
   readonly zram: (ZramDevice | undefined)[]
   readonly memcg: MemcgState
+  readonly cgroup: CgroupState
   readonly caches: Map<string, KmemCache>
   readonly hugetlb: HugetlbState
   readonly thp: ThpState
@@ -339,12 +341,15 @@ export interface Kernel {
   committedAs: number
   /** min_free_kbytes as the user wrote it, -1 while nobody has. */
   userMinFreeKbytes: number
+  /** Pages out of use because their memory is broken, or about to break. */
+  poisonedPages: number
   /** The shared page of zeros that reads of untouched memory map. */
   zeroPage: Pfn
   readonly policies: { readonly default: Mempolicy; interleavePrev: number }
   readonly numa: NumaBalancing
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
+  readonly log: KernelLog
   readonly events: KernelEvent[]
   /** Freed pages get their records filled with junk, to make stale use show (tests). */
   readonly junkOnFree: boolean

@@ -36,6 +36,8 @@ export interface Memcg {
   online: boolean
   readonly memory: PageCounter
   readonly swap: PageCounter
+  /** Pages that compressed swap may take for it. */
+  zswapMax: number
   oomGroup: boolean
   /** Events of MEMCG_EVENTS that happened to it or below it, and to itself. */
   readonly events: Float64Array

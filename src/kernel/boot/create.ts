@@ -5,11 +5,12 @@ import { contentTable } from '../base/content.ts'
 import { COST_NAMES } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
+import { kernelLog } from '../base/log.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Machine, Node, Zone } from '../base/state.ts'
+import type { Cgroup } from '../base/state_cgroup.ts'
 import type { KhugepagedState } from '../base/state_huge.ts'
 import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
-import type { Cgroup } from '../base/state_cgroup.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -99,11 +100,13 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     swapPages: 0,
     committedAs: 0,
     userMinFreeKbytes: -1,
+    poisonedPages: 0,
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
     numa: numaBalancing(),
     boot: bootFigures(),
     memory: memoryHotplug(),
+    log: kernelLog(),
     events: [],
     junkOnFree,
   }

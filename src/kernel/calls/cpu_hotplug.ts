@@ -17,9 +17,11 @@ import { asPfn } from '../base/units.ts'
 import { lruAddDrainCpu } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { distinctCaches, kmemFlushCpu } from '../caches/slab.ts'
+import { drainStock } from '../frames/memcg_charge.ts'
 import { drainPagesZone } from '../frames/pcp.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { populatedZones, zonePcpUpdate } from '../frames/zone.ts'
+import { cpusetHotplug } from './cpuset.ts'
 
 /** Takes the CPU out of work; one that is out already stays so. Who asked, if on that CPU, goes on on the first that is left. */
 export function cpuOffline(k: Kernel, cpu: Cpu): void {
@@ -35,6 +37,8 @@ export function cpuOffline(k: Kernel, cpu: Cpu): void {
   for (const zone of populatedZones(k)) drainPagesZone(k, cpu.id, zone)
   freeStackCache(k, cpu)
   for (const cache of distinctCaches(k)) kmemFlushCpu(k, cache, cpu.id)
+  drainStock(k, cpu.id)
+  cpusetHotplug(k)
   for (const zone of populatedZones(k)) zonePcpUpdate(k, zone, 0)
 }
 
@@ -51,5 +55,6 @@ export function cpuOnline(k: Kernel, cpu: Cpu): void {
   if (cpu.online) return
   for (const zone of populatedZones(k)) zonePcpUpdate(k, zone, 1)
   cpu.online = true
+  cpusetHotplug(k)
   cpu.nowNs = Math.max(cpu.nowNs, now(k))
 }

@@ -54,6 +54,7 @@ const newMemcg = (id: number, cgroup: number, parent: number): Memcg => ({
   online: true,
   memory: pageCounter(),
   swap: pageCounter(),
+  zswapMax: PAGE_COUNTER_MAX,
   oomGroup: false,
   events: new Float64Array(MEMCG_EVENTS.length),
   localEvents: new Float64Array(MEMCG_EVENTS.length),
