@@ -46,7 +46,7 @@ function linesOf(sample: Sample, options: NumaOptions): string[] {
   )
 }
 
-const nameOf = (task: Task) => task.status?.name ?? task.stat?.name ?? ''
+const nameOf = (task: Task) => task.named?.name ?? task.status?.name ?? task.stat?.name ?? ''
 
 /** Processes of a number, or whose name has the text in it. */
 const matching = (sample: Sample, wanted: string): Task[] =>

@@ -181,7 +181,7 @@ function mbByKind(task: Task, nodes: readonly NodeSample[]): Map<Kind, number[]>
   return sums
 }
 
-const nameOf = (task: Task) => task.status?.name ?? task.stat?.name ?? '?'
+const nameOf = (task: Task) => task.named?.name ?? task.status?.name ?? task.stat?.name ?? '?'
 
 /** Where processes' memory is: of one its kinds, of several a row each. */
 export function processLines(sample: Sample, pids: readonly number[], looks: Looks): string[] {

@@ -43,7 +43,7 @@ export type {
 } from './interpreter_state.ts'
 
 /** How far ahead of others a process goes that does nothing but use what it has. */
-const QUIET_NS = 20e6
+const QUIET_NS = 100e6
 
 /** How long a thread keeps a CPU that others want too. */
 const SLICE_NS = 1e6
