@@ -8,7 +8,8 @@
  * fs/drop_caches.c.
  */
 import { now } from './base/cost.ts'
-import { ERANGE } from './base/errno.ts'
+import { EINVAL, ERANGE } from './base/errno.ts'
+import { KERN_INFO, printk } from './base/log.ts'
 import type { Kernel } from './base/state.ts'
 import { triggerProactiveCompaction } from './daemons/kcompactd.ts'
 import { compactNodes } from './reclaim/compaction.ts'
@@ -104,10 +105,12 @@ const RECLAIM: readonly Knob[] = [
     meaning: 'Drops what can be read again: 1 clean page cache, 2 names and inodes, 3 both, 4 says nothing in the log from now on',
     source: 'fs/drop_caches.c drop_caches_sysctl_handler',
     ...WORKS,
-    write: (k, text) => {
+    write: (k, text, { writer }) => {
       const { error, values, consumed } = intVector(text, 1, 1, 4)
       if (error < 0) return error
       dropCaches(k, values[0])
+      if (!k.log.quietDrops) printk(k, KERN_INFO, `${writer?.comm ?? 'init'} (${writer?.pid ?? 1}): drop_caches: ${values[0]}`)
+      k.log.quietDrops ||= values[0] === 4
       return consumed
     },
   },

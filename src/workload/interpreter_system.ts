@@ -2,7 +2,8 @@
  * The controller's ops on the machine as a whole: files of /proc and /sys, CPUs, mounts, swap, control groups.
  */
 import { COST, COSTS, now, spend } from '../kernel/base/cost.ts'
-import { EEXIST, ENOENT, ENOSYS, ESRCH } from '../kernel/base/errno.ts'
+import { EEXIST, ENOENT, ESRCH } from '../kernel/base/errno.ts'
+import { readLog } from '../kernel/base/log.ts'
 import { normalizePath } from '../kernel/caches/inode.ts'
 import { cgroupAt, cgroupMkdirAt, cgroupMount, cgroupRmdir } from '../kernel/calls/cgroup.ts'
 import { sysMkdir } from '../kernel/calls/files.ts'
@@ -68,8 +69,6 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
       setUffdMode(run, worker, op.mode)
       return { ret: 0 }
     }
-    default:
-      return { ret: -ENOSYS, fields: { text: `${op.op}: the simulated kernel does not have this yet` } }
   }
 }
 

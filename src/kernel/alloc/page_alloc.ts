@@ -19,6 +19,7 @@ import { NUMA } from '../base/counters.ts'
 import {
   __GFP_ACCOUNT,
   __GFP_ATOMIC,
+  __GFP_COMP,
   __GFP_DIRECT_RECLAIM,
   __GFP_HIGH,
   __GFP_IO,
@@ -81,7 +82,7 @@ export function allocPages(k: Kernel, gfp: number, order: number): Pfn {
 /** 2^order pages for the page `offset` pages into an area, as the area's policy says (vma_alloc_folio). */
 export function allocPagesVma(k: Kernel, gfp: number, order: number, vma: Vma, offset: number): Pfn {
   const policy = vmaPolicy(k, vma, offset)
-  return allocPagesPolicy(k, gfp, order, policy, isInterleave(policy) ? interleavePosition(vma, offset, order) : -1)
+  return allocPagesPolicy(k, gfp | __GFP_COMP, order, policy, isInterleave(policy) ? interleavePosition(vma, offset, order) : -1)
 }
 
 /**

@@ -147,6 +147,8 @@ export interface Lruvec {
   readonly stat: Float64Array
   /** Reclaim of the group, or for all of the node, met only pages that wait for the disk (LRUVEC_CONGESTED). */
   congested: boolean
+  /** List of huge pages that are partly unmapped, threaded through their second tails. */
+  readonly deferredSplit: number
   anonCost: number
   fileCost: number
   nonresidentAge: number
@@ -170,8 +172,6 @@ export interface Node {
   reclaimFlags: number
   /** kcompactd; it looks at the node's fragmentation itself at timeoutNs. */
   readonly kcompactd: Daemon & { order: number; highestZoneidx: number; timeoutNs: number }
-  /** List of huge pages that are partly unmapped (threaded through their second tails), and its length. */
-  readonly deferredSplit: number
   proactiveCompactTrigger: boolean
   totalreserve: number
 }

@@ -1,4 +1,4 @@
-/** Shapes of memory hotplug: the blocks in which memory is taken away and put back. */
+/** Shapes of memory hotplug, the blocks in which memory is taken away and put back, and of the kernel's log. */
 import type { NodeId } from './units.ts'
 
 /** Words of a block's `state` that put it back: where the kernel likes, in a kernel zone, in the movable zone. */
@@ -27,4 +27,21 @@ export interface MemoryHotplug {
   onlinePolicy: 'contig-zones' | 'auto-movable'
   autoMovableRatio: number
   autoMovableNumaAware: boolean
+}
+
+export interface LogRecord {
+  readonly seq: number
+  /** KERN_ERR and so on. */
+  readonly level: number
+  readonly us: number
+  readonly text: string
+}
+
+export interface KernelLog {
+  readonly records: LogRecord[]
+  /** Number of the next record, and of the next to be read. */
+  next: number
+  read: number
+  /** Dropping caches is no longer worth a line. */
+  quietDrops: boolean
 }

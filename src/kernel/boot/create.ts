@@ -270,7 +270,6 @@ function emptyNode(k: Kernel, id: number): Node {
     },
     reclaimFlags: 0,
     kcompactd: { ...daemon(`kcompactd${id}`, id), order: 0, highestZoneidx: MAX_NR_ZONES - 1, timeoutNs: NEVER },
-    deferredSplit: listAllocate(k.heads, 1),
     proactiveCompactTrigger: false,
     totalreserve: 0,
   }

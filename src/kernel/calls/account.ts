@@ -9,6 +9,7 @@
  */
 import { ENOMEM } from '../base/errno.ts'
 import { VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_HUGETLB, VM_NORESERVE, VM_SHARED, VM_WRITE } from '../base/flags.ts'
+import { KERN_WARNING, printk } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { PAGE_KB, PAGE_SIZE } from '../base/units.ts'
@@ -41,6 +42,8 @@ export function vmEnoughMemory(k: Kernel, task: Task | undefined, mm: Mm | undef
     k.committedAs += pages
     return 0
   }
+  if (task !== undefined)
+    printk(k, KERN_WARNING, `__vm_enough_memory: pid: ${task.pid}, comm: ${task.comm}, no enough memory for the allocation`)
   return -ENOMEM
 }
 

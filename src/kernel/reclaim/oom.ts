@@ -11,6 +11,9 @@
  * A group with memory.oom.group dies whole, but for processes that are not to be killed: the highest such group between the victim and
  * the group that is out of memory.
  *
+ * Each time the log gets a report (oom_report.ts). With panic_on_oom Linux stops after it; here the panic is an event, and the killing goes on,
+ * so that what comes after can be seen as well.
+ *
  * A request that may not enter file systems pretends that something was killed and tries again.
  *
  * Source: mm/oom_kill.c (out_of_memory, oom_evaluate_task, __oom_kill_process, __oom_reap_task_mm).
@@ -18,6 +21,7 @@
 import { now } from '../base/cost.ts'
 import { EV, ME } from '../base/counters.ts'
 import { __GFP_FS, __GFP_THISNODE, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
+import { KERN_EMERG, KERN_WARNING, printk } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { finishGather } from '../caches/gather.ts'
@@ -25,6 +29,7 @@ import { memcgIsBelow, memcgMemoryEvent, memcgOf, ROOT_MEMCG } from '../frames/m
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { INIT_PID, OOM_SCORE_ADJ_MIN, oomBadness } from './oom_badness.ts'
+import { dumpHeader, type OomReport, reportKilled } from './oom_report.ts'
 import { lruAddDrain, unmapPageRange } from './zap.ts'
 
 const SIGKILL = 9
@@ -39,25 +44,45 @@ export interface OomControl {
   readonly memcg: number
 }
 
-/** What limits the request: nothing, a memory cgroup, a policy, or the cpuset of the task that asks. */
-export type OomConstraint = 'none' | 'memcg' | 'memory_policy' | 'cpuset'
-
 /** Kills a process so that a request can be met; false when there is none to kill. */
-export function outOfMemory(k: Kernel, oc: OomControl): boolean {
+export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
   const { current } = k
   if (current !== undefined && current.killed !== 0) {
     current.oomVictim = true
     return true
   }
-  if ((oc.gfp & __GFP_FS) === 0 && oc.memcg === ROOT_MEMCG) return true
+  if ((wanted.gfp & __GFP_FS) === 0 && wanted.memcg === ROOT_MEMCG) return true
+  const constraint = oomConstraint(k, wanted)
+  const oc = { ...wanted, constraint, nodemask: constraint === 'memory_policy' ? wanted.nodemask : ALL_NODES }
+  checkPanicOnOom(k, oc)
   const allocating = oc.memcg === ROOT_MEMCG && k.sysctl.oom_kill_allocating_task !== 0
-  const victim = allocating && current !== undefined && badness(k, current, oc) !== undefined ? current : choose(k, oc)
-  if (victim === undefined) return false
-  killVictim(k, victim, oc)
+  const own = allocating && current !== undefined && badness(k, current, oc) !== undefined
+  const victim = own ? current : choose(k, oc)
+  if (victim === undefined) {
+    dumpHeader(k, oc, undefined, candidates(k, oc))
+    printk(k, KERN_WARNING, 'Out of memory and no killable processes...')
+    return false
+  }
+  const group = oc.memcg === ROOT_MEMCG ? 'Out of memory' : 'Memory cgroup out of memory'
+  killVictim(k, victim, oc, own ? `${group} (oom_kill_allocating_task)` : group)
   return true
 }
 
-export function oomConstraint(k: Kernel, { gfp, nodemask, memcg }: OomControl): OomConstraint {
+/** Where Linux would stop for good: the report, and an event (check_panic_on_oom). */
+function checkPanicOnOom(k: Kernel, oc: OomReport): void {
+  const { panic_on_oom: panic } = k.sysctl
+  if (panic === 0 || (panic !== 2 && oc.constraint !== 'none')) return
+  dumpHeader(k, oc, undefined, candidates(k, oc))
+  const text = `Out of memory: ${panic === 2 ? 'compulsory' : 'system-wide'} panic_on_oom is enabled`
+  printk(k, KERN_EMERG, `Kernel panic - not syncing: ${text}`)
+  k.events.push({ ns: now(k), kind: 'panic', text })
+}
+
+/** Processes that the report lists: those whose end could help, the first one apart. */
+const candidates = (k: Kernel, oc: OomControl): Task[] =>
+  [...k.tasks.values()].filter(task => task.pid !== INIT_PID && eligible(k, task, oc))
+
+export function oomConstraint(k: Kernel, { gfp, nodemask, memcg }: OomControl): OomReport['constraint'] {
   if (memcg !== ROOT_MEMCG) return 'memcg'
   if ((gfp & __GFP_THISNODE) !== 0) return 'none'
   if (nodemask !== ALL_NODES) return 'memory_policy'
@@ -114,13 +139,14 @@ function choose(k: Kernel, oc: OomControl): Task | undefined {
 }
 
 /** Kills the chosen process, and all of its memory cgroup if that is to die as one (oom_kill_process). */
-function killVictim(k: Kernel, victim: Task, oc: OomControl): void {
+function killVictim(k: Kernel, victim: Task, oc: OomReport, why: string): void {
+  dumpHeader(k, oc, victim, candidates(k, oc))
   const group = oomGroup(k, victim, oc.memcg)
-  kill(k, victim)
+  kill(k, victim, why)
   if (group === ROOT_MEMCG) return
   memcgMemoryEvent(k, group, ME.oom_group_kill)
   for (const task of [...k.tasks.values()])
-    if (task.killed === 0 && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task)
+    if (task.killed === 0 && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task, why)
 }
 
 /** The highest group with memory.oom.group from the victim's up to the one that is out of memory; ROOT_MEMCG: none. */
@@ -135,7 +161,8 @@ function oomGroup(k: Kernel, victim: Task, domain: number): number {
 }
 
 /** Kills the process and all that share its memory. */
-function kill(k: Kernel, victim: Task): void {
+function kill(k: Kernel, victim: Task, why: string): void {
+  reportKilled(k, victim, why)
   k.event[EV.oom_kill]++
   if (victim.memcg !== ROOT_MEMCG) memcgMemoryEvent(k, victim.memcg, ME.oom_kill)
   k.events.push({ ns: now(k), kind: 'oom', text: `killed ${victim.comm} (${victim.pid})` })

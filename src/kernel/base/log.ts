@@ -1,0 +1,40 @@
+/**
+ * The kernel's log: what dmesg shows, and each line of it an event for the screens.
+ *
+ * Records are numbered on from those of boot, which are not kept. A record may have several lines; readers of the log see "\\x0a" where one
+ * ends. Of a long log the oldest records are dropped.
+ *
+ * Source: kernel/printk/printk.c (vprintk_store, info_print_ext_header, record_print_text).
+ */
+import { now } from './cost.ts'
+import type { Kernel } from './state.ts'
+import type { KernelLog, LogRecord } from './state_memory.ts'
+
+export const KERN_EMERG = 0
+export const KERN_ERR = 3
+export const KERN_WARNING = 4
+export const KERN_INFO = 6
+
+/** About as many records as a boot leaves before the first process runs. */
+const BOOT_RECORDS = 353
+const KEPT = 4096
+
+export const kernelLog = (): KernelLog => ({ records: [], next: BOOT_RECORDS, read: BOOT_RECORDS, quietDrops: false })
+
+/** Logs one record. */
+export function printk(k: Kernel, level: number, text: string): void {
+  const { log } = k
+  log.records.push({ seq: log.next++, level, us: Math.floor(now(k) / 1000), text })
+  if (log.records.length > KEPT) log.records.shift()
+  for (const line of text.split('\n')) k.events.push({ ns: now(k), kind: 'kernel', text: line.trim() })
+}
+
+const shown = ({ level, seq, us, text }: LogRecord): string => `${level},${seq},${us},-;${text.replaceAll('\n', '\\x0a')}\n`
+
+/** The records that were logged since this was asked last, as /dev/kmsg gives them. */
+export function readLog(k: Kernel): string {
+  const { log } = k
+  const fresh = log.records.filter(({ seq }) => seq >= log.read)
+  log.read = log.next
+  return fresh.map(shown).join('')
+}
