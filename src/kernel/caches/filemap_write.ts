@@ -11,7 +11,7 @@
  */
 import { COST, spend } from '../base/cost.ts'
 import { EFBIG, ENOMEM } from '../base/errno.ts'
-import { __GFP_WRITE, PG_uptodate } from '../base/flags.ts'
+import { __GFP_WRITE, PG_idle, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile } from '../base/state_fs.ts'
@@ -42,6 +42,7 @@ function writeBegin(k: Kernel, inode: Inode, index: number, whole: boolean): Pfn
   const { mapping, blocks } = inode
   const there = filemapGet(mapping, index)
   if (there !== NO_PAGE) {
+    k.page[there * PAGE_WORDS] &= ~PG_idle
     waitOnRead(k, inode, index, there)
     return there
   }

@@ -66,10 +66,20 @@ export function folioReferenced(k: Kernel, head: Pfn, memcg: number): Referenced
     if (pages > 1) hugeReferenced(k, mm, index + delta, head, found)
     for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), found)
     if (found.locked) return found
+    noteTracking(k, head, found)
     if (found.used) found.areas++
     found.used = false
   }
   return found
+}
+
+/** A use ends idleness; one that idle page tracking took away (the young flag) counts as a use too, once. */
+function noteTracking(k: Kernel, head: Pfn, found: Referenced): void {
+  const at = head * PAGE_WORDS
+  if (found.used) k.page[at] &= ~PG_idle
+  if ((k.page[at] & PG_young) === 0) return
+  k.page[at] &= ~PG_young
+  found.used = true
 }
 
 function pteReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, found: Referenced): void {
@@ -95,11 +105,9 @@ function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number
     return
   }
   const flags = entryFlags(k, table, i)
-  const young = (k.page[pfn * PAGE_WORDS] & PG_young) !== 0
   const used = (flags & PTE_ACCESSED) !== 0 && (vma.flags & VM_SEQ_READ) === 0
   if ((flags & PTE_ACCESSED) !== 0) setEntry(k, table, i, entryValue(k, table, i), flags & ~PTE_ACCESSED)
-  if (!used && !young) return
-  k.page[pfn * PAGE_WORDS] &= ~(PG_young | PG_idle)
+  if (!used) return
   found.used = true
   if ((vma.flags & VM_EXEC) !== 0) found.exec = true
 }
