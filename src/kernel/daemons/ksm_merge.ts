@@ -37,8 +37,9 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { markAccessed, putPage } from '../caches/lru.ts'
+import { folioFreeSwap } from '../caches/swap_cache.ts'
 import { handleMmFault } from '../fault/fault.ts'
-import { compoundHead, pageCount, pageIndex, pageSetOwner, sameContent, totalMapcount } from '../frames/page.ts'
+import { compoundHead, pageCount, pageIndex, pageMapped, pageSetOwner, sameContent, totalMapcount } from '../frames/page.ts'
 import { splitHugePage } from '../reclaim/thp_split.ts'
 import { isHuge } from '../spaces/huge_pmd.ts'
 import { K_ANON_VMA, K_SLOT, KSM_WORDS, vpnOf } from '../spaces/ksm_records.ts'
@@ -209,6 +210,7 @@ function replacePage(k: Kernel, vma: Vma, vpn: number, page: Pfn, into: Pfn): vo
   spend(k, COST.pte_change, 1)
   spend(k, COST.tlb_flush, 1)
   pageRemoveRmap(k, page, vma, false)
+  if ((k.page[page * PAGE_WORDS] & PG_swapcache) !== 0 && !pageMapped(k, page)) folioFreeSwap(k, page)
   putPage(k, page)
 }
 

@@ -98,7 +98,7 @@ function notOurs(k: Kernel, vma: Vma): number {
 }
 
 /** A fresh page for a page of the area, charged to the area's memory cgroup; NO_PAGE when there is none, or none more for the group. */
-function allocAnon(k: Kernel, vma: Vma, offset: number): Pfn {
+export function allocAnon(k: Kernel, vma: Vma, offset: number): Pfn {
   const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
   if (vma.mm.memcg === ROOT_MEMCG || pfn === NO_PAGE || memcgCharge(k, pfn, vma.mm, GFP_KERNEL)) return pfn
   freePages(k, pfn, 0)

@@ -12,17 +12,22 @@
  *
  * Source: mm/memory.c do_swap_page.
  */
+
+import { memcgSwapinCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  PG_dirty,
   PG_ksm,
   PG_locked,
   PG_lru,
   PG_mlocked,
   PG_swapbacked,
   PG_swapcache,
+  PG_uptodate,
   PG_writeback,
   PTE_ACCESSED,
   PTE_DIRTY,
@@ -60,12 +65,17 @@ import {
 import { swapCacheLookup, swapinReadahead } from '../caches/swap_read.ts'
 import { workingsetRefault } from '../caches/workingset.ts'
 import { xaLoad, xaShadowAge } from '../caches/xarray.ts'
-import { compoundHead, pageCount } from '../frames/page.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
+import { memcgSwapFull } from '../frames/memcg_charge.ts'
+import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
+import { freePages } from '../frames/rmqueue.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
-import { pageAddAnonRmap } from '../spaces/rmap.ts'
+import { lruAddVma, pageAddAnonRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { countSwappedIn } from '../spaces/rss.ts'
-import { doWpPage } from './anon.ts'
+import { prepareAnon } from '../spaces/vma.ts'
+import { allocAnon, doWpPage } from './anon.ts'
+import { ksmMightNeedToCopy } from './ksm_copy.ts'
 
 /** A fault on a page that is in swap, at the entry of k.vmf. */
 export function doSwapPage(k: Kernel, vma: Vma): number {
@@ -88,6 +98,7 @@ function attempt(k: Kernel, vma: Vma): number {
     page = past ? readPast(k, entry, vma, offset) : swapinReadahead(k, entry, vma, offset)
     if (page === NO_PAGE) return VM_FAULT_OOM
     k.event[EV.pgmajfault]++
+    countMemcgEvent(k, vma.mm.memcg, EV.pgmajfault, 1)
     if (!waitFor(k, page)) return VM_FAULT_RETRY
     return mapSwappedIn(k, vma, entry, flags, page, past) | VM_FAULT_MAJOR
   }
@@ -110,11 +121,15 @@ function readPast(k: Kernel, entry: number, vma: Vma, offset: number): Pfn {
     return NO_PAGE
   }
   const index = swpOffset(entry)
+  if (!memcgSwapinCharge(k, pfn, swapArea(k, entry).memcg[index], vma.mm, GFP_KERNEL)) {
+    freePages(k, pfn, 0)
+    putSwapCache(k, entry)
+    return NO_PAGE
+  }
   const cache = swapCacheOf(swapArea(k, entry), index)
   const shadow = xaLoad(cache, index)
   k.page[pfn * PAGE_WORDS] |= PG_locked | PG_swapbacked
   if (shadow < 0) workingsetRefault(k, pfn, shadow, xaShadowAge(cache, index))
-  lruAdd(k, pfn)
   swapReadpage(k, pfn, entry)
   return pfn
 }
@@ -124,6 +139,7 @@ function mapSwappedIn(k: Kernel, vma: Vma, entry: number, flags: number, page: P
   const { table, i, offset, write } = k.vmf
   const head = compoundHead(k, page)
   const at = head * PAGE_WORDS
+  if (!past && ksmMightNeedToCopy(k, vma, offset, head, page - head)) return mapCopy(k, vma, entry, flags, page)
   if (write && !past && (k.page[at] & (PG_ksm | PG_lru)) === 0) lruAddDrain(k)
   const alone = past || ((flags & PTE_SWP_EXCLUSIVE) !== 0 && !mustNotChange(k, entry, head))
   swapFree(k, entry)
@@ -133,8 +149,34 @@ function mapSwappedIn(k: Kernel, vma: Vma, entry: number, flags: number, page: P
   const open = exclusive && write && (flags & PTE_UFFD_WP) === 0
   pageAddAnonRmap(k, page, vma, offset, false, exclusive)
   setEntry(k, table, i, page, presentFlags(vma, flags, exclusive && write, open))
-  if (past) putSwapCache(k, entry)
+  if (past) {
+    // Only now does somebody hold the page, should its batch be full.
+    lruAdd(k, page)
+    putSwapCache(k, entry)
+  }
   return write && !exclusive ? doWpPage(k, vma) : 0
+}
+
+/** Maps a copy of the page, which stays in the swap cache for those that can use it. */
+function mapCopy(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn): number {
+  const { table, i, offset, write } = k.vmf
+  prepareAnon(k, vma)
+  const copy = allocAnon(k, vma, offset)
+  if (copy === NO_PAGE) return VM_FAULT_OOM
+  if (entryValue(k, table, i) !== swpOffset(entry) || entryFlags(k, table, i) !== flags) {
+    freePages(k, copy, 0)
+    return 0
+  }
+  spend(k, COST.copy_page, 1)
+  k.event[EV.ksm_swpin_copy]++
+  k.page[copy * PAGE_WORDS] |= PG_uptodate | PG_dirty
+  pageSetContent(k, copy, pageContent(k, page), pageContentIndex(k, page))
+  swapFree(k, entry)
+  countSwappedIn(vma.mm)
+  pageAddNewAnonRmap(k, copy, vma, offset, false)
+  lruAddVma(k, copy, vma)
+  setEntry(k, table, i, copy, presentFlags(vma, flags, write, write && (flags & PTE_UFFD_WP) === 0))
+  return 0
 }
 
 function presentFlags(vma: Vma, flags: number, dirty: boolean, open: boolean): number {
@@ -152,6 +194,6 @@ const mustNotChange = (k: Kernel, entry: number, head: Pfn) =>
 function shouldFreeSwap(k: Kernel, vma: Vma, head: Pfn, write: boolean): boolean {
   const flags = k.page[head * PAGE_WORDS]
   if ((flags & PG_swapcache) === 0) return false
-  if (vmSwapFull(k) || (vma.flags & VM_LOCKED) !== 0 || (flags & PG_mlocked) !== 0) return true
+  if (vmSwapFull(k) || memcgSwapFull(k, head) || (vma.flags & VM_LOCKED) !== 0 || (flags & PG_mlocked) !== 0) return true
   return write && (flags & PG_ksm) === 0 && pageCount(k, head) === 1
 }
