@@ -11,6 +11,7 @@ import type { Cgroup } from '../base/state_cgroup.ts'
 import type { KhugepagedState } from '../base/state_huge.ts'
 import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
+import type { AddressSpaces } from '../base/state_mm.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -67,16 +68,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     costNs: new Float64Array(COST_NAMES.length),
     sysctl: sysctlDefaults(),
     contents: contentTable(),
-    spaces: {
-      mms: new Map(),
-      anonVmas: new Map(),
-      nextMm: 1,
-      nextAnonVma: 1,
-      tables: pageTables(),
-      deposits: new Map(),
-      sharedTables: new Map(),
-      tablesWereShared: false,
-    },
+    spaces: addressSpaces(),
     vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, major: false, table: 0, i: 0 },
     gather: emptyGather(),
     fs: fileSystems(machine.nodes.length),
@@ -140,6 +132,17 @@ const khugepagedState = (): KhugepagedState => ({
   slept: false,
   nodeLoad: new Int32Array(MAX_NUMNODES),
   pteMapped: new Map(),
+})
+
+const addressSpaces = (): AddressSpaces => ({
+  mms: new Map(),
+  anonVmas: new Map(),
+  nextMm: 1,
+  nextAnonVma: 1,
+  tables: pageTables(),
+  deposits: new Map(),
+  sharedTables: new Map(),
+  tablesWereShared: false,
 })
 
 const memoryHotplug = (): MemoryHotplug => ({

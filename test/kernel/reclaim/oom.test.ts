@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest'
+import { must } from '../../../src/kernel/base/assert.ts'
+import { EV } from '../../../src/kernel/base/counters.ts'
+import { __GFP_COMP, __GFP_ZERO, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO } from '../../../src/kernel/base/flags.ts'
+import { readLog } from '../../../src/kernel/base/log.ts'
+import type { Kernel } from '../../../src/kernel/base/state.ts'
+import type { Task } from '../../../src/kernel/base/state_mm.ts'
+import { taskFork } from '../../../src/kernel/calls/task.ts'
+import { ROOT_MEMCG } from '../../../src/kernel/frames/memcg.ts'
+import { ALL_NODES } from '../../../src/kernel/frames/rmqueue.ts'
+import { outOfMemory } from '../../../src/kernel/reclaim/oom.ts'
+import { gfpText } from '../../../src/kernel/reclaim/oom_report.ts'
+import { bootSmall, mapAnon, runInit, touch } from '../machine.ts'
+
+const MIB = 2 ** 20
+const BASE = 0x200000000000
+const REQUEST = { gfp: GFP_HIGHUSER_MOVABLE | __GFP_COMP | __GFP_ZERO, order: 0, nodemask: ALL_NODES, memcg: ROOT_MEMCG }
+
+/** Two processes, one of 8 MiB and one of 24 MiB; the smaller one is running. */
+function twoProcesses(): { k: Kernel; small: Task; large: Task } {
+  const k = bootSmall([256])
+  const init = runInit(k)
+  const child = () => {
+    const task = taskFork(k, init)
+    if (typeof task === 'number') throw new Error(`fork: ${task}`)
+    return task
+  }
+  const [small, large] = [child(), child()]
+  for (const [task, mib] of [
+    [small, 8],
+    [large, 24],
+  ] as const) {
+    k.current = task
+    mapAnon(k, task, BASE, mib * MIB)
+    touch(k, task, BASE, mib * MIB, true)
+  }
+  k.current = small
+  readLog(k)
+  return { k, small, large }
+}
+
+describe('the out-of-memory killer', () => {
+  it('kills the largest process, whose memory is free at once', () => {
+    const { k, small, large } = twoProcesses()
+    expect(outOfMemory(k, REQUEST)).toBe(true)
+    expect([small.killed, large.killed, k.event[EV.oom_kill]]).toEqual([0, 9, 1])
+    expect(must(large.mm, 'no memory').rssAnon).toBe(0)
+  })
+
+  it('kills whoever asks if oom_kill_allocating_task says so, unless he may not be killed', () => {
+    const { k, small, large } = twoProcesses()
+    k.sysctl.oom_kill_allocating_task = 1
+    outOfMemory(k, REQUEST)
+    expect([small.killed, large.killed]).toEqual([9, 0])
+    expect(readLog(k)).toContain(`Out of memory (oom_kill_allocating_task): Killed process ${small.pid} (init)`)
+  })
+
+  it('minds oom_score_adj', () => {
+    const { k, small, large } = twoProcesses()
+    large.oomScoreAdj = -1000
+    outOfMemory(k, REQUEST)
+    expect([small.killed, large.killed]).toEqual([9, 0])
+  })
+
+  it('does not kill for a request that may not enter file systems', () => {
+    const { k, large } = twoProcesses()
+    expect(outOfMemory(k, { ...REQUEST, gfp: GFP_NOIO })).toBe(true)
+    expect(large.killed).toBe(0)
+  })
+
+  it('reports the request, the memory, the candidates and the verdict', () => {
+    const { k, large } = twoProcesses()
+    outOfMemory(k, REQUEST)
+    const lines = readLog(k).trim().split('\n')
+    const texts = lines.map(line => line.replace(/^\d+,\d+,\d+,-;/, ''))
+    expect(texts[0]).toBe(
+      'init invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE|__GFP_COMP|__GFP_ZERO), order=0, oom_score_adj=0',
+    )
+    expect(texts).toContain('Mem-Info:')
+    expect(texts.filter(text => /^Node 0 DMA32: (\d+\*\d+kB( \([UMEHI]+\))? ){11}= \d+kB$/.test(text))).toHaveLength(1)
+    expect(texts.filter(text => /^\[ +\d+\] +0 +\d+ +\d+ +\d+ +\d+ +0 +0 init$/.test(text))).toHaveLength(2)
+    expect(texts.at(-2)).toBe(
+      `oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=init,pid=${large.pid},uid=0`,
+    )
+    expect(texts.at(-1)).toMatch(/^Out of memory: Killed process \d+ \(init\) total-vm:\d+kB, anon-rss:24\d+kB, file-rss:\d+kB/)
+    expect(readLog(k)).toBe('')
+  })
+
+  it('lists no tasks with oom_dump_tasks 0, and makes panic_on_oom an event', () => {
+    const { k, large } = twoProcesses()
+    k.sysctl.oom_dump_tasks = 0
+    k.sysctl.panic_on_oom = 1
+    outOfMemory(k, REQUEST)
+    const log = readLog(k)
+    expect(log).not.toContain('Tasks state')
+    expect(log).toContain('Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled')
+    expect(k.events.filter(({ kind }) => kind === 'panic')).toHaveLength(1)
+    expect(large.killed).toBe(9)
+  })
+
+  it('says so when there is nobody to kill', () => {
+    const { k, small, large } = twoProcesses()
+    small.oomScoreAdj = -1000
+    large.oomScoreAdj = -1000
+    expect(outOfMemory(k, REQUEST)).toBe(false)
+    expect(readLog(k)).toContain('Out of memory and no killable processes...')
+  })
+
+  it('names gfp flags, those of several bits first', () => {
+    expect(gfpText(GFP_KERNEL)).toBe('GFP_KERNEL')
+    expect(gfpText(GFP_KERNEL | __GFP_COMP)).toBe('GFP_KERNEL|__GFP_COMP')
+    expect(gfpText(1 << 30)).toBe('0x40000000')
+  })
+})
