@@ -19,7 +19,6 @@ import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunab
 
 const NODE_RECLAIM = awaits('reclaim within a node')
 const PANIC = awaits('a kernel that can panic')
-const HWPOISON = awaits('memory failure')
 
 const RECLAIM: readonly Knob[] = [
   sysctlInt(
@@ -199,7 +198,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_early_kill',
-    { reach: HWPOISON, min: 0, max: 1 },
+    { reach: WORKS, min: 0, max: 1 },
     {
       default: '0',
       meaning: 'Whether all that map a broken page are told at once, or when they touch it',
@@ -208,7 +207,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_recovery',
-    { reach: HWPOISON, min: 0, max: 1 },
+    { reach: idle('a machine that panics has nothing left to show'), min: 0, max: 1 },
     {
       default: '1',
       meaning: 'Whether the machine goes on after memory broke',

@@ -6,7 +6,7 @@
  *              + what private areas were promised and have not used
  *              + what mounts keep as their minimum
  */
-import { PG_anon, PG_head, PG_hugetlb } from './base/flags.ts'
+import { PG_anon, PG_head, PG_hugetlb, PG_hwpoison } from './base/flags.ts'
 import { listFirst, listLength, listNext, PAGE_WORDS } from './base/list.ts'
 import { regionCount } from './base/regions.ts'
 import type { Kernel } from './base/state.ts'
@@ -53,7 +53,7 @@ function verifyPool(k: Kernel, h: Hstate, heads: readonly Pfn[], wrong: string[]
     wrong.push(`${name}: ${h.resvHugePages} pages promised, ${h.freeHugePages} free`)
   for (const node of k.nodes) {
     const here = heads.filter(head => pageNode(k, head) === node.id)
-    const used = here.filter(head => inUse(k, head)).length
+    const used = here.filter(head => inUse(k, head) || (k.page[head * PAGE_WORDS] & PG_hwpoison) !== 0).length
     if (here.length !== h.nrByNode[node.id]) wrong.push(`${name} node ${node.id}: ${here.length} pages, ${h.nrByNode[node.id]} counted`)
     if (here.length - used !== h.freeByNode[node.id])
       wrong.push(`${name} node ${node.id}: ${here.length - used} unused pages, ${h.freeByNode[node.id]} counted`)

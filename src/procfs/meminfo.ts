@@ -94,7 +94,7 @@ function kernelUse(k: Kernel): string[] {
     kb('VmallocUsed:    ', k.boot.vmallocUsedPages),
     kb('VmallocChunk:   ', 0),
     kb('Percpu:         ', k.boot.percpuPages),
-    `HardwareCorrupted: ${column(0, 5)} kB\n`,
+    `HardwareCorrupted: ${column(k.poisonedPages * 4, 5)} kB\n`,
   ]
 }
 

@@ -20,7 +20,7 @@ const HELD: Readonly<Record<string, number>> = {
   hugetlb: 100,
   ksm: 55.8,
   lru: 64.5,
-  madv: 85.6,
+  madv: 98,
   memfd: 99,
   min: 100,
   mlock: 100,

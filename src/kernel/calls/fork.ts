@@ -18,6 +18,7 @@ import {
   PG_anon,
   PTE_ACCESSED,
   PTE_DIRTY,
+  PTE_HWPOISON,
   PTE_MARKER,
   PTE_PRESENT,
   PTE_RW,
@@ -157,6 +158,7 @@ function copyPteRange(k: Kernel, from: Vma, to: Vma, source: number, start: numb
     }
     // Making a table may have reclaimed the page that the entry mapped.
     const flags = chunk[at + 1]
+    if ((flags & PTE_HWPOISON) !== 0) setEntry(k, target, i, chunk[at], flags)
     if ((flags & PTE_MARKER) !== 0 && (to.flags & VM_UFFD_WP) !== 0) setEntry(k, target, i, 0, PTE_MARKER)
     if ((flags & PTE_SWAP) !== 0) copySwapped(k, to, target, i, chunk, at)
     if ((flags & PTE_PRESENT) !== 0) copyPresent(k, from, to, target, i, chunk, at)

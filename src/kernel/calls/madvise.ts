@@ -15,7 +15,7 @@
  *
  * Source: mm/madvise.c (do_madvise, madvise_walk_vmas, madvise_vma_behavior, madvise_update_vma).
  */
-import { EACCES, EAGAIN, EINVAL, ENOMEM, ENOSYS, EPERM, ERESTARTNOINTR } from '../base/errno.ts'
+import { EACCES, EAGAIN, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
@@ -70,7 +70,8 @@ import { changeVma, findVma, isSharedMaywrite, linearPageIndex } from '../spaces
 import { capable } from './account.ts'
 import { hugepageMadvise, madviseCollapse } from './collapse.ts'
 import { vfsFallocate } from './files_io.ts'
-import { coldPages, freePagesLazily } from './madvise_pages.ts'
+import { coldPages, freePagesLazily, readFromSwap } from './madvise_pages.ts'
+import { injectError } from './memory_failure.ts'
 import { wraps } from './unmapped_area.ts'
 import { removeReports } from './userfaultfd_events.ts'
 
@@ -115,7 +116,8 @@ export function sysMadvise(k: Kernel, task: Task, start: number, bytes: number, 
   const first = start / PAGE_SIZE
   const end = first + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE
   if (end === first) return 0
-  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE) return capable(task) ? -ENOSYS : -EPERM
+  if (advice === MADV_HWPOISON || advice === MADV_SOFT_OFFLINE)
+    return capable(task) ? injectError(k, task, mm, first, end, advice === MADV_SOFT_OFFLINE) : -EPERM
   return madviseWalk(k, task, mm, first, end, advice)
 }
 
@@ -221,8 +223,9 @@ function remove(k: Kernel, task: Task, vma: Vma, start: number, end: number): nu
   return vfsFallocate(k, vma.file, mode, linearPageIndex(vma, start) * PAGE_SIZE, (end - start) * PAGE_SIZE)
 }
 
-/** Starts reading a file's pages; there is nothing to read for memory files, and for anonymous memory without swap. */
+/** Starts reading what is not in memory: pages of disk files ahead, others from swap. */
 function willneed(k: Kernel, vma: Vma, start: number, end: number): number {
   if (vma.file?.inode.sb.disk !== undefined) forcePageCacheRa(k, vma.file, linearPageIndex(vma, start), end - start)
+  else if (k.swapPages > 0) readFromSwap(k, vma, start, end)
   return 0
 }

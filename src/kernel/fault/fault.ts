@@ -22,6 +22,7 @@ import {
   FAULT_FLAG_WRITE,
   PTE_ACCESSED,
   PTE_DIRTY,
+  PTE_HWPOISON,
   PTE_MARKER,
   PTE_PROTNONE,
   PTE_RW,
@@ -31,6 +32,7 @@ import {
   VM_EXEC,
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
+  VM_FAULT_HWPOISON,
   VM_FAULT_MAJOR,
   VM_FAULT_OOM,
   VM_FAULT_RETRY,
@@ -154,6 +156,7 @@ function handlePteFault(k: Kernel, vma: Vma): number {
   if (entry === 0 || (entry & PTE_MARKER) !== 0) return vma.mapping === undefined ? doAnonymousPage(k, vma) : doFault(k, vma, vma.mapping)
   if ((entry & PTE_SWAP) !== 0) return doSwapPage(k, vma)
   if ((entry & PTE_PROTNONE) !== 0) return doNumaPage(k, vma, table, i, false)
+  if ((entry & PTE_HWPOISON) !== 0) return VM_FAULT_HWPOISON
   if (write && (entry & PTE_RW) === 0) {
     if ((entry & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP)
     return vma.mapping === undefined || (vma.flags & VM_SHARED) === 0 ? doWpPage(k, vma) : wpPageShared(k, vma.mapping)

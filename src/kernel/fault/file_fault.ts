@@ -39,6 +39,7 @@ import {
   PTE_UFFD_WP,
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
+  VM_FAULT_HWPOISON,
   VM_FAULT_MAJOR,
   VM_FAULT_NOPAGE,
   VM_FAULT_OOM,
@@ -124,7 +125,7 @@ function faultPage(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): numbe
   const handled = (vma.flags & VM_UFFD_FLAGS) === 0 ? 0 : shmemUserfault(k, vma, mapping, index)
   if (handled !== 0) return -handled
   const page = shmemGetPage(k, mapping.inode, index, 'cache', vma)
-  if (page >= 0) return page
+  if (page >= 0) return (k.page[page * PAGE_WORDS] & PG_hwpoison) === 0 ? page : -VM_FAULT_HWPOISON
   return page === -ENOMEM ? -VM_FAULT_OOM : -VM_FAULT_SIGBUS
 }
 

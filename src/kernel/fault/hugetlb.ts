@@ -19,15 +19,18 @@ import { COST, spend } from '../base/cost.ts'
 import {
   PG_anon,
   PG_anon_exclusive,
+  PG_hwpoison,
   PG_uptodate,
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_HUGE,
+  PTE_HWPOISON,
   PTE_MARKER,
   PTE_PRESENT,
   PTE_RW,
   PTE_SOFT_DIRTY,
   PTE_UFFD_WP,
+  VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
   VM_FAULT_SIGBUS,
   VM_LOCKED_MASK,
@@ -87,7 +90,7 @@ export function hugetlbFault(k: Kernel, vma: Vma): number {
   const flags = entryFlags(k, table, i)
   spend(k, COST.fault_pte, 1)
   if (flags === 0 || (flags & PTE_MARKER) !== 0) return noPage(k, vma, h, table, i, offset)
-  if ((flags & PTE_PRESENT) === 0) return 0
+  if ((flags & PTE_PRESENT) === 0) return (flags & PTE_HWPOISON) !== 0 ? VM_FAULT_HWPOISON : 0
   const { write } = k.vmf
   if (write && (flags & PTE_UFFD_WP) !== 0 && (vma.flags & VM_UFFD_WP) !== 0) return handleUserfault(k, vma, VM_UFFD_WP, vpn)
   if (write && (flags & PTE_RW) === 0)
@@ -107,6 +110,7 @@ function noPage(k: Kernel, vma: Vma, h: Hstate, table: number, i: number, offset
   if (cached === undefined && index >= Math.floor((inode?.sizeBytes ?? 0) / (hugePages(h) * PAGE_SIZE))) return VM_FAULT_SIGBUS
   if (cached === undefined && (vma.flags & VM_UFFD_MISSING) !== 0) return handleUserfault(k, vma, VM_UFFD_MISSING, vma.start + offset)
   if (cached !== undefined && (vma.flags & VM_UFFD_MINOR) !== 0) return handleUserfault(k, vma, VM_UFFD_MINOR, vma.start + offset)
+  if (cached !== undefined && (k.page[cached * PAGE_WORDS] & PG_hwpoison) !== 0) return VM_FAULT_HWPOISON
   const protect = (entryFlags(k, table, i) & PTE_MARKER) !== 0
   const head = cached ?? freshPage(k, vma, h, offset, index)
   if (head === NO_PAGE) return VM_FAULT_SIGBUS
@@ -265,6 +269,7 @@ export function copyHugeRange(k: Kernel, from: Vma, to: Vma): boolean {
 
 function copyHugeEntry(k: Kernel, from: Vma, to: Vma, h: Hstate, source: number, target: number, i: number): void {
   const flags = entryFlags(k, source, i)
+  if ((flags & PTE_HWPOISON) !== 0) setEntry(k, target, i, entryValue(k, source, i), flags)
   if ((flags & PTE_PRESENT) === 0) return
   const head = asPfn(entryValue(k, source, i))
   k.page[head * PAGE_WORDS] &= ~PG_anon_exclusive

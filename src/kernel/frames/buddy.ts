@@ -394,6 +394,22 @@ export function isolateFreeBlock(k: Kernel, zone: Zone, pfn: Pfn): number {
   return order
 }
 
+/** Takes one page out of the free block that holds it and leaves the rest free; false when the page is not free (take_page_off_buddy). */
+export function takePageOffBuddy(k: Kernel, zone: Zone, pfn: Pfn): boolean {
+  let start: number = freeBlockOf(k, zone, pfn)
+  if (start === NO_PAGE || (k.page[start * PAGE_WORDS] & PG_buddy) === 0) return false
+  const type = k.page[start * PAGE_WORDS + W_INDEX]
+  const order = k.page[start * PAGE_WORDS + W_PRIVATE]
+  deleteFromFreeList(k, zone, asPfn(start), order)
+  for (let half = order - 1; half >= 0; half--) {
+    const upper = start + (1 << half)
+    addToFreeList(k, zone, asPfn(pfn < upper ? upper : start), half, type, false)
+    if (pfn >= upper) start = upper
+  }
+  if (type !== MIGRATE_ISOLATE) zone.stat[NR_FREE_PAGES]--
+  return true
+}
+
 /** Lists one free block of boot; those of the top order become part of a virgin range (memblock_free_all). */
 export function freeBootBlock(k: Kernel, zone: Zone, pfn: Pfn, order: number, type: number): void {
   if (order < TOP_ORDER || type !== MIGRATE_MOVABLE) return freeOnePage(k, zone, pfn, order, type, true)

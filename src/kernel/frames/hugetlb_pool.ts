@@ -26,7 +26,7 @@
  */
 import { assert, must } from '../base/assert.ts'
 import { ENOMEM } from '../base/errno.ts'
-import { PG_anon, PG_anon_exclusive, PG_dirty, PG_hugetlb, PG_referenced } from '../base/flags.ts'
+import { PG_anon, PG_anon_exclusive, PG_dirty, PG_hugetlb, PG_hwpoison, PG_referenced } from '../base/flags.ts'
 import { listAdd, listDelete, listFirst, PAGE_WORDS, W_NEXT, W_PREV } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { HugetlbSubpool } from '../base/state_fs.ts'
@@ -183,9 +183,9 @@ export function cutHugePage(k: Kernel, h: Hstate, head: Pfn, order: number): num
 export const inHugeCache = (k: Kernel, head: Pfn): boolean =>
   (k.page[head * PAGE_WORDS] & PG_anon) === 0 && k.page[head * PAGE_WORDS + W_OWNER] !== 0
 
-/** To be called after a holder let go: frees the page when nobody maps it and no file holds it. */
+/** To be called after a holder let go: frees the page when nobody maps it, no file holds it, and it is not broken. */
 export function putHugePage(k: Kernel, head: Pfn): void {
-  if (compoundMapcount(k, head) === 0 && !inHugeCache(k, head)) freeHugePage(k, head)
+  if (compoundMapcount(k, head) === 0 && !inHugeCache(k, head) && (k.page[head * PAGE_WORDS] & PG_hwpoison) === 0) freeHugePage(k, head)
 }
 
 /** A page that nobody uses any more: back to the pool, or to the buddy allocator while its node has surplus (free_huge_page). */

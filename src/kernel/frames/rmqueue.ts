@@ -25,9 +25,13 @@ import {
   ALLOC_NOFRAGMENT,
   ALLOC_NON_BLOCK,
   ALLOC_OOM,
+  PG_anon,
   PG_buddy,
+  PG_dirty,
   PG_head,
+  PG_hwpoison,
   PG_lru,
+  PG_uptodate,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Node, Zone } from '../base/state.ts'
@@ -213,6 +217,13 @@ function freshTail(k: Kernel, head: Pfn, i: number): void {
   k.page[at + W_PRIVATE] = 0
 }
 
+/** A broken page is cleaned up after but never given out again; what it was still shows in those that had it. */
+function keepBroken(k: Kernel, pfn: Pfn): void {
+  const was = k.page[pfn * PAGE_WORDS + W_FLAGS] & (PG_anon | PG_dirty | PG_uptodate)
+  freePagesPrepare(k, pfn, 0)
+  k.page[pfn * PAGE_WORDS + W_FLAGS] = PG_hwpoison | was
+}
+
 /** Gives a fresh page of a user's back that was charged but came to nothing. */
 export function freeCharged(k: Kernel, head: Pfn, order: number): void {
   uncharge(k, head)
@@ -224,6 +235,7 @@ export function freeCharged(k: Kernel, head: Pfn, order: number): void {
  * have gone to a list but for its block being isolated counts as not freed.
  */
 export function freePages(k: Kernel, pfn: Pfn, order: number): void {
+  if ((k.page[pfn * PAGE_WORDS + W_FLAGS] & PG_hwpoison) !== 0 && order === 0) return keepBroken(k, pfn)
   freePagesPrepare(k, pfn, order)
   const zone = pageZone(k, pfn)
   const type = blockType(k, pfn)

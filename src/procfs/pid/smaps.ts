@@ -19,6 +19,7 @@ import {
   PTE_ACCESSED,
   PTE_DIRTY,
   PTE_HUGE,
+  PTE_HWPOISON,
   PTE_MIGRATION,
   PTE_PRESENT,
   PTE_PROTNONE,
@@ -147,7 +148,7 @@ function smapsTable(k: Kernel, vma: Vma, table: number, first: number, n: number
   for (let at = base; at < base + 2 * n; at += 2) {
     const entry = chunk[at + 1]
     if ((entry & PTE_SWAP) !== 0) countSwapped(k, pteToSwap(chunk[at], entry), stats)
-    if ((entry & (PTE_PRESENT | PTE_MIGRATION)) === 0 || (entry & PTE_SPECIAL) !== 0) continue
+    if ((entry & (PTE_PRESENT | PTE_MIGRATION | PTE_HWPOISON)) === 0 || (entry & PTE_SPECIAL) !== 0) continue
     const pfn = asPfn(chunk[at])
     const present = (entry & PTE_PRESENT) !== 0
     const headFlags = k.page[compoundHead(k, pfn) * PAGE_WORDS]
@@ -197,8 +198,9 @@ function smapsHugetlb(k: Kernel, vma: Vma, h: Hstate, stats: MemSizeStats): void
   for (let at = vma.start; at < vma.end; at += pages) {
     const table = walkTo(k, vma.mm, at, level)
     const i = levelIndex(at, level)
-    if (table === 0 || (entryFlags(k, table, i) & (PTE_PRESENT | PTE_MIGRATION)) === 0) continue
-    if (compoundMapcount(k, asPfn(entryValue(k, table, i))) >= 2 || isSharedTable(k, table)) stats.sharedHugetlb += pages
+    if (table === 0 || (entryFlags(k, table, i) & (PTE_PRESENT | PTE_MIGRATION | PTE_HWPOISON)) === 0) continue
+    if ((entryFlags(k, table, i) & PTE_HWPOISON) !== 0) stats.privateHugetlb += pages
+    else if (compoundMapcount(k, asPfn(entryValue(k, table, i))) >= 2 || isSharedTable(k, table)) stats.sharedHugetlb += pages
     else stats.privateHugetlb += pages
   }
 }
