@@ -141,21 +141,28 @@ function countSlab(k: Kernel, cache: KmemCache, head: Pfn, order: number, by: 1 
 
 /**
  * Takes objects where reclaim must not be called: by reclaim itself and by what it calls. A cache that has no free ones gets
- * slabs straight from the free lists. False, and nothing taken, when these have none.
+ * slabs straight from the free lists, of single pages if need be. False, and nothing taken, when these have none.
+ * @param reserves __GFP_HIGH, __GFP_MEMALLOC: how far below the marks a slab may be taken.
  */
-export function kmemTake(k: Kernel, name: string, objects: number): boolean {
+export function kmemTake(k: Kernel, name: string, objects: number, reserves = 0): boolean {
   const cache = kmemCache(k, name)
-  const gfp = GFP_NOWAIT | (cache.reclaimable ? __GFP_RECLAIMABLE : 0) | (cache.order > 0 ? __GFP_COMP : 0)
   for (let taken = 0; taken < objects; taken++) {
     if (takeObject(k, cache)) continue
-    const head = allocPageNowait(k, gfp, cache.order)
-    if (head === NO_PAGE) {
+    if (!(slabAtOnce(k, cache, cache.order, 0) || slabAtOnce(k, cache, 0, reserves))) {
       kmemFree(k, name, taken)
       return false
     }
-    addSlab(k, cache, head, cache.order)
     takeObject(k, cache)
   }
+  return true
+}
+
+function slabAtOnce(k: Kernel, cache: KmemCache, order: number, reserves: number): boolean {
+  if (slabObjects(cache.objectBytes, order) === 0) return false
+  const gfp = GFP_NOWAIT | reserves | (cache.reclaimable ? __GFP_RECLAIMABLE : 0) | (order > 0 ? __GFP_COMP : 0)
+  const head = allocPageNowait(k, gfp, order)
+  if (head === NO_PAGE) return false
+  addSlab(k, cache, head, order)
   return true
 }
 

@@ -71,16 +71,28 @@ function countSwapCached(k: Kernel, head: Pfn, pages: number): void {
  * @param shadow what stays in the slot: 0, or a shadow and its age.
  */
 export function swapCacheRemove(k: Kernel, head: Pfn, shadow: number, age: number): void {
+  freeNodes(k, takeOut(k, head, shadow, age))
+}
+
+/** Undoes swapCacheInsert where there was no memory to pay for the index nodes made. */
+export function swapCacheUndo(k: Kernel, head: Pfn, made: number): void {
+  freeNodes(k, takeOut(k, head, 0, 0) - made)
+}
+
+/** Index nodes that became empty. */
+function takeOut(k: Kernel, head: Pfn, shadow: number, age: number): number {
   const pages = compoundPages(k, head)
   const first = swpOffset(swapEntryOf(k, head))
   const cache = swapCacheOf(swapArea(k, swapEntryOf(k, head)), first)
+  let emptied = 0
   for (let i = 0; i < pages; i++) {
     if (shadow < 0) xaSetShadow(cache, first + i, shadow, age)
-    else freeNodes(k, xaClear(cache, first + i))
+    else emptied += xaClear(cache, first + i)
     k.swap.entryOf[head + i] = 0
   }
   k.page[head * PAGE_WORDS] &= ~PG_swapcache
   countSwapCached(k, head, -pages)
+  return emptied
 }
 
 /** The swap cache's hold on the slots of a page, huge or not, ends (put_swap_folio). */

@@ -14,11 +14,12 @@
  * Source: mm/zbud.c.
  */
 import { ENOMEM, ENOSPC } from '../base/errno.ts'
+import { __GFP_MEMALLOC } from '../base/flags.ts'
 import { recordFirst, recordFree, recordInsert, recordLast, recordLists, records, recordTake, recordUnlink } from '../base/records.ts'
 import type { Kernel } from '../base/state.ts'
 import type { ZbudPool } from '../base/state_zswap.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE } from '../base/units.ts'
-import { allocPageMemalloc } from '../frames/nowait.ts'
+import { allocPageNowait } from '../frames/nowait.ts'
 import { freePages } from '../frames/rmqueue.ts'
 
 const CHUNK_SIZE = 64
@@ -75,7 +76,7 @@ function roomFor(pool: ZbudPool, chunks: number): number {
 }
 
 function newPage(k: Kernel, pool: ZbudPool, gfp: number): number {
-  const pfn = allocPageMemalloc(k, gfp)
+  const pfn = allocPageNowait(k, gfp | __GFP_MEMALLOC, 0)
   if (pfn === NO_PAGE) return 0
   const id = recordTake(pool.pages)
   pool.pages.words[id * STRIDE + PFN] = pfn

@@ -19,12 +19,12 @@
 
 import { ZS } from '../base/counters.ts'
 import { EINVAL, ENOMEM } from '../base/errno.ts'
-import { __GFP_HIGHMEM, __GFP_MOVABLE } from '../base/flags.ts'
+import { __GFP_HIGHMEM, __GFP_MEMALLOC, __GFP_MOVABLE } from '../base/flags.ts'
 import { recordFirst, recordFree, recordInsert, recordLists, records, recordTake, recordUnlink } from '../base/records.ts'
 import type { Kernel } from '../base/state.ts'
 import type { SizeClass, ZsPool } from '../base/state_zswap.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE } from '../base/units.ts'
-import { allocPageMemalloc } from '../frames/nowait.ts'
+import { allocPageNowait } from '../frames/nowait.ts'
 import { pageZone } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { kmemFree, kmemTake } from './slab.ts'
@@ -103,7 +103,7 @@ const classOf = (pool: ZsPool, bytes: number): SizeClass =>
 /** Room for an object. @returns a handle, or a negative errno. */
 export function zsMalloc(k: Kernel, pool: ZsPool, bytes: number, gfp: number): number {
   if (bytes > PAGE_SIZE) return -EINVAL
-  if (!kmemTake(k, 'zs_handle', 1)) return -ENOMEM
+  if (!kmemTake(k, 'zs_handle', 1, __GFP_MEMALLOC)) return -ENOMEM
   const sizeClass = classOf(pool, bytes + HANDLE_SIZE)
   const id = roomIn(sizeClass) || newChain(k, pool, sizeClass, gfp)
   if (id === 0) {
@@ -121,12 +121,12 @@ const roomIn = ({ groups }: SizeClass): number => recordFirst(groups, ALMOST_FUL
 
 /** A chain whose slots are all free, on no list yet; 0 when there are no pages for it. */
 function newChain(k: Kernel, pool: ZsPool, sizeClass: SizeClass, gfp: number): number {
-  if (!kmemTake(k, 'zspage', 1)) return 0
+  if (!kmemTake(k, 'zspage', 1, __GFP_MEMALLOC)) return 0
   const { zspages, pages, objects } = sizeClass
   const id = recordTake(zspages)
   const at = id * zspages.stride
   for (let i = 0; i < pages; i++) {
-    const pfn = allocPageMemalloc(k, gfp | __GFP_HIGHMEM | __GFP_MOVABLE)
+    const pfn = allocPageNowait(k, gfp | __GFP_MEMALLOC | __GFP_HIGHMEM | __GFP_MOVABLE, 0)
     zspages.words[at + PFN + i] = pfn
     if (pfn !== NO_PAGE) pageZone(k, pfn).stat[ZS.nr_zspages]++
     else {

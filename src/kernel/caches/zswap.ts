@@ -24,7 +24,7 @@ import { compressedBytes, findCompressor } from '../base/compress.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV, NS } from '../base/counters.ts'
 import { EINVAL, ENOENT, ENOSPC } from '../base/errno.ts'
-import { __GFP_KSWAPD_RECLAIM, __GFP_NORETRY, __GFP_NOWARN } from '../base/flags.ts'
+import { __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NORETRY, __GFP_NOWARN } from '../base/flags.ts'
 import { recordFree, records, recordTake } from '../base/records.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Daemon } from '../base/state_shared.ts'
@@ -233,7 +233,7 @@ export function zswapStore(k: Kernel, pfn: Pfn, type: number, offset: number): b
   zswapInvalidatePage(k, type, offset)
   const { zswap } = k
   if (isThp(k, pfn) || !zswap.enabled || zswap.trees[type] === undefined || !accepts(k)) return false
-  if (!kmemTake(k, 'zswap_entry', 1)) {
+  if (!kmemTake(k, 'zswap_entry', 1, __GFP_MEMALLOC)) {
     zswap.counters.rejectKmemcacheFail++
     return false
   }

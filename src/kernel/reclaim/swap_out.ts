@@ -4,7 +4,8 @@
  *
  * Source: mm/swap_state.c add_to_swap, mm/shmem.c shmem_writepage.
  */
-import { PG_dirty, PG_mlocked, PG_swapcache, PG_uptodate } from '../base/flags.ts'
+
+import { __GFP_HIGH, PG_dirty, PG_mlocked, PG_swapcache, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
@@ -12,10 +13,12 @@ import { mappingOf } from '../caches/filemap.ts'
 import { shmemRecalc } from '../caches/shmem_account.ts'
 import { shmemStoreEntry } from '../caches/shmem_entries.ts'
 import { kmemTake } from '../caches/slab.ts'
-import { folioFreeSwap, putSwapFolio, swapCacheInsert, swapCacheRemove } from '../caches/swap_cache.ts'
+import { folioFreeSwap, putSwapFolio, swapCacheInsert, swapCacheUndo } from '../caches/swap_cache.ts'
 import { swapWritepage } from '../caches/swap_io.ts'
-import { swapShmemAlloc, vmSwapFull } from '../caches/swap_map.ts'
+import { swapArea, swapShmemAlloc, swpOffset, vmSwapFull } from '../caches/swap_map.ts'
 import { folioAllocSwap } from '../caches/swap_slots.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgSwapFailed, memcgSwapFull, memcgTryChargeSwap } from '../frames/memcg_charge.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { compoundPages, pageIndex } from '../frames/page.ts'
 
@@ -26,13 +29,30 @@ export function addToSwap(k: Kernel, head: Pfn): boolean {
   return true
 }
 
+/** Slots for the page that its memory cgroup is charged for; 0 when there are none, or none more for the group. */
+function chargedSlots(k: Kernel, head: Pfn): number {
+  const entry = folioAllocSwap(k, head)
+  if (entry === 0) {
+    memcgSwapFailed(k, head)
+    return 0
+  }
+  const memcg = memcgTryChargeSwap(k, head)
+  if (memcg < 0) {
+    putSwapFolio(k, entry, compoundPages(k, head))
+    return 0
+  }
+  const first = swpOffset(entry)
+  if (memcg !== ROOT_MEMCG) swapArea(k, entry).memcg.fill(memcg, first, first + compoundPages(k, head))
+  return entry
+}
+
 /** The entry that the page has got, 0 without room in swap or memory for the index. */
 function takeSlots(k: Kernel, head: Pfn): number {
-  const entry = folioAllocSwap(k, head)
+  const entry = chargedSlots(k, head)
   if (entry === 0) return 0
   const made = swapCacheInsert(k, head, entry, localNode(k))
-  if (made === 0 || kmemTake(k, 'radix_tree_node', made)) return entry
-  swapCacheRemove(k, head, 0, 0)
+  if (made === 0 || kmemTake(k, 'radix_tree_node', made, __GFP_HIGH)) return entry
+  swapCacheUndo(k, head, made)
   putSwapFolio(k, entry, compoundPages(k, head))
   return 0
 }
@@ -57,5 +77,5 @@ export function shmemWritepage(k: Kernel, head: Pfn): boolean {
 /** Gives up the slot of a page that stays in memory, when swap is short or the page is locked there. */
 export function dropSlot(k: Kernel, head: Pfn): void {
   const flags = k.page[head * PAGE_WORDS]
-  if ((flags & PG_swapcache) !== 0 && (vmSwapFull(k) || (flags & PG_mlocked) !== 0)) folioFreeSwap(k, head)
+  if ((flags & PG_swapcache) !== 0 && (vmSwapFull(k) || memcgSwapFull(k, head) || (flags & PG_mlocked) !== 0)) folioFreeSwap(k, head)
 }
