@@ -207,7 +207,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_recovery',
-    { reach: idle('a machine that panics has nothing left to show'), min: 0, max: 1 },
+    { reach: PANIC, min: 0, max: 1 },
     {
       default: '1',
       meaning: 'Whether the machine goes on after memory broke',
