@@ -1,5 +1,6 @@
 /** The commands, their arguments and options: what --help prints is made of this. */
 import { Argument, Command, Option } from 'commander'
+import { THEME_NAMES } from '../tui/theme.ts'
 import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
 import { VIEWS } from '../view/views.ts'
@@ -34,9 +35,8 @@ export function addCommands(program: Command, done: Done): void {
     .addHelpText('after', EXAMPLES)
     .argument('[target]', `${TARGET}; the bundled tour without one`)
     .option('-b, --batch', 'print screens as text, one after the other')
-    .option('--no-color', 'no colours on the screens')
-    .option('--ascii', 'nothing but ASCII')
     .addOption(width())
+  looks(program)
   sourceOptions(program).action(async (target: string | undefined, words: Words) =>
     done(await (await run()).screensOrText(target, words, commandNames(program))),
   )
@@ -98,14 +98,24 @@ function sourceOptions(command: Command): Command {
     .addOption(option('-n, --count <n>', 'stop after this many samples', toCount))
 }
 
+/** How the screens look. */
+function looks(command: Command): Command {
+  return command
+    .option('--no-color', 'no colours on the screens')
+    .option('--ascii', 'nothing but ASCII')
+    .option('--plain', 'lines instead of screens: for screen readers and dumb terminals')
+    .addOption(new Option('--theme <name>', 'colours of the screens').choices([...THEME_NAMES]))
+    .addOption(new Option('--glyphs <name>', 'what charts are drawn with').choices(['auto', 'braille', 'block', 'ascii']))
+    .option('--mouse', 'the wheel scrolls, a click chooses')
+    .option('--config <file>', 'a configuration file instead of $XDG_CONFIG_HOME/mmtop/config.json')
+}
+
 function play(done: Done): Command {
-  return new Command('play')
+  const command = new Command('play')
     .description('the screens over a recording: pause, seek, speed')
     .argument('<recording>', 'of either format')
     .addOption(option('--speed <x>', 'machine seconds per second, or max', toSpeed))
-    .option('--no-color', 'no colours')
-    .option('--ascii', 'nothing but ASCII')
-    .action(async (file: string, words: Words) => done(await (await run()).playFile(file, words)))
+  return looks(command).action(async (file: string, words: Words) => done(await (await run()).playFile(file, words)))
 }
 
 function record(done: Done): Command {

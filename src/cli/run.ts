@@ -1,14 +1,16 @@
 /** What each command does with its words: opens the source, walks it, prints. */
 import type { Source } from '../sample/source.ts'
+import { THEME_NAMES } from '../tui/theme.ts'
 import { nearestWord, UserError } from '../user_error.ts'
 import type { Expectation } from '../view/expectations.ts'
 import { cat } from './cat.ts'
 import { check } from './check.ts'
+import { readConfig, writeConfig } from './config.ts'
 import { complain, EXIT } from './exit.ts'
 import { numa } from './numa.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { record } from './record.ts'
-import { showScreens, whyNoScreens } from './screens.ts'
+import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
 import { type Format, printTunables, snapshot } from './snapshot.ts'
 import { type Setting, toCount, toInterval } from './values.ts'
 
@@ -37,6 +39,11 @@ export interface Words {
   readonly of?: string
   readonly write?: boolean
   readonly search?: boolean
+  readonly plain?: boolean
+  readonly mouse?: boolean
+  readonly theme?: string
+  readonly glyphs?: string
+  readonly config?: string
   readonly fields?: readonly string[]
   readonly sort?: string
   readonly top?: number
@@ -82,7 +89,9 @@ export async function screensOrText(target: string | undefined, words: Words, co
 /** The screens; where there is nothing to show them on, what they would show, and a word about it. */
 async function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
   const why = whyNoScreens(process)
-  if (why === undefined) return showScreens(() => openSource(target, sourceOptions(words, 1)), screenOptions(words))
+  const open = () => openSource(target, sourceOptions(words, 1))
+  if (words.plain === true || (why === undefined && isDumb(process.env))) return plainLines(open)
+  if (why === undefined) return showScreens(open, screenOptions(words))
   const status = await snapshotTarget(target, words)
   complain(`${why}: a snapshot instead of the screens`)
   return status
@@ -94,7 +103,22 @@ function notACommand(target: string, commands: readonly string[]): void {
   if (near !== undefined) throw new UserError(`no command "${target}", did you mean "${near}"?`)
 }
 
-const screenOptions = (words: Words) => ({ color: words.color !== false, ascii: words.ascii === true })
+async function plainLines(open: () => Promise<Source>): Promise<number> {
+  const { showPlain } = await import('./plain.ts')
+  return showPlain(await open(), process.stdin)
+}
+
+/** The configuration file's settings, and over them what the command line says. */
+function screenOptions(words: Words): ScreenOptions {
+  const found = readConfig(words.config, process.env)
+  const theme = THEME_NAMES.find(name => name === words.theme) ?? found.theme
+  const glyphs = GLYPHS.find(name => name === words.glyphs) ?? found.glyphs
+  const config = { ...found, theme, glyphs, mouse: words.mouse ?? found.mouse }
+  const save = (text: string) => writeConfig(words.config, process.env, text)
+  return { color: words.color !== false, ascii: words.ascii === true, config, save }
+}
+
+const GLYPHS = ['auto', 'braille', 'block', 'ascii'] as const
 
 async function batch(target: string | undefined, words: Words): Promise<number> {
   const source = await openFast(target, words)

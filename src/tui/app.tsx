@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useMemo, useRef, useSyncExternalStore } from
 import { readKeys, readLate } from './keys.ts'
 import { type Canvas, MARKER_WIDTH, markers, setRows } from './paint.ts'
 import type { Session } from './session.ts'
-import type { Theme } from './theme.ts'
+import type { Theme, ThemeName } from './theme.ts'
 
 /** First row of each region on the canvas; no terminal has that many rows. */
 const STATUS = 0
@@ -15,14 +15,14 @@ const BODY = 32
 export interface AppProps {
   readonly session: Session
   readonly canvas: Canvas
-  readonly theme: Theme
+  readonly themes: (name: ThemeName) => Theme
 }
 
 /** All that Ink draws. It depends on nothing but heights, so a new sample makes no work for Ink. */
-export function App({ session, canvas, theme }: AppProps): ReactNode {
+export function App({ session, canvas, themes }: AppProps): ReactNode {
   const layoutNow = useMemo(() => layoutOf(session), [session])
   const { height, status, tabs, body, footer } = useSyncExternalStore(session.subscribe, layoutNow)
-  usePainting(session, canvas, theme)
+  usePainting(session, canvas, themes)
   useKeys(session)
   return (
     <Box flexDirection="column" width={MARKER_WIDTH} height={height}>
@@ -59,10 +59,11 @@ function layoutOf(session: Session): () => Layout {
 }
 
 /** Puts every new screen on the canvas. It is told after Ink's own hook, so a new layout is there before its rows are. */
-function usePainting(session: Session, canvas: Canvas, theme: Theme): void {
+function usePainting(session: Session, canvas: Canvas, themes: AppProps['themes']): void {
   useEffect(() => {
     const paint = () => {
       const { status, tabs, body, footer } = session.screen()
+      const theme = themes(session.theme())
       setRows(canvas, STATUS, status, theme)
       setRows(canvas, TABS, tabs, theme)
       setRows(canvas, BODY, body, theme)
@@ -70,7 +71,7 @@ function usePainting(session: Session, canvas: Canvas, theme: Theme): void {
     }
     paint()
     return session.subscribe(paint)
-  }, [session, canvas, theme])
+  }, [session, canvas, themes])
 }
 
 const Region = ({ first, count }: { readonly first: number; readonly count: number }) =>

@@ -8,6 +8,7 @@
  * CONFIG; the schema that editors read and the messages about mistakes are made from it.
  */
 import { nearestWord, UserError } from '../user_error.ts'
+import { PRESETS, type Preset } from '../view/presets.ts'
 import { VIEWS } from '../view/views.ts'
 import { type Action, type Binding, KEYMAP, PLACES, type PlaceName } from './keymap.ts'
 import { THEME_NAMES, type ThemeName } from './theme.ts'
@@ -172,6 +173,12 @@ export function keymapOf({ keys }: Pick<Config, 'keys'>, file?: string): readonl
     })
   }
   return bindings
+}
+
+/** The program's presets and the user's own, which go first where names are the same. */
+export function presetsOf({ presets }: Pick<Config, 'presets'>): Readonly<Record<string, Preset>> {
+  const own = Object.entries(presets).map(([name, knobs]): [string, Preset] => [name, { help: 'from the configuration file', knobs }])
+  return { ...PRESETS, ...Object.fromEntries(own) }
 }
 
 /** The footer names the keys as they are now. */

@@ -1,6 +1,7 @@
 /** What keys ask of the machine, carried out; answers come back as messages on the screen. */
 import { UserError } from '../user_error.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
+import { configText, DEFAULT_CONFIG } from './config.ts'
 import { answerText, errnoText } from './errno_text.ts'
 import type { Turn } from './knobs.ts'
 import { completed } from './prompt.ts'
@@ -30,7 +31,13 @@ async function perform(sitting: Sitting, effect: Effect): Promise<void> {
       seek(sitting, effect.ns)
       break
     case 'next-event':
-      nextEvent(sitting)
+      nextEvent(sitting, undefined)
+      break
+    case 'next-move':
+      nextEvent(sitting, effect.key)
+      break
+    case 'save':
+      save(sitting)
       break
     case 'write':
       await write(sitting, effect.turn, effect.way)
@@ -78,12 +85,12 @@ function seek(sitting: Sitting, ns: number): void {
   sitting.wake()
 }
 
-function nextEvent(sitting: Sitting): void {
+function nextEvent(sitting: Sitting, key: string | undefined): void {
   const { transport } = sitting.source
-  sitting.filling = { kind: 'event', afterwards: { ...paceNow(sitting), paused: false } }
+  sitting.filling = { kind: 'event', afterwards: { ...paceNow(sitting), paused: false }, ...(key === undefined ? {} : { key }) }
   transport?.speed(Number.POSITIVE_INFINITY)
   transport?.pause(false)
-  say(sitting, 'going on to the next event; space stops')
+  say(sitting, `going on to ${key === undefined ? 'the next event' : `where ${key} moves`}; space stops`)
   sitting.wake()
 }
 
@@ -117,7 +124,7 @@ function unwritten(state: State, turn: Turn, way: 'new' | 'undo' | 'redo'): Stat
   return way === 'redo' ? { ...state, redo: [...state.redo, turn] } : state
 }
 
-const reversed = ({ path, before, after }: Turn): Turn => ({ path, before: after, after: before })
+const reversed = (turn: Turn): Turn => ({ ...turn, before: turn.after, after: turn.before })
 
 async function runLine(sitting: Sitting, line: string): Promise<void> {
   const running = sitting.source.run?.(line)
@@ -137,6 +144,22 @@ async function complete(sitting: Sitting, line: string): Promise<void> {
   if (prompt?.kind !== 'line' || !prompt.text.startsWith(line)) return
   update(sitting, { ...sitting.state, prompt: completed(prompt, words) })
   redraw(sitting)
+}
+
+/** Writes the configuration file, with what was chosen on the screens. */
+function save(sitting: Sitting): void {
+  const { options, state } = sitting
+  if (options.save === undefined) {
+    say(sitting, 'there is no configuration file here', true)
+    return
+  }
+  try {
+    const config = { ...(options.config ?? DEFAULT_CONFIG), view: state.view, zoom: state.zoom, theme: state.theme }
+    say(sitting, `written: ${options.save(configText(config))}`)
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    say(sitting, error.oneLine, true)
+  }
 }
 
 function startRecording(sitting: Sitting, path: string): void {

@@ -18,6 +18,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EBUSY: 'busy',
   EEXIST: 'file exists',
   ENODEV: 'no such device',
+  ENOTBLK: 'no block device',
   ENOTDIR: 'not a directory',
   EISDIR: 'is a directory',
   EINVAL: 'invalid argument',

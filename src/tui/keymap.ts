@@ -9,8 +9,8 @@ import { fitText } from '../view/width.ts'
 /** Where a key works, from the nearest to the farthest. */
 export const PLACES = {
   prompt: 'while typing',
-  choosing: 'in the list of columns',
-  popup: 'in help and the list of columns',
+  choosing: 'in a list of columns or presets',
+  popup: 'in help and lists of columns or presets',
   explain: 'while explaining',
   turning: 'on the knobs of a panel',
   knobs: 'in the list of knobs',
@@ -30,6 +30,7 @@ export type Action =
   | 'jump' | 'next-event' | 'previous-event' | 'step' | 'step-size' | 'faster' | 'slower' | 'normal'
   | 'pause' | 'older' | 'newer' | 'much-older' | 'much-newer' | 'longer' | 'shorter'
   | 'view' | 'next-view' | 'previous-view' | 'up' | 'down' | 'page-up' | 'page-down' | 'first' | 'last'
+  | 'palette' | 'presets' | 'mark-a' | 'mark-b' | 'unmark' | 'bookmark' | 'to-bookmark' | 'next-move' | 'save' | 'look-up' | 'click'
   | 'knobs' | 'undo' | 'redo' | 'line' | 'record' | 'explain' | 'expand' | 'back' | 'help' | 'redraw' | 'suspend' | 'quit'
 
 export interface Binding {
@@ -57,6 +58,7 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   cgroups: 'c',
   userfaultfd: 'f',
   events: 'v',
+  compare: 'x',
   tunables: 't',
 }
 
@@ -88,7 +90,7 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'prompt', keys: ['ctrl-w'], action: 'erase-word', help: 'erase the word before the cursor' },
   { where: 'prompt', keys: ['ctrl-u'], action: 'erase-line', help: 'erase the line' },
 
-  { where: 'choosing', keys: ['enter'], action: 'choose', help: 'sort by this column', footer: ['Enter', 'choose'] },
+  { where: 'choosing', keys: ['enter'], action: 'choose', help: 'sort by this column, set the knobs of this preset', footer: ['Enter', 'choose'] },
   { where: 'popup', keys: ['esc', 'q', '?', 'h', 'f1', 's'], action: 'close', help: 'back to the panel', footer: ['Esc', 'close'] },
 
   { where: 'explain', keys: ['left'], action: 'figure-left', help: 'the figure to the left', footer: ['Left Right Up Down', 'which figure'] },
@@ -96,6 +98,8 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'explain', keys: ['up', 'k'], action: 'figure-up', help: 'the figure above' },
   { where: 'explain', keys: ['down', 'j'], action: 'figure-down', help: 'the figure below' },
   { where: 'explain', keys: ['enter'], action: 'edit', help: 'change it, if it is a knob', footer: ['Enter', 'change a knob'] },
+  { where: 'explain', keys: ['/'], action: 'look-up', help: 'look a figure up by its name', footer: ['/', 'look up'] },
+  { where: 'explain', keys: ['n'], action: 'next-move', help: 'go on until this figure moves, and pause there' },
   { where: 'explain', keys: ['e', 'esc'], action: 'back', help: 'end the explanation', footer: ['Esc', 'end'] },
 
   { where: 'turning', keys: ['left'], action: 'turn-down', help: 'the value before, or a smaller one', footer: ['Left Right', 'turn'] },
@@ -121,7 +125,7 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'recording', keys: ['J'], action: 'jump', help: 'jump to a time (90s, +10s, -5s), a share (50%) or a clock (00:01:30)', footer: ['J', 'jump'] },
   { where: 'anywhere', keys: ['t'], action: 'knobs', help: 'the knobs of the panel, to turn in place; once more: all knobs', footer: ['t', 'knobs'] },
   { where: 'anywhere', keys: ['u'], action: 'undo', help: 'put the knob turned last back', footer: ['u', 'undo'] },
-  { where: 'anywhere', keys: [':'], action: 'line', help: 'type a workload line: write /proc/sys/vm/swappiness 10', footer: [':', 'line'] },
+  { where: 'anywhere', keys: [':'], action: 'line', help: 'type a workload line: write /proc/sys/vm/swappiness 10; where no workload runs, a command as with p', footer: [':', 'line'] },
   { where: 'anywhere', keys: ['e'], action: 'explain', help: 'say what a figure is, where it is read and who makes it', footer: ['e', 'explain'] },
   { where: 'anywhere', keys: ['z'], action: 'expand', help: 'the panel alone, or with tabs and status', footer: ['z', 'expand'] },
   { where: 'anywhere', keys: ['r'], action: 'record', help: 'record into a file, or end the recording', footer: ['r', 'record'] },
@@ -138,14 +142,23 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'recording', keys: ['N'], action: 'previous-event', help: 'back to where something happened before' },
   { where: 'anywhere', keys: ['{'], action: 'much-older', help: 'ten samples back in history' },
   { where: 'anywhere', keys: ['}'], action: 'much-newer', help: 'ten samples forth in history' },
-  { where: 'anywhere', keys: ['w'], action: 'longer', help: 'charts of a longer time' },
-  { where: 'anywhere', keys: ['W'], action: 'shorter', help: 'charts of a shorter time' },
+  { where: 'anywhere', keys: ['w', ')'], action: 'longer', help: 'charts of a longer time' },
+  { where: 'anywhere', keys: ['('], action: 'shorter', help: 'charts of a shorter time' },
+  { where: 'anywhere', keys: ['p', 'ctrl-p'], action: 'palette', help: 'type a command: every action, view NAME, theme NAME, preset NAME, set PATH VALUE, goto TIME ...' },
+  { where: 'anywhere', keys: ['P'], action: 'presets', help: 'knobs that are set together, for a purpose' },
+  { where: 'anywhere', keys: ['A'], action: 'mark-a', help: 'mark A: this moment' },
+  { where: 'anywhere', keys: ['B'], action: 'mark-b', help: 'mark B: this moment; the panel of key x shows what changed from A to B' },
+  { where: 'anywhere', keys: ['X'], action: 'unmark', help: 'take marks A and B away' },
+  { where: 'anywhere', keys: ['M'], action: 'bookmark', help: 'put a bookmark at this moment' },
+  { where: 'anywhere', keys: ["'"], action: 'to-bookmark', help: 'to the bookmark before this moment; from the first to the last' },
+  { where: 'anywhere', keys: ['W'], action: 'save', help: 'write the configuration file: panel, theme, zoom and keys as they are' },
+  { where: 'anywhere', keys: ['click'], action: 'click', help: 'choose a panel or a row with the mouse, where it is on' },
   { where: 'anywhere', keys: ['U', 'ctrl-r'], action: 'redo', help: 'turn the knob again' },
   { where: 'anywhere', keys: PANEL_KEYS, action: 'view', help: 'the panel with this key in its tab' },
   { where: 'anywhere', keys: ['tab'], action: 'next-view', help: 'the next panel' },
   { where: 'anywhere', keys: ['shift-tab'], action: 'previous-view', help: 'the panel before' },
-  { where: 'anywhere', keys: ['up', 'k'], action: 'up', help: 'the row above' },
-  { where: 'anywhere', keys: ['down', 'j'], action: 'down', help: 'the row below' },
+  { where: 'anywhere', keys: ['up', 'k', 'wheel-up'], action: 'up', help: 'the row above' },
+  { where: 'anywhere', keys: ['down', 'j', 'wheel-down'], action: 'down', help: 'the row below' },
   { where: 'anywhere', keys: ['pageup', 'ctrl-b'], action: 'page-up', help: 'a page up' },
   { where: 'anywhere', keys: ['pagedown', 'ctrl-f'], action: 'page-down', help: 'a page down' },
   { where: 'anywhere', keys: ['home', 'g'], action: 'first', help: 'the first row' },
@@ -156,17 +169,17 @@ export const KEYMAP: readonly Binding[] = [
 ]
 
 /** What a key does where these places are active. */
-export function bindingOf(key: string, active: readonly PlaceName[]): Binding | undefined {
+export function bindingOf(key: string, active: readonly PlaceName[], keymap: readonly Binding[] = KEYMAP): Binding | undefined {
   for (const place of active) {
-    const found = KEYMAP.find(binding => binding.where === place && binding.keys.includes(key))
+    const found = keymap.find(binding => binding.where === place && binding.keys.includes(key))
     if (found !== undefined) return found
   }
   return undefined
 }
 
 /** Bindings that work where these places are active, in the order of the footer. */
-export function activeBindings(active: readonly PlaceName[]): readonly Binding[] {
-  return KEYMAP.filter(binding => binding.keys.some(key => bindingOf(key, active) === binding))
+export function activeBindings(active: readonly PlaceName[], keymap: readonly Binding[] = KEYMAP): readonly Binding[] {
+  return keymap.filter(binding => binding.keys.some(key => bindingOf(key, active, keymap) === binding))
 }
 
 const KEY_NAMES: Readonly<Record<string, string>> = {

@@ -13,6 +13,8 @@ export interface Key {
   readonly name: string
   /** What it writes where text is typed; '' for keys that write nothing. */
   readonly text: string
+  /** Where the mouse was, from 0. */
+  readonly at?: { readonly row: number; readonly column: number }
 }
 
 export interface Read {
@@ -116,7 +118,7 @@ function escaped(input: string): readonly [Key | undefined, number] {
   const csi = CSI.exec(input)
   // The console's "\x1b[[A" looks like a finished "\x1b[[" first.
   if (csi !== null && csi[0] === '\x1b[[' && input.length === 3) return [undefined, 0]
-  if (csi !== null) return [csiKey(csi[1], csi[2]), csi[0].length]
+  if (csi !== null) return [csi[1].startsWith('<') ? mouseKey(csi[1], csi[2]) : csiKey(csi[1], csi[2]), csi[0].length]
   const ss3 = SS3.exec(input)
   if (ss3 !== null) return [FINAL[ss3[1]] === undefined ? undefined : named(FINAL[ss3[1]]), ss3[0].length]
   if (CSI_BEGUN.test(input)) return [undefined, 0]
@@ -133,6 +135,14 @@ function csiKey(parameters: string, final: string): Key | undefined {
   const bits = Number(modifier ?? 1) - 1
   const prefix = `${(bits & 4) > 0 ? 'ctrl-' : ''}${(bits & 2) > 0 ? 'alt-' : ''}${(bits & 1) > 0 ? 'shift-' : ''}`
   return named(prefix + name)
+}
+
+/** "<0;12;3" and M (pressed) or m (let go): button, column and row. Only the left button and the wheel mean anything. */
+function mouseKey(parameters: string, final: string): Key | undefined {
+  const match = /^<(\d{1,4});(\d{1,4});(\d{1,4})$/.exec(parameters)
+  const name = { 0: 'click', 64: 'wheel-up', 65: 'wheel-down' }[match?.[1] ?? '']
+  if (match === null || name === undefined || final !== 'M') return undefined
+  return { name, text: '', at: { row: Number(match[3]) - 1, column: Number(match[2]) - 1 } }
 }
 
 function controlKey(character: string): Key | undefined {

@@ -8,6 +8,8 @@ export interface Turn {
   readonly path: string
   readonly before: string
   readonly after: string
+  /** Turns of one preset have the same number: they are taken back together. */
+  readonly group?: number
 }
 
 /** What a knob is set to; undefined where that is not known. */

@@ -1,314 +1,41 @@
-/** What each action does to the state, and what it asks of the machine. */
-import { timesOf } from '../sample/history.ts'
-import type { Model } from '../sample/model.ts'
-import type { Pace, Tunable } from '../sample/source.ts'
-import type { ListState } from '../view/panel.ts'
-import { isNotable, nsOfEvent } from '../view/subjects/events.ts'
-import { shortPath } from '../view/subjects/knobs.ts'
+/** A key, and what it does where the user is. */
+import { plain, type Row } from '../view/panel.ts'
 import { VIEWS } from '../view/views.ts'
-import { type Direction, type Figure, figureBeside } from './figures.ts'
-import { type Action, bindingOf, VIEW_KEYS } from './keymap.ts'
+import { act, type Seen, show } from './actions.ts'
+import { bindingOf, VIEW_KEYS, VIEW_NAMES } from './keymap.ts'
 import type { Key } from './keys.ts'
-import { knobNamed, neighbour } from './knobs.ts'
-import { nextSpeed, type Span } from './playback.ts'
 import { pressInPrompt } from './press_prompt.ts'
-import { newPrompt } from './prompt.ts'
-import { knobFigures, type Rights, type Screen } from './screen.ts'
-import { atPlace, type Effect, type Pressed, placeOf, type State, said } from './state.ts'
-
-/** What the user sees while pressing a key. */
-export interface Seen {
-  readonly screen: Screen
-  readonly title: string
-  readonly model: Model | undefined
-  readonly pace: Pace
-  /** Samples of history that can be looked at. */
-  readonly oldestSeq: number
-  readonly newestSeq: number
-  readonly rights: Rights
-  readonly span: Span | undefined
-  /** What a knob is set to, or is about to be. */
-  readonly knobValue: (tunable: Tunable) => string | undefined
-}
-
-type Handler = (state: State, seen: Seen, key: string) => State | Pressed
-
-const ZOOMS = [15, 30, 60, 120, 300, 600, 1200, 1800]
+import { atPlace, type Pressed, type State } from './state.ts'
 
 export function press(before: State, key: Key, seen: Seen): Pressed {
   const state = before.message === undefined ? before : { ...before, message: undefined }
   if (state.prompt !== undefined) return pressInPrompt(state, state.prompt, key, seen)
-  const binding = bindingOf(key.name, seen.screen.places)
+  const binding = bindingOf(key.name, seen.screen.places, seen.keymap)
   if (binding === undefined) return { state, effects: [] }
-  const done = HANDLERS[binding.action](state, seen, key.name)
-  return 'effects' in done ? done : { state: done, effects: [] }
+  if (binding.action === 'click') return { state: click(state, seen, key.at), effects: [] }
+  return act(state, seen, binding.action, key.name)
 }
 
-const ask = (state: State, ...effects: Effect[]): Pressed => ({ state, effects })
-const refuse = (state: State, why: string): State => said(state, why, true)
-
-/** Actions of the prompt never come here. */
-const nothing: Handler = state => state
-
-const HANDLERS: Readonly<Record<Action, Handler>> = {
-  accept: nothing,
-  cancel: nothing,
-  complete: nothing,
-  earlier: nothing,
-  later: nothing,
-  'cursor-left': nothing,
-  'cursor-right': nothing,
-  'cursor-home': nothing,
-  'cursor-end': nothing,
-  erase: nothing,
-  'erase-next': nothing,
-  'erase-word': nothing,
-  'erase-line': nothing,
-
-  choose: (state, seen) => choose(state, seen.screen.panel?.list),
-  close: state => ({ ...state, mode: { kind: 'panel' } }),
-  'figure-left': (state, seen) => pointBeside(state, seen, 'left'),
-  'figure-right': (state, seen) => pointBeside(state, seen, 'right'),
-  'figure-up': (state, seen) => pointBeside(state, seen, 'up'),
-  'figure-down': (state, seen) => pointBeside(state, seen, 'down'),
-  'turn-down': (state, seen) => turn(state, seen, -1),
-  'turn-up': (state, seen) => turn(state, seen, 1),
-  edit,
-
-  sort: (state, { screen }) => openSort(state, screen.panel?.list),
-  'sort-left': (state, { screen }) => sortBeside(state, screen.panel?.list, -1),
-  'sort-right': (state, { screen }) => sortBeside(state, screen.panel?.list, 1),
-  invert: (state, { screen }) => invert(state, screen.panel?.list),
-  open,
-  moving: state => said(atPlace(state, { moving: !placeOf(state).moving }), placeOf(state).moving ? 'all rows' : 'only rows that move'),
-  filter: state => ({ ...state, prompt: newPrompt('filter', '/', placeOf(state).filter, placeOf(state).filter) }),
-
-  jump: state => ({ ...state, prompt: newPrompt('jump', 'jump to: ') }),
-  'next-event': state => ask(state, { kind: 'next-event' }),
-  'previous-event': previousEvent,
-  step: (state, { rights }) => ask({ ...state, seq: undefined }, { kind: 'step', by: rights.seek ? 'sample' : state.stepBy }),
-  'step-size': stepSize,
-  faster: (state, { pace }) => ask(state, { kind: 'speed', speed: nextSpeed(pace.speed, 1) }),
-  slower: (state, { pace }) => ask(state, { kind: 'speed', speed: nextSpeed(pace.speed, -1) }),
-  normal: state => ask(state, { kind: 'speed', speed: 1 }),
-
-  pause,
-  older: (state, seen) => walk(state, seen, -1),
-  newer: (state, seen) => walk(state, seen, 1),
-  'much-older': (state, seen) => walk(state, seen, -10),
-  'much-newer': (state, seen) => walk(state, seen, 10),
-  longer: state =>
-    zoomed(
-      state,
-      ZOOMS.find(each => each > state.zoom),
-    ),
-  shorter: state =>
-    zoomed(
-      state,
-      ZOOMS.findLast(each => each < state.zoom),
-    ),
-
-  view: (state, _, key) => show(state, VIEWS.find(view => VIEW_KEYS[view.name] === key)?.name),
-  'next-view': state => show(state, viewBeside(state, 1)),
-  'previous-view': state => show(state, viewBeside(state, -1)),
-  up: (state, seen) => move(state, seen, -1),
-  down: (state, seen) => move(state, seen, 1),
-  'page-up': (state, seen) => move(state, seen, -page(seen)),
-  'page-down': (state, seen) => move(state, seen, page(seen)),
-  first: (state, seen) => move(state, seen, Number.NEGATIVE_INFINITY),
-  last: (state, seen) => move(state, seen, Number.POSITIVE_INFINITY),
-
-  knobs: knobs,
-  undo: state => takeBack(state, 'undo'),
-  redo: state => takeBack(state, 'redo'),
-  line: (state, { rights }) =>
-    rights.run ? { ...state, prompt: newPrompt('line', ': ') } : refuse(state, 'only a simulated machine takes workload lines'),
-  record,
-  explain: (state, { screen }) => explainFrom(state, screen),
-  expand: state => ({ ...state, expanded: !state.expanded }),
-  back,
-  help: state => ({ ...state, mode: { kind: 'help', scroll: 0 } }),
-  redraw: state => ask(state, { kind: 'redraw' }),
-  suspend: state => ask(state, { kind: 'suspend' }),
-  quit: (state, _, key) => ask(state, { kind: 'quit', status: key === 'ctrl-c' ? 130 : 0 }),
+/** A click on a tab shows its panel, one on a row of a list selects it. */
+function click(state: State, { screen }: Seen, at: Key['at']): State {
+  if (at === undefined) return state
+  const { status, tabs, body, panel } = screen
+  if (tabs.length > 0 && at.row === status.length) return show(state, viewAt(tabs[0], at.column))
+  const list = panel?.list
+  const row = at.row - status.length - tabs.length
+  if (list === undefined || state.mode.kind !== 'panel' || row < 0 || row >= body.length) return state
+  // A list stands below the last heading of its panel.
+  const top = body.findLastIndex(each => each.some(({ style }) => style === 'head')) + 1
+  const index = list.first + row - top
+  const id = row < top ? undefined : list.ids[index]
+  return id === undefined ? state : atPlace(state, { selected: index, id })
 }
 
-const page = ({ screen }: Seen) => Math.max(1, screen.body.length - 3)
-
-/** From the nearest thing to the farthest: one a key. */
-function back(state: State): State {
-  const { open: opened, filter, selected } = placeOf(state)
-  if (state.mode.kind !== 'panel') return { ...state, mode: { kind: 'panel' } }
-  if (opened !== '') return atPlace(state, { open: '', id: opened, selected: 0, scroll: 0 })
-  if (filter !== '') return atPlace(state, { filter: '' })
-  if (state.seq !== undefined) return { ...state, seq: undefined }
-  if (selected >= 0 && state.view !== 'tunables') return atPlace(state, { selected: -1, id: '' })
-  return state.expanded ? { ...state, expanded: false } : state
-}
-
-const show = (state: State, view: string | undefined): State => ({ ...state, view: view ?? state.view, mode: { kind: 'panel' } })
-
-function viewBeside(state: State, by: 1 | -1): string {
-  const at = VIEWS.findIndex(({ name }) => name === state.view)
-  return VIEWS[(at + by + VIEWS.length) % VIEWS.length].name
-}
-
-/** The selected row of a list; of a panel without one, the rows that are seen. */
-function move(state: State, { screen }: Seen, by: number): State {
-  const { panel } = screen
-  const { mode } = state
-  const to = (from: number, last: number) => Math.max(0, Math.min(last, from + by))
-  if (panel === undefined) return state
-  if (mode.kind === 'help') return { ...state, mode: { kind: 'help', scroll: to(mode.scroll, panel.below) } }
-  if (mode.kind === 'sort') return { ...state, mode: { kind: 'sort', at: to(mode.at, (panel.list?.sortKeys.length ?? 1) - 1) } }
-  const { list } = panel
-  if (list === undefined) return atPlace(state, { scroll: to(placeOf(state).scroll, panel.below) })
-  const selected = to(list.selected < 0 && by < 0 ? 0 : list.selected, list.ids.length - 1)
-  return list.ids.length === 0 ? state : atPlace(state, { selected, id: list.ids[selected] })
-}
-
-/** A counter or another figure is explained, a process is opened, an event's moment is gone to. */
-function open(state: State, seen: Seen): State | Pressed {
-  const { screen } = seen
-  const list = screen.panel?.list
-  const id = list?.ids[list.selected]
-  if (id === undefined) return said(state, 'select a row with Down first')
-  const ns = state.view === 'events' ? nsOfEvent(id) : undefined
-  if (ns !== undefined) return goTo(state, seen, ns)
-  if (screen.figures.some(({ about }) => about === id)) return explainFrom(state, screen)
-  return placeOf(state).open === '' ? atPlace(state, { open: id, selected: -1, id: '', scroll: 0 }) : state
-}
-
-function explainFrom(state: State, screen: Screen): State {
-  const list = screen.panel?.list
-  const id = list?.ids[list.selected]
-  const inBody = screen.figures.filter(figure => figure.row >= screen.status.length)
-  const at = inBody.find(({ about }) => about === id) ?? inBody[0] ?? screen.figures[0]
-  return at === undefined ? said(state, 'no figures here') : { ...state, mode: { kind: 'explain', at } }
-}
-
-function pointBeside(state: State, { screen }: Seen, direction: Direction): State {
-  const { mode } = state
-  if (screen.figure === undefined || (mode.kind !== 'explain' && mode.kind !== 'turning')) return state
-  return { ...state, mode: { kind: mode.kind, at: figureBeside(screen.figures, screen.figure, direction) } }
-}
-
-/** To the knobs beside the figures; where there are none, or once more, to the list of all. */
-function knobs(state: State, { screen, model }: Seen): State {
-  if (state.view === 'tunables' || model === undefined) return show(state, 'tunables')
-  if (state.mode.kind === 'turning') {
-    const id = screen.figure?.about ?? ''
-    return atPlace(show(state, 'tunables'), { id, selected: 0 })
-  }
-  const at: Figure | undefined = knobFigures(screen.figures, model)[0]
-  return at === undefined ? show(state, 'tunables') : { ...state, mode: { kind: 'turning', at } }
-}
-
-/** The knob that is pointed at or selected. */
-function knobHere(state: State, { screen, model }: Seen): Tunable | undefined {
-  const list = screen.panel?.list
-  const path = state.mode.kind === 'panel' ? list?.ids[list.selected] : screen.figure?.about
-  return path === undefined ? undefined : knobNamed(model?.tunables ?? [], path)
-}
-
-function turn(state: State, seen: Seen, direction: 1 | -1): State | Pressed {
-  const knob = knobHere(state, seen)
-  if (knob === undefined) return state
-  if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')
-  const before = seen.knobValue(knob)
-  const after = before === undefined ? undefined : neighbour(knob, before, direction)
-  if (before === undefined || after === undefined) return said(state, `${shortPath(knob.path)} goes no further; Enter takes any value`)
-  return ask(state, { kind: 'write', turn: { path: knob.path, before, after }, way: 'new' })
-}
-
-function edit(state: State, seen: Seen): State {
-  const knob = knobHere(state, seen)
-  if (knob === undefined) return said(state, 'no knob')
-  if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')
-  const value = knob.type === 'trigger' ? '1' : (seen.knobValue(knob) ?? '')
-  return { ...state, prompt: newPrompt('knob', `${shortPath(knob.path)}: `, value, knob.path) }
-}
-
-function takeBack(state: State, way: 'undo' | 'redo'): State | Pressed {
-  const last = state[way].at(-1)
-  if (last === undefined) return said(state, way === 'undo' ? 'no knob was turned' : 'nothing was undone')
-  const turned = way === 'undo' ? { path: last.path, before: last.after, after: last.before } : last
-  return ask({ ...state, [way]: state[way].slice(0, -1) }, { kind: 'write', turn: turned, way })
-}
-
-function pause(state: State, { pace, rights, newestSeq }: Seen): State | Pressed {
-  if (rights.clock) return ask(state, { kind: 'pause', on: !pace.paused })
-  return { ...state, seq: state.seq === undefined && newestSeq >= 0 ? newestSeq : undefined }
-}
-
-function walk(state: State, { oldestSeq, newestSeq }: Seen, by: number): State {
-  if (newestSeq < 0) return state
-  const wanted = (state.seq ?? newestSeq) + by
-  if (wanted >= newestSeq) return { ...state, seq: undefined }
-  const seq = Math.max(oldestSeq, wanted)
-  const walked = { ...state, seq: seq >= newestSeq ? undefined : seq }
-  return wanted < oldestSeq ? said(walked, 'no older sample is kept') : walked
-}
-
-/** The first sample at or after a moment: a recording is sought, of a machine that runs the history is looked at. */
-function goTo(state: State, { model, rights, oldestSeq, newestSeq }: Seen, ns: number): State | Pressed {
-  if (rights.seek) return ask({ ...state, seq: undefined }, { kind: 'seek', ns })
-  if (model === undefined) return state
-  const times = timesOf(model.history, newestSeq, newestSeq - oldestSeq + 1)
-  const at = times.findIndex(time => time >= ns)
-  if (at < 0 || times[0] > ns + (times[1] - times[0])) return said(state, 'that moment is no longer kept')
-  const seq = newestSeq - times.length + 1 + at
-  return { ...state, seq: seq >= newestSeq ? undefined : seq }
-}
-
-function stepSize(state: State, { rights }: Seen): State {
-  if (rights.seek) return said(state, 'a recording goes by samples')
-  const stepBy = ({ op: 'ms', ms: 'sample', sample: 'op' } as const)[state.stepBy]
-  return said({ ...state, stepBy }, `a step is one ${{ op: 'operation', ms: 'millisecond', sample: 'sample' }[stepBy]}`)
-}
-
-function previousEvent(state: State, { model }: Seen): State | Pressed {
-  const now = model?.sample.ns ?? 0
-  const event = model?.events.findLast(each => isNotable(each) && each.ns < now)
-  return event === undefined ? said(state, 'nothing happened before, as far as was played') : ask(state, { kind: 'seek', ns: event.ns })
-}
-
-const zoomed = (state: State, zoom: number | undefined): State =>
-  zoom === undefined ? said(state, 'charts go no further') : said({ ...state, zoom }, `charts of ${zoom} samples`)
-
-function record(state: State, { rights, title }: Seen): State | Pressed {
-  if (state.recording !== undefined) return ask(state, { kind: 'end-record' })
-  if (!rights.record) return refuse(state, 'nothing to record with')
-  const name = title
-    .replace(/^.*\//, '')
-    .replace(/\.\w+$/, '')
-    .replace(/[^\w.-]+/g, '-')
-  return { ...state, prompt: newPrompt('record', 'record into: ', `${name === '' ? 'machine' : name}.mmtop`) }
-}
-
-function openSort(state: State, list: ListState | undefined): State {
-  if (list === undefined) return state
-  return { ...state, mode: { kind: 'sort', at: Math.max(0, list.sortKeys.indexOf(list.sort?.key ?? '')) } }
-}
-
-function choose(state: State, list: ListState | undefined): State {
-  const { mode } = state
-  const key = mode.kind === 'sort' ? list?.sortKeys[mode.at] : undefined
-  const closed: State = { ...state, mode: { kind: 'panel' } }
-  if (key === undefined) return closed
-  return atPlace(closed, { sort: { key, descending: list?.sort?.key === key ? !list.sort.descending : true } })
-}
-
-function sortBeside(state: State, list: ListState | undefined, by: 1 | -1): State {
-  if (list === undefined) return state
-  const at = list.sort === undefined ? (by === 1 ? -1 : list.sortKeys.length) : list.sortKeys.indexOf(list.sort.key)
-  const key = list.sortKeys[Math.min(list.sortKeys.length - 1, Math.max(0, at + by))]
-  return atPlace(state, { sort: { key, descending: list.sort?.descending ?? true } })
-}
-
-function invert(state: State, list: ListState | undefined): State {
-  const sort = list?.sort
-  return sort === undefined
-    ? said(state, 'choose a column first: s')
-    : atPlace(state, { sort: { key: sort.key, descending: !sort.descending } })
+/** The panel whose tab is in this column. */
+function viewAt(tabs: Row, column: number): string | undefined {
+  const text = plain(tabs)
+  return VIEWS.find(({ name }) => {
+    const label = new RegExp(`${VIEW_KEYS[name] ?? ''}[: ]?${VIEW_NAMES[name] ?? name}(?![a-z])`).exec(text)
+    return label !== null && column >= label.index && column < label.index + label[0].length
+  })?.name
 }

@@ -1,15 +1,18 @@
 /** Keys while a line is being typed. */
 import { cleanLine } from '../sample/text.ts'
+import { lookUp } from '../view/explain.ts'
+import { shortPath } from '../view/subjects/knobs.ts'
+import type { Seen } from './actions.ts'
 import { bindingOf } from './keymap.ts'
 import type { Key } from './keys.ts'
 import { knobNamed } from './knobs.ts'
+import { command, commandWords, lookUpNamed } from './palette.ts'
 import { parseJump } from './playback.ts'
-import type { Seen } from './press.ts'
-import { completed, erased, moved, type Prompt, recalled, split, typed } from './prompt.ts'
+import { asked, completed, erased, moved, type Prompt, recalled, split, typed } from './prompt.ts'
 import { atPlace, type Pressed, type State } from './state.ts'
 
 export function pressInPrompt(state: State, prompt: Prompt, key: Key, seen: Seen): Pressed {
-  const action = bindingOf(key.name, ['prompt'])?.action
+  const action = bindingOf(key.name, ['prompt'], seen.keymap)?.action
   if (action === 'accept') return accept(state, prompt, seen)
   if (action === 'cancel') return only(cancel(state, prompt))
   if (action === 'complete') return complete(state, prompt, seen)
@@ -67,9 +70,13 @@ function accept(state: State, prompt: Prompt, seen: Seen): Pressed {
   }
   if (prompt.kind === 'record') return { state: closed, effects: [{ kind: 'record', path: text }] }
   if (prompt.kind === 'jump') return jump(state, prompt, text, seen)
+  if (prompt.kind === 'command') return command(closed, text, seen)
+  if (prompt.kind === 'explain') return lookUpNamed(closed, text, seen)
   const knob = knobNamed(seen.model?.tunables ?? [], prompt.about)
   const before = knob === undefined ? undefined : (seen.knobValue(knob) ?? '')
   if (before === undefined) return only(closed)
+  if (prompt.kind === 'knob' && seen.kind === 'host')
+    return only({ ...closed, prompt: asked(prompt.about, shortPath(prompt.about), before, cleanLine(text)) })
   return { state: closed, effects: [{ kind: 'write', turn: { path: prompt.about, before, after: cleanLine(text) }, way: 'new' }] }
 }
 
@@ -79,7 +86,8 @@ function jump(state: State, prompt: Prompt, text: string, { model, span }: Seen)
   return { state: { ...state, prompt: undefined, seq: undefined }, effects: [{ kind: 'seek', ns }] }
 }
 
-function complete(state: State, prompt: Prompt, { model, screen }: Seen): Pressed {
+function complete(state: State, prompt: Prompt, seen: Seen): Pressed {
+  const { model, screen } = seen
   const [before] = split(prompt)
   const word = /\S*$/.exec(before)?.[0] ?? ''
   if (prompt.kind === 'line') return { state, effects: [{ kind: 'complete', line: before }] }
@@ -88,7 +96,11 @@ function complete(state: State, prompt: Prompt, { model, screen }: Seen): Presse
       ? (knobNamed(model?.tunables ?? [], prompt.about)?.choices ?? [])
       : prompt.kind === 'filter'
         ? (screen.panel?.list?.sortKeys ?? [])
-        : []
+        : prompt.kind === 'command'
+          ? commandWords(before, seen)
+          : prompt.kind === 'explain'
+            ? lookUp(word, model).map(({ name }) => name)
+            : []
   const next = completed(
     prompt,
     words.filter(each => each.startsWith(word)),

@@ -1,7 +1,7 @@
 /** A line that is being typed: text, cursor, and what Tab and the arrows do to it. All of it values. */
 import { cleanLine } from '../sample/text.ts'
 
-export type PromptKind = 'filter' | 'line' | 'record' | 'jump' | 'knob'
+export type PromptKind = 'filter' | 'line' | 'record' | 'jump' | 'knob' | 'command' | 'explain' | 'confirm'
 
 export interface Prompt {
   readonly kind: PromptKind
@@ -24,6 +24,12 @@ const LENGTH_LIMIT = 1000
 export function newPrompt(kind: PromptKind, label: string, text = '', about = ''): Prompt {
   return { kind, label, text, cursor: [...text].length, about, recalled: 0, hint: '' }
 }
+
+/** A knob of the real machine is not turned without a word: both values are shown, and Enter is pressed once more. */
+export const asked = (path: string, name: string, before: string, after: string): Prompt => ({
+  ...newPrompt('confirm', `${name}, now ${before}: `, after, path),
+  hint: 'Enter writes to this machine, Esc leaves',
+})
 
 export function typed(prompt: Prompt, text: string): Prompt {
   const [before, after] = split(prompt)

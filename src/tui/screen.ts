@@ -11,11 +11,12 @@ import { overlay } from '../view/chart_text.ts'
 import { fitRow, rowWidth } from '../view/layout.ts'
 import { type ChartSpec, DEFAULT_UI, type Panel, type PanelUi, type Row, type Size, type Span, type Style, span } from '../view/panel.ts'
 import { header } from '../view/panels/header.ts'
+import type { Preset } from '../view/presets.ts'
 import { VIEWS } from '../view/views.ts'
 import { crop, displayWidth, fitText } from '../view/width.ts'
 import { explanation, type Figure, figuresOf, pointedAt, withPointer } from './figures.ts'
 import { type Action, activeBindings, type Binding, type PlaceName, VIEW_KEYS, VIEW_NAMES } from './keymap.ts'
-import { helpPanel, sortPanel } from './popups.ts'
+import { helpPanel, presetPanel, sortPanel } from './popups.ts'
 import { type Prompt, split } from './prompt.ts'
 import { placeOf, type State } from './state.ts'
 
@@ -58,6 +59,9 @@ export interface Shown {
   /** How many samples before the newest the model is from. */
   readonly back: number
   readonly rights: Rights
+  readonly keymap: readonly Binding[]
+  /** Presets of the program and of the user. */
+  readonly presets: Readonly<Record<string, Preset>>
 }
 
 interface Heights {
@@ -102,12 +106,13 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
 
 function uiOf({ state, back }: Shown, { ascii }: Looks): PanelUi {
   const { sort, filter, moving, selected, scroll, open } = placeOf(state)
-  return { ...DEFAULT_UI, ascii, sort, filter, moving, selected, scroll, open, zoom: state.zoom, back }
+  return { ...DEFAULT_UI, ascii, sort, filter, moving, selected, scroll, open, zoom: state.zoom, back, marks: state.marks }
 }
 
-function bodyPanel({ state }: Shown, model: Model, ui: PanelUi, size: Size): Panel {
+function bodyPanel({ state, keymap, presets }: Shown, model: Model, ui: PanelUi, size: Size): Panel {
   const { mode } = state
-  if (mode.kind === 'help') return helpPanel(size, mode.scroll, ui.ascii)
+  if (mode.kind === 'help') return helpPanel(size, mode.scroll, ui.ascii, keymap)
+  if (mode.kind === 'presets') return presetPanel(presets, model, mode.at, size, ui.ascii)
   const view = VIEWS.find(each => each.name === state.view) ?? VIEWS[0]
   const panel = view.panel(model, ui, size)
   const { list } = panel
@@ -120,7 +125,7 @@ function bodyPanel({ state }: Shown, model: Model, ui: PanelUi, size: Size): Pan
 }
 
 function pointables({ state: { mode }, model }: Shown, status: readonly Row[], panel: Panel | undefined): readonly Figure[] {
-  if (model === undefined || panel === undefined || mode.kind === 'help' || mode.kind === 'sort') return []
+  if (model === undefined || panel === undefined || mode.kind === 'help' || mode.kind === 'sort' || mode.kind === 'presets') return []
   const figures = figuresOf([...status, ...panel.rows])
   return mode.kind === 'turning' ? knobFigures(figures, model) : figures
 }
@@ -135,9 +140,9 @@ function placesOf({ state, rights }: Shown, panel: Panel | undefined): readonly 
   const { mode } = state
   if (state.prompt !== undefined) return ['prompt']
   if (mode.kind === 'help') return ['popup', 'anywhere']
-  if (mode.kind === 'sort') return ['choosing', 'popup', 'anywhere']
+  if (mode.kind === 'sort' || mode.kind === 'presets') return ['choosing', 'popup', 'anywhere']
   return [
-    ...(mode.kind === 'explain' ? (['explain'] as const) : []),
+    ...(mode.kind === 'explain' || mode.kind === 'about' ? (['explain'] as const) : []),
     ...(mode.kind === 'turning' ? (['turning'] as const) : []),
     ...(state.view === 'tunables' ? (['knobs'] as const) : []),
     ...(panel?.list === undefined ? [] : (['list'] as const)),
@@ -223,18 +228,26 @@ function withExplanation(
   size: Size,
   { ascii }: Looks,
 ): readonly Row[] {
-  if (figure === undefined || model === undefined || state.mode.kind !== 'explain') return rows
-  const box = explanation(figure.about, model, size.width, ascii).slice(0, Math.max(0, Math.min(EXPLANATION_ROWS, size.height - 1)))
-  const below = figure.row - offset < size.height - box.length
+  const { mode } = state
+  const about = mode.kind === 'about' ? mode.about : mode.kind === 'explain' ? figure?.about : undefined
+  if (about === undefined || model === undefined) return rows
+  const box = explanation(about, model, size.width, ascii).slice(0, Math.max(0, Math.min(EXPLANATION_ROWS, size.height - 1)))
+  const below = figure === undefined || figure.row - offset < size.height - box.length
   return below ? [...rows.slice(0, size.height - box.length), ...box] : [...box, ...rows.slice(box.length)]
 }
 
-function footerRow({ state, rights }: Shown, places: readonly PlaceName[], panel: Panel | undefined, width: number, ascii: boolean): Row {
+function footerRow(
+  { state, rights, keymap }: Shown,
+  places: readonly PlaceName[],
+  panel: Panel | undefined,
+  width: number,
+  ascii: boolean,
+): Row {
   if (state.prompt !== undefined) return promptRow(state.prompt, panel?.list?.problem ?? '', width, ascii)
   const filter = placeOf(state).filter
   const left = filter === '' || state.mode.kind !== 'panel' ? [] : [span(` /${crop(filter, 20, ascii ? '~' : '…')} `, 'knob')]
   return keysRow(
-    activeBindings(places).filter(binding => possible(binding.action, rights)),
+    activeBindings(places, keymap).filter(binding => possible(binding.action, rights)),
     left,
     width,
   )

@@ -7,24 +7,28 @@
  *
  * Neither waits for the other. Time is asked of `now`; nothing here knows a terminal.
  */
-import { feed, leap, type Model, modelAt, newTracker, reach } from '../sample/model.ts'
+import { changeOf, feed, leap, type Model, modelAt, newTracker, reach } from '../sample/model.ts'
 import { toSample } from '../sample/sample.ts'
 import type { Frame, Pace } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { UserError } from '../user_error.ts'
 import type { Size } from '../view/panel.ts'
 import { isNotable } from '../view/subjects/events.ts'
+import type { Seen } from './actions.ts'
+import { DEFAULT_CONFIG, keymapOf, presetsOf } from './config.ts'
 import { carryOut } from './effects.ts'
 import type { Key } from './keys.ts'
 import { knobValue } from './knobs.ts'
-import { press, type Seen } from './press.ts'
+import { press } from './press.ts'
 import { composeScreen, type Looks, type Screen, type Shown } from './screen.ts'
 import { readInto, redraw, redrawSoon, restorePace, type SessionOptions, type Sitting, say, update } from './sitting.ts'
 import { newState } from './state.ts'
+import type { ThemeName } from './theme.ts'
 
 export interface Session {
   /** The screen as of now; the same value until something changes. */
   readonly screen: () => Screen
+  readonly theme: () => ThemeName
   readonly subscribe: (listener: () => void) => () => void
   readonly keys: (keys: readonly Key[]) => void
   readonly resize: (size: Size) => void
@@ -40,7 +44,7 @@ export interface Session {
 const BREATH_MS = 10
 
 export function createSession(options: SessionOptions): Session {
-  const { source } = options
+  const { source, config = DEFAULT_CONFIG } = options
   const sitting: Sitting = {
     options,
     source,
@@ -51,11 +55,13 @@ export function createSession(options: SessionOptions): Session {
       run: source.run !== undefined,
       record: options.record !== undefined,
     },
+    keymap: keymapOf(config),
+    presets: presetsOf(config),
     tracker: newTracker(source),
     listeners: new Set(),
     looks: options.looks,
     size: options.size,
-    state: newState('overview'),
+    state: newState(config.view, config.zoom, config.theme),
     screen: undefined,
     model: undefined,
     patch: new Map(),
@@ -75,6 +81,7 @@ export function createSession(options: SessionOptions): Session {
   }
   return {
     screen: () => screenOf(sitting),
+    theme: () => sitting.state.theme,
     subscribe: listener => {
       sitting.listeners.add(listener)
       return () => void sitting.listeners.delete(listener)
@@ -130,6 +137,9 @@ function seenBy(sitting: Sitting): Seen {
     oldestSeq: newestSeq - reach(tracker),
     newestSeq,
     rights,
+    keymap: sitting.keymap,
+    presets: sitting.presets,
+    kind: source.kind,
     span: source.transport?.span,
     knobValue: tunable => intended.get(tunable.path) ?? (model === undefined ? undefined : knobValue(model, tunable)),
   }
@@ -141,7 +151,15 @@ function screenOf(sitting: Sitting): Screen {
   const model = modelOf(sitting)
   const newest = tracker.model?.seq ?? 0
   const back = state.seq === undefined || model === undefined ? 0 : newest - model.seq
-  const shown: Shown = { state, model: model && { ...model, pace: paceOf(sitting) }, title: cleanLine(source.title), back, rights }
+  const shown: Shown = {
+    state,
+    model: model && { ...model, pace: paceOf(sitting) },
+    title: cleanLine(source.title),
+    back,
+    rights,
+    keymap: sitting.keymap,
+    presets: sitting.presets,
+  }
   sitting.screen = composeScreen(shown, sitting.size, sitting.looks)
   watchFor(sitting, sitting.screen.panel?.wants ?? [])
   return sitting.screen
@@ -224,10 +242,15 @@ function take(sitting: Sitting, frame: Frame): void {
   }
   const { filling } = sitting
   if (filling?.kind === 'fill' && frame.ns < filling.untilNs) return
-  if (filling?.kind === 'event' && (tracker.model?.sample.events() ?? []).some(isNotable))
-    filling.afterwards = { ...filling.afterwards, paused: true }
+  if (filling?.kind === 'event' && isThere(tracker.model, filling.key)) filling.afterwards = { ...filling.afterwards, paused: true }
   if (filling?.kind === 'fill' || filling?.afterwards.paused === true) restorePace(sitting)
   redrawSoon(sitting)
+}
+
+/** Whether what was waited for happened: anything notable, or that a figure moved. */
+function isThere(model: Model | undefined, key: string | undefined): boolean {
+  if (model === undefined) return false
+  return key === undefined ? model.sample.events().some(isNotable) : (changeOf(model, key) ?? 0) !== 0
 }
 
 /** A moment that is no longer kept gives way to the oldest that is. */

@@ -3,12 +3,23 @@ import { render } from 'ink'
 import type { Source } from '../sample/source.ts'
 import { chartRows } from '../view/chart_text.ts'
 import { App } from './app.tsx'
+import type { Config } from './config.ts'
 import { newCanvas } from './paint.ts'
 import { newScreenWriter, sizeOf } from './screen_writer.ts'
 import { createSession, type Session } from './session.ts'
 import type { Recorder } from './sitting.ts'
 import { holdTerminal } from './terminal.ts'
-import { colourDepth, type Environment, hasBraille, hasLightBackground, hasUnicode, makeTheme } from './theme.ts'
+import {
+  colourDepth,
+  type Depth,
+  type Environment,
+  hasBraille,
+  hasLightBackground,
+  hasUnicode,
+  makeTheme,
+  type Theme,
+  type ThemeName,
+} from './theme.ts'
 
 export interface ShowOptions {
   /** false: no colours, whatever the terminal has. */
@@ -18,6 +29,9 @@ export interface ShowOptions {
   readonly env: Environment
   /** Opens a recording of what is shown; it throws UserError where that cannot be. */
   readonly record: (path: string) => Recorder
+  readonly config: Config
+  /** Writes the configuration file; gives its path. */
+  readonly save: (text: string) => string
 }
 
 /**
@@ -26,9 +40,10 @@ export interface ShowOptions {
  */
 export async function show(source: Source, options: ShowOptions): Promise<number> {
   const { stdin, stdout, stderr } = process
-  const { env, record } = options
-  const depth = colourDepth(options.colour, env)
-  const ascii = options.ascii || !hasUnicode(env)
+  const { env, record, config, save } = options
+  const depth = options.colour && config.colors !== 'auto' ? config.colors : colourDepth(options.colour, env)
+  const ascii = options.ascii || config.glyphs === 'ascii' || (config.glyphs === 'auto' && !hasUnicode(env))
+  const themes = themesOf(depth, hasLightBackground(env))
   const canvas = newCanvas()
   const writer = newScreenWriter(stdout, canvas, size => session.resize(size))
   const session = createSession({
@@ -36,12 +51,14 @@ export async function show(source: Source, options: ShowOptions): Promise<number
     size: sizeOf(stdout),
     looks: { ascii, chart: (spec, width, height) => chartRows(spec, width, height, ascii) },
     record,
+    config,
+    save,
     now: () => performance.now(),
     redraw: () => writer.start(),
     suspend: () => hold.suspend(),
   })
-  const hold = holdTerminal({ stdin, stdout }, writer, () => session.finish())
-  const app = render(<App session={session} canvas={canvas} theme={makeTheme(depth, hasLightBackground(env))} />, {
+  const hold = holdTerminal({ stdin, stdout }, writer, () => session.finish(), config.mouse)
+  const app = render(<App session={session} canvas={canvas} themes={themes} />, {
     stdout: writer.stream,
     stdin,
     stderr,
@@ -52,7 +69,7 @@ export async function show(source: Source, options: ShowOptions): Promise<number
   })
   const broken = untilBroken()
   try {
-    if (!ascii && hasBraille(env)) drawBetterSoon(session, depth !== 'none')
+    if (!ascii && config.glyphs !== 'block' && (hasBraille(env) || config.glyphs === 'braille')) drawBetterSoon(session, depth !== 'none')
     return await Promise.race([session.run(), broken.promise, app.waitUntilExit().then(() => 0)])
   } finally {
     broken.forget()
@@ -61,6 +78,16 @@ export async function show(source: Source, options: ShowOptions): Promise<number
     hold.leave()
     session.finish()
     await source.close()
+  }
+}
+
+/** Each theme is made once. */
+function themesOf(depth: Depth, light: boolean): (name: ThemeName) => Theme {
+  const made = new Map<ThemeName, Theme>()
+  return name => {
+    const theme = made.get(name) ?? makeTheme(depth, light, name)
+    made.set(name, theme)
+    return theme
   }
 }
 

@@ -6,6 +6,9 @@ import type { Model, Tracker } from '../sample/model.ts'
 import type { Frame, Source } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import type { Size } from '../view/panel.ts'
+import type { Preset } from '../view/presets.ts'
+import type { Config } from './config.ts'
+import type { Binding } from './keymap.ts'
 import type { Looks, Rights, Screen } from './screen.ts'
 import { type State, said } from './state.ts'
 
@@ -24,6 +27,9 @@ export interface SessionOptions {
   /** Milliseconds, never backwards. */
   readonly now: () => number
   readonly redraw?: () => void
+  readonly config?: Config
+  /** Writes the configuration file; gives its path. */
+  readonly save?: (text: string) => string
   readonly suspend?: () => void
 }
 
@@ -40,13 +46,15 @@ export interface PaceThen {
 export type Filling =
   | { readonly kind: 'find'; afterwards: PaceThen }
   | { readonly kind: 'fill'; readonly untilNs: number; afterwards: PaceThen }
-  | { readonly kind: 'event'; afterwards: PaceThen }
+  | { readonly kind: 'event'; afterwards: PaceThen; readonly key?: string }
 
 /** Everything that moves on. */
 export interface Sitting {
   readonly options: SessionOptions
   readonly source: Source
   readonly rights: Rights
+  readonly keymap: readonly Binding[]
+  readonly presets: Readonly<Record<string, Preset>>
   readonly tracker: Tracker
   readonly listeners: Set<() => void>
   looks: Looks

@@ -6,8 +6,10 @@
  *                           └─ what is on the screen: rows of the list, figures, the model
  */
 import type { Step } from '../sample/source.ts'
+import type { Mark } from '../view/panel.ts'
 import type { Turn } from './knobs.ts'
 import type { Prompt } from './prompt.ts'
+import type { ThemeName } from './theme.ts'
 
 /** Where the user is in one panel; each panel keeps its own. */
 export interface Place {
@@ -34,6 +36,9 @@ export type Mode =
   | { readonly kind: 'explain' | 'turning'; readonly at: Pointer }
   | { readonly kind: 'help'; readonly scroll: number }
   | { readonly kind: 'sort'; readonly at: number }
+  /** A figure that was looked up by its name. */
+  | { readonly kind: 'about'; readonly about: string }
+  | { readonly kind: 'presets'; readonly at: number }
 
 export interface Message {
   readonly text: string
@@ -58,6 +63,15 @@ export interface State {
   readonly lines: readonly string[]
   /** The file that is being recorded into. */
   readonly recording: string | undefined
+  readonly theme: ThemeName
+  readonly marks: { readonly a?: Mark; readonly b?: Mark }
+  /** Moments to come back to, in the order of time. */
+  readonly bookmarks: readonly Bookmark[]
+}
+
+export interface Bookmark {
+  readonly ns: number
+  readonly name: string
 }
 
 export type Effect =
@@ -65,7 +79,9 @@ export type Effect =
   | { readonly kind: 'step'; readonly by: Step }
   | { readonly kind: 'speed'; readonly speed: number }
   | { readonly kind: 'seek'; readonly ns: number }
-  | { readonly kind: 'next-event' | 'end-record' | 'redraw' | 'suspend' }
+  | { readonly kind: 'next-event' | 'end-record' | 'redraw' | 'suspend' | 'save' }
+  /** Go on until this figure moves. */
+  | { readonly kind: 'next-move'; readonly key: string }
   /** `way`: a new turn, one taken back, one taken back no more. */
   | { readonly kind: 'write'; readonly turn: Turn; readonly way: 'new' | 'undo' | 'redo' }
   | { readonly kind: 'run' | 'complete'; readonly line: string }
@@ -79,10 +95,10 @@ export interface Pressed {
 
 const NEW_PLACE: Place = { sort: undefined, filter: '', moving: false, selected: -1, id: '', scroll: 0, open: '' }
 
-export const newState = (view: string): State => ({
+export const newState = (view: string, zoom = 60, theme: ThemeName = 'auto'): State => ({
   view,
   places: {},
-  zoom: 60,
+  zoom,
   expanded: false,
   seq: undefined,
   stepBy: 'sample',
@@ -93,6 +109,9 @@ export const newState = (view: string): State => ({
   redo: [],
   lines: [],
   recording: undefined,
+  theme,
+  marks: {},
+  bookmarks: [],
 })
 
 /** A list of knobs is there to turn one of them, so its first row is selected at once. */

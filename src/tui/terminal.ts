@@ -26,6 +26,10 @@ export interface Hold {
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h'
 const LEAVE = '\x1b[?2026l\x1b[0m\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[?1049l'
 
+/** Presses and the wheel, as text that can name any column. */
+const MOUSE_ON = '\x1b[?1000h\x1b[?1006h'
+const MOUSE_OFF = '\x1b[?1006l\x1b[?1000l'
+
 const DEADLY = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 const METHODS = ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const
 /** Lines of console.* that are kept. */
@@ -36,6 +40,7 @@ const STOP_MS = 100
 interface State {
   readonly ends: Ends
   readonly painting: { readonly start: () => void; readonly stop: () => void }
+  readonly mouse: boolean
   held: boolean
   lines: string[]
   restoreConsole: () => void
@@ -45,8 +50,8 @@ interface State {
  * @param painting who writes to the screen: started when it is there, stopped before it goes
  * @param dying called before the process ends by a signal
  */
-export function holdTerminal(ends: Ends, painting: State['painting'], dying: () => void): Hold {
-  const state: State = { ends, painting, held: false, lines: [], restoreConsole: () => undefined }
+export function holdTerminal(ends: Ends, painting: State['painting'], dying: () => void, mouse = false): Hold {
+  const state: State = { ends, painting, mouse, held: false, lines: [], restoreConsole: () => undefined }
   const atExit = () => leave(state)
   const deadly = DEADLY.map(signal => ({
     signal,
@@ -81,7 +86,7 @@ function enter(state: State): void {
   state.restoreConsole = keepConsole(state)
   state.ends.stdin.setRawMode?.(true)
   state.ends.stdin.resume()
-  state.ends.stdout.write(ENTER)
+  state.ends.stdout.write(state.mouse ? ENTER + MOUSE_ON : ENTER)
   state.painting.start()
 }
 
@@ -89,7 +94,7 @@ function leave(state: State): void {
   if (!state.held) return
   state.held = false
   state.painting.stop()
-  state.ends.stdout.write(LEAVE)
+  state.ends.stdout.write(state.mouse ? MOUSE_OFF + LEAVE : LEAVE)
   state.ends.stdin.setRawMode?.(false)
   state.ends.stdin.pause()
   state.restoreConsole()

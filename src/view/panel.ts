@@ -64,6 +64,14 @@ export interface PanelUi {
   readonly open: string
   /** How many samples before the newest the model is from; 0: it is the newest. */
   readonly back: number
+  /** Moments that the user marked, to be compared. */
+  readonly marks: { readonly a?: Mark; readonly b?: Mark }
+}
+
+/** A moment with all its figures. */
+export interface Mark {
+  readonly ns: number
+  readonly scalars: ReadonlyMap<string, number>
 }
 
 export const DEFAULT_UI: PanelUi = {
@@ -76,6 +84,7 @@ export const DEFAULT_UI: PanelUi = {
   scroll: 0,
   open: '',
   back: 0,
+  marks: {},
 }
 
 export interface Series {

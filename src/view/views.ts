@@ -1,6 +1,7 @@
 /** The panels by name, in the order of the tabs. */
 import type { PanelFunction } from './panel.ts'
 import { cgroups } from './panels/cgroups.ts'
+import { compare } from './panels/compare.ts'
 import { events } from './panels/events.ts'
 import { fragmentation } from './panels/fragmentation.ts'
 import { hugetlb } from './panels/hugetlb.ts'
@@ -40,5 +41,6 @@ export const VIEWS: readonly View[] = [
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
   { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
   { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },
+  { name: 'compare', answers: 'What changed since, or between two moments?', panel: compare, tables: ['overview'] },
   { name: 'tunables', answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
 ]

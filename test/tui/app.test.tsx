@@ -16,7 +16,7 @@ async function mounted(size = { width: 100, height: 30 }) {
   const session = createSession({ source, size, looks, now: () => performance.now() })
   const canvas = newCanvas()
   const ended = session.run()
-  const { lastFrame, stdin, unmount, frames } = render(<App session={session} canvas={canvas} theme={makeTheme('none', false)} />)
+  const { lastFrame, stdin, unmount, frames } = render(<App session={session} canvas={canvas} themes={() => makeTheme('none', false)} />)
   const rows = () => paintFrame(lastFrame() ?? '', canvas).map(({ text }) => text.replaceAll(/\x1b\[[0-9;]*m/g, ''))
   const type = async (bytes: string) => {
     stdin.write(bytes)

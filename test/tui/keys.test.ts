@@ -23,8 +23,13 @@ describe('keys', () => {
     expect(readLate('\x1b[').map(({ name }) => name)).toEqual(['esc', '['])
   })
 
-  it('are nothing where nobody knows the sequence: focus, mouse, answers of the terminal', () => {
-    expect(names('\x1b[I\x1b[O\x1b[<0;10;5M\x1b[?62;c\x1b[>0;276;0c\x1b[24;80Ra')).toEqual(['a'])
+  it('are nothing where nobody knows the sequence: focus, other buttons, answers of the terminal', () => {
+    expect(names('\x1b[I\x1b[O\x1b[<2;10;5M\x1b[<0;10;5m\x1b[?62;c\x1b[>0;276;0c\x1b[24;80Ra')).toEqual(['a'])
+  })
+
+  it('of the mouse are a click with its place, and the wheel', () => {
+    expect(readKeys('\x1b[<0;10;5M').keys).toEqual([{ name: 'click', text: '', at: { row: 4, column: 9 } }])
+    expect(names('\x1b[<64;1;1M\x1b[<65;1;1M')).toEqual(['wheel-up', 'wheel-down'])
   })
 
   it('of a paste are one text that no key is made of, even cut in pieces', () => {
