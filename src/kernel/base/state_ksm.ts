@@ -35,7 +35,7 @@ export interface KsmWalk {
   node: number
   /** The merged page there that has room for one more, and any one of them. */
   dup: number
-  any: number
+  some: number
 }
 
 export interface KsmState {

@@ -180,7 +180,7 @@ const ksmState = (records = ksmRecords()): KsmState => ({
   address: new Float64Array(1),
   cursor: 0,
   page: NO_PAGE,
-  walk: { parent: 0, side: 0, node: 0, dup: 0, any: 0 },
+  walk: { parent: 0, side: 0, node: 0, dup: 0, some: 0 },
   waits: 'work',
   left: 0,
 })

@@ -60,13 +60,13 @@ function walkOnce(k: Kernel, page: Pfn, tree: number, prune: boolean): boolean {
   for (let at = stableTrees[tree].root; at !== 0; ) {
     const dup = dupWithRoom(k, at, prune)
     const chained = isChain(k, at)
-    const any = dup === 0 ? anyDup(k, at) : dup
-    if (any === 0) return false
-    const treePage = ksmPage(k, any)
+    const some = dup === 0 ? anyDup(k, at) : dup
+    if (some === 0) return false
+    const treePage = ksmPage(k, some)
     if (treePage === NO_PAGE) return false
-    walk.parent = chained ? at : any
+    walk.parent = chained ? at : some
     walk.dup = dup
-    walk.any = any
+    walk.some = some
     const order = comparePages(k, page, treePage)
     if (order === 0) {
       spend(k, COST.ksm_compare_whole, 1)
@@ -88,9 +88,9 @@ export function stableSearch(k: Kernel, page: Pfn): Pfn {
   if (own !== 0 && !isMigrated(k, own)) return page
   const tree = treeNumber(k, page)
   walkDown(k, page, tree, true)
-  const { node, dup, any, parent, side } = k.ksm.walk
+  const { node, dup, some, parent, side } = k.ksm.walk
   if (node === 0) return own === 0 ? NO_PAGE : placeMigrated(k, page, own, tree, parent, side)
-  if (own !== 0 && pageMapcount(k, page) > 1) return appendMigrated(k, page, own, tree, node, dup === 0 ? any : dup)
+  if (own !== 0 && pageMapcount(k, page) > 1) return appendMigrated(k, page, own, tree, node, dup === 0 ? some : dup)
   if (dup === 0) return NO_PAGE
   if (!inRightTree(k, dup)) return replaceMoved(k, page, own, tree, node, dup)
   return asPfn(k.ksm.records.words[dup * KSM_WORDS + K_PFN])
