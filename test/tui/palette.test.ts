@@ -102,7 +102,7 @@ describe('the mouse', () => {
     const column = lines()[3].indexOf('2vmstat')
     await type(`\x1b[<0;${column + 2};4M`)
     expect(text()).toMatch(/counters; \d+ moved/)
-    const row = lines().findIndex(line => line.includes(' thp_fault_alloc '))
+    const row = lines().findLastIndex(line => line.includes(' thp_fault_alloc '))
     await type(`\x1b[<0;5;${row + 1}M${ENTER}`)
     expect(text()).toMatch(/─ thp_fault_alloc: /)
   })
