@@ -23,6 +23,7 @@ const blockFiles: Directory = dir({
   phys_device: sysfs(() => '0\n'),
   phys_index: sysfs((_, at) => `${at.block.toString(16).padStart(8, '0')}\n`),
   removable: sysfs(() => '1\n'),
+  uevent: sysfs(() => ''),
   valid_zones: sysfs((k, at) => `${validZones(k, blockAt(k, at))}\n`),
 })
 
@@ -33,6 +34,7 @@ export const memoryDirectory: Directory = dir({
   'memory{block}': blockFiles,
   ...knobs('/sys/devices/system/memory'),
   block_size_bytes: sysfs(k => `${(k.memory.blockPages * PAGE_SIZE).toString(16)}\n`),
+  uevent: sysfs(() => ''),
 })
 
 /** Parameters of the hotplug code; the last one cannot be set on a running machine. */

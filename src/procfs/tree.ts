@@ -41,6 +41,7 @@ import { poolFiles } from './sysfs_hugetlb.ts'
 import { ksmDirectory } from './sysfs_ksm.ts'
 import { hotplugParameters, memoryDirectory } from './sysfs_memory.ts'
 import { nodeDirectory } from './sysfs_node.ts'
+import { slabDirectory } from './sysfs_slab.ts'
 import { thpDirectory } from './sysfs_thp.ts'
 import { zramControl, zramDebug, zramDirectory } from './sysfs_zram.ts'
 import { vmstat } from './vmstat.ts'
@@ -117,6 +118,7 @@ export const TREE: Directory = dir({
         swap: dir(knobs('/sys/kernel/mm/swap')),
         transparent_hugepage: thpDirectory,
       }),
+      slab: slabDirectory,
     }),
     module: dir({
       memory_hotplug: dir({ parameters: hotplugParameters }),
