@@ -51,6 +51,7 @@ const commandsOf = (done: Done): Command[] => [
   diff(done),
   cat(done),
   check(done),
+  importCommand(done),
   tunables(done),
   numa(done),
   explain(done),
@@ -199,6 +200,15 @@ function tunables(done: Done): Command {
     .addOption(width())
     .option('--ascii', 'nothing but ASCII')
   return sourceOptions(command).action(async (pattern: string, words: Words) => done(await (await run()).listTunables(pattern, words)))
+}
+
+function importCommand(done: Done): Command {
+  return new Command('import')
+    .description('a trace of a real program as a workload: the same mappings, and page faults at the same addresses')
+    .addArgument(new Argument('<tool>', 'that wrote the trace').choices(['perf', 'strace']))
+    .argument('<file>', 'text of perf script or of strace -f -ttt -y, also gzipped')
+    .requiredOption('-o, --output <file>', 'workload to write')
+    .action(async (tool: string, file: string, words: Words) => done(await (await run()).importFile(tool, file, words)))
 }
 
 function numa(done: Done): Command {

@@ -3,6 +3,7 @@
  * ones, by the rules of test/oracle/compare.mjs.
  *
  *     npm run fidelity                       all scenarios: a row each, a row a topic, the total
+ *     npm run fidelity -- traces [DIR]       traces of real programs, replayed (fidelity_traces.ts)
  *     npm run fidelity thp fork-cow my.scn   topics, scenarios, files; of those named singly, each check that fails
  *       -- --json     rows, topics and total as JSON       --all         checks that hold too
  *          --keep DIR the simulator's recordings           --limit SECS  for one scenario (120)
@@ -19,6 +20,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { recordRaw } from '../sim/raw.ts'
 import { nearestWord, UserError } from '../user_error.ts'
 import { parseWorkload } from '../workload/parse.ts'
+import { replayTraces, tellTraces } from './fidelity_traces.ts'
 
 const ORACLE = 'test/oracle'
 const AT_A_TIME = 2
@@ -236,11 +238,18 @@ function asJson(rows: readonly Row[]): string {
   return JSON.stringify({ rows: plain, topics: Object.fromEntries(topicsOf(rows)), total: sum(rows), whole: rows.filter(whole).length })
 }
 
+function traces(argv: readonly string[]): number {
+  const rows = replayTraces(argv.find(word => !word.startsWith('--')))
+  process.stdout.write(argv.includes('--json') ? `${JSON.stringify({ rows })}\n` : `${tellTraces(rows)}\n`)
+  return 0
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   if (argv[0] === '--record') {
     recordOne(argv[1], argv[2], argv[3] === '--verify')
     return 0
   }
+  if (argv[0] === 'traces') return traces(argv.slice(1))
   if (!existsSync(ORACLE)) throw new UserError(`there is no ${ORACLE} here: run this at the root of the repository`)
   const options = optionsOf(argv)
   const scenarios = scenariosOf(options.words)

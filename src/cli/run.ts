@@ -8,6 +8,7 @@ import { check } from './check.ts'
 import { readConfig, writeConfig } from './config.ts'
 import { complain, EXIT } from './exit.ts'
 import { numa } from './numa.ts'
+import { importTrace } from './import.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { record } from './record.ts'
 import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
@@ -210,6 +211,9 @@ export async function catFile(target: string, path: string, words: Words): Promi
 
 /** `mmtop check`. */
 export const checkFile = (file: string): Promise<number> => check(file)
+
+/** `mmtop import`. */
+export const importFile = (tool: string, file: string, words: Words): number => importTrace(tool, file, words.output ?? '')
 
 export { explainName } from './explain.ts'
 
