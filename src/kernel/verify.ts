@@ -34,6 +34,7 @@ import { entryFlags, entryValue } from './spaces/pagetable.ts'
 import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
 import { verifyKsm } from './verify_ksm.ts'
+import { verifyMemcg } from './verify_memcg.ts'
 import { verifySpaces } from './verify_spaces.ts'
 import { verifySwap } from './verify_swap.ts'
 import { verifyThp } from './verify_thp.ts'
@@ -54,7 +55,15 @@ export function verify(k: Kernel): string[] {
   verifyMappings(k, wrong)
   verifyFlags(k, place, wrong)
   wrong.push(...verifyCompressed(k, pfn => claim(place, pfn, 1, POOL, wrong)))
-  wrong.push(...verifySpaces(k), ...verifyHugetlb(k), ...verifyFiles(k), ...verifyThp(k), ...verifySwap(k), ...verifyKsm(k))
+  wrong.push(
+    ...verifySpaces(k),
+    ...verifyHugetlb(k),
+    ...verifyFiles(k),
+    ...verifyThp(k),
+    ...verifySwap(k),
+    ...verifyKsm(k),
+    ...verifyMemcg(k),
+  )
   return wrong
 }
 

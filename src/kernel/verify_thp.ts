@@ -11,7 +11,7 @@ import { PG_anon, PG_buddy, PG_head, PG_hugetlb, PG_swapbacked } from './base/fl
 import { listFirst, listNext, PAGE_WORDS } from './base/list.ts'
 import type { Kernel, Node } from './base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from './base/units.ts'
-import { compoundOrder, pageNode, pageOwner, W_OWNER } from './frames/page.ts'
+import { compoundOrder, pageMemcg, pageNode, pageOwner, W_OWNER } from './frames/page.ts'
 
 /** Everything that does not add up, in words; empty for a sound machine. */
 export function verifyThp(k: Kernel): string[] {
@@ -55,12 +55,14 @@ function isHugePage(k: Kernel, head: Pfn): boolean {
 /** @returns the pages that wait to be split. */
 function verifyQueue(k: Kernel, node: Node, wrong: string[]): number {
   let n = 0
-  for (let at = listFirst(k.heads, node.deferredSplit); at !== 0; at = listNext(k.page, at)) {
-    const head = asPfn(at - 2)
-    n++
-    const sound = isHugePage(k, head) && (k.page[head * PAGE_WORDS] & PG_anon) !== 0 && pageNode(k, head) === node.id
-    if (!sound) wrong.push(`node ${node.id}: page ${head} waits to be split and is no huge anonymous page of the node`)
-  }
+  for (const { memcg, deferredSplit } of node.lruvecs)
+    for (let at = listFirst(k.heads, deferredSplit); at !== 0; at = listNext(k.page, at)) {
+      const head = asPfn(at - 2)
+      n++
+      const sound = isHugePage(k, head) && (k.page[head * PAGE_WORDS] & PG_anon) !== 0
+      if (!sound || pageNode(k, head) !== node.id || pageMemcg(k, head) !== memcg)
+        wrong.push(`node ${node.id}: page ${head} waits to be split and is no huge anonymous page of the node`)
+    }
   return n
 }
 

@@ -46,6 +46,8 @@ export interface Memcg {
   readonly vmEvents: Float64Array
   /** MEMCG_STATS: what it has that is of no node. */
   readonly stat: Float64Array
+  /** Bytes of kernel objects charged to it. */
+  slabBytes: number
   /** Bytes of a charged page that no kernel object has, of stocks given back (nr_charged_bytes). */
   objBytes: number
   /** Swap entries that remember it, and pages that bear its number. */

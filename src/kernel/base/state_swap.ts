@@ -41,6 +41,8 @@ export interface SwapArea {
   clusterNr: number
   /** By slot: how many entries of page tables name it, and SWAP_* marks. */
   readonly map: Uint16Array
+  /** By slot: the memory cgroup that is charged for it, while somebody is. */
+  readonly memcg: Uint16Array
   /** By slot, two words: content class and index of the page that was written there last. */
   readonly content: Int32Array
   /** The swap cache: pages, or shadows of those that left, by slot; an index for each 16384 slots. */

@@ -12,6 +12,7 @@ import type { KhugepagedState } from '../base/state_huge.ts'
 import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
 import type { AddressSpaces } from '../base/state_mm.ts'
+import type { NumaBalancing } from '../base/state_numa.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import {
@@ -33,7 +34,6 @@ import { BATCH_PAGES } from '../caches/lru.ts'
 import { swapState } from '../caches/swap_map.ts'
 import { zramDevice } from '../caches/zram.ts'
 import { zswapState } from '../caches/zswap.ts'
-import { numaBalancing } from '../fault/numa_stats.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
 import { ksmRecords } from '../spaces/ksm_records.ts'
@@ -339,6 +339,17 @@ function addHstate(k: Kernel, order: number): void {
     nextNidToFree: 0,
   })
 }
+
+/** NUMA balancing as it scans unless told otherwise. */
+const numaBalancing = (): NumaBalancing => ({
+  scanDelayMs: 1000,
+  scanPeriodMinMs: 1000,
+  scanPeriodMaxMs: 60000,
+  scanSizeMb: 256,
+  hotThresholdMs: 1000,
+  promoteRateLimitMb: 65536,
+  lastCpupid: new Int32Array(0),
+})
 
 /** The kernel's own defaults; boot adjusts those that depend on the machine. */
 function sysctlDefaults(): Sysctl {

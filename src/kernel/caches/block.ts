@@ -71,10 +71,12 @@ function enqueue(k: Kernel, disk: Disk, request: DiskRequest): void {
 
 /**
  * Queues a request for slots [first, first + pages) of a swap area, whose pages are in the swap cache. One that has not begun yet
- * takes in what follows its slots.
+ * takes in what follows its slots. Reclaim holds its writes back until it is through with its pages (blk_start_plug in shrink_lruvec):
+ * none of them is done before.
  */
 export function blockSubmitSwap(k: Kernel, disk: Disk, write: boolean, type: number, first: number, pages: number): void {
   const pageNs = write ? WRITE_PAGE_NS : READ_PAGE_NS
+  if (!write) blockAdvance(k)
   const last = disk.queue[disk.queue.length - 1]
   const follows = last !== undefined && last.swap === type && last.write === write && last.first + last.pages === first
   if (follows && last.pages + pages <= MERGED_PAGES && last.doneNs - last.pages * pageNs > now(k)) {

@@ -46,6 +46,7 @@ export function enableSwapArea(k: Kernel, type: number, path: string, device: Sw
     clusterNext: 1,
     clusterNr: 0,
     map: new Uint16Array(max),
+    memcg: new Uint16Array(max),
     content: new Int32Array(2 * max),
     cache: Array.from({ length: Math.ceil(max / CACHE_PAGES) }, xarray),
     clusters: solid ? clustersOf(k, max) : undefined,

@@ -19,6 +19,7 @@
  *
  * Source: mm/swapfile.c (__swap_duplicate, __swap_entry_free_locked, swap_range_free), mm/swap_slots.c free_swap_slot.
  */
+
 import { assert, must } from '../base/assert.ts'
 import {
   PTE_SWAP,
@@ -33,6 +34,8 @@ import {
 import type { Kernel } from '../base/state.ts'
 import type { XArray } from '../base/state_fs.ts'
 import type { SwapArea, SwapClusters, SwapSlots, SwapState } from '../base/state_swap.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgUnchargeSwap } from '../frames/memcg_charge.ts'
 import { kmemFree } from './slab.ts'
 import { xaClear, xaLoad } from './xarray.ts'
 import { zramFree } from './zram.ts'
@@ -160,6 +163,7 @@ export function putSwapCacheHuge(k: Kernel, entry: number): void {
     return
   }
   area.map.fill(0, first, first + SWAP_CLUSTER)
+  for (let i = first; i < first + SWAP_CLUSTER; i++) unchargeSlot(k, area, i)
   clusters.count[cluster] = 0
   freeCluster(clusters, cluster)
   rangeFree(k, area, first, SWAP_CLUSTER)
@@ -220,12 +224,20 @@ export function drainSwapSlots(k: Kernel): void {
   }
 }
 
+/** Nobody is charged for the slot any more (mem_cgroup_uncharge_swap). */
+function unchargeSlot(k: Kernel, area: SwapArea, offset: number): void {
+  const memcg = area.memcg[offset]
+  area.memcg[offset] = ROOT_MEMCG
+  memcgUnchargeSwap(k, memcg, 1)
+}
+
 /** A slot is free for whoever comes (swap_entry_free). */
 function entryFree(k: Kernel, entry: number): void {
   const area = swapArea(k, entry)
   const offset = swpOffset(entry)
   assert(area.map[offset] === SWAP_HAS_CACHE, `swap slot ${offset} is given back while it is in use`)
   area.map[offset] = 0
+  unchargeSlot(k, area, offset)
   const { clusters } = area
   if (clusters !== undefined && --clusters.count[Math.floor(offset / SWAP_CLUSTER)] === 0)
     freeCluster(clusters, Math.floor(offset / SWAP_CLUSTER))

@@ -11,8 +11,10 @@
  *
  * Source: mm/swap_state.c (__read_swap_cache_async, swap_cluster_readahead, swap_vma_readahead, swap_cache_get_folio).
  */
+import { memcgSwapinCharge } from '../alloc/charge.ts'
 import { kmemAlloc } from '../alloc/kmem.ts'
 import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
+import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   __GFP_FS,
@@ -31,11 +33,11 @@ import type { Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { compoundHead, isThp } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, pteIndex, pteTable } from '../spaces/pagetable.ts'
 import { lruAdd } from './lru.ts'
-import { swapCacheGet, swapCacheInsert, swapCacheRemove } from './swap_cache.ts'
+import { swapCacheGet, swapCacheInsert, swapCacheUndo, swapEntryOf } from './swap_cache.ts'
 import { swapReadpage, waitOnSwapCache } from './swap_io.ts'
 import { pteToSwap, putSwapCache, swapArea, swapCacheOf, swapCount, swapcachePrepare, swpEntry, swpOffset, swpType } from './swap_map.ts'
 import { workingsetRefault } from './workingset.ts'
@@ -96,18 +98,24 @@ export function takeIntoSwapCache(k: Kernel, entry: number, vma: Vma | undefined
   const shadow = xaLoad(cache, index)
   const age = shadow < 0 ? xaShadowAge(cache, index) : 0
   k.page[pfn * PAGE_WORDS] |= PG_locked | PG_swapbacked
+  if (!memcgSwapinCharge(k, pfn, swapArea(k, entry).memcg[index], undefined, GFP_HIGHUSER_MOVABLE)) {
+    putSwapCache(k, entry)
+    freePages(k, pfn, 0)
+    return NO_PAGE
+  }
   const made = swapCacheInsert(k, pfn, entry, localNode(k))
-  if (made > 0 && !kmemAlloc(k, 'radix_tree_node', made, GFP_HIGHUSER_MOVABLE & GFP_RECLAIM_MASK)) return dropNew(k, pfn, entry)
+  if (made > 0 && !kmemAlloc(k, 'radix_tree_node', made, GFP_HIGHUSER_MOVABLE & GFP_RECLAIM_MASK)) return dropNew(k, pfn, entry, made)
   if (shadow < 0) workingsetRefault(k, pfn, shadow, age)
   lruAdd(k, pfn)
+  spend(k, COST.swap_page, 1)
   return -pfn
 }
 
-function dropNew(k: Kernel, pfn: Pfn, entry: number): Pfn {
-  swapCacheRemove(k, pfn, 0, 0)
+function dropNew(k: Kernel, pfn: Pfn, entry: number, made: number): Pfn {
+  swapCacheUndo(k, pfn, made)
   putSwapCache(k, entry)
   k.page[pfn * PAGE_WORDS] &= ~PG_locked
-  freePages(k, pfn, 0)
+  freeCharged(k, pfn, 0)
   return NO_PAGE
 }
 
@@ -121,15 +129,20 @@ function readIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number, 
   return pfn
 }
 
-/** Reads a page ahead and marks it. */
-function readAhead(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wanted: boolean): void {
+/** Takes a page in that is to be read with others, and marks it as one that nobody has asked for yet. */
+function takeAhead(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wanted: boolean, fresh: Pfn[]): void {
   const found = takeIntoSwapCache(k, entry, vma, offset)
   if (found >= 0) return
-  const pfn = asPfn(-found)
-  swapReadpage(k, pfn, entry)
+  fresh.push(asPfn(-found))
   if (wanted) return
-  k.page[pfn * PAGE_WORDS] |= PG_readahead
+  k.page[-found * PAGE_WORDS] |= PG_readahead
   k.event[EV.swap_ra]++
+}
+
+/** Reads pages that were taken in: as one request as far as their slots follow each other. */
+function readTogether(k: Kernel, fresh: readonly Pfn[]): void {
+  for (const pfn of fresh) swapReadpage(k, pfn, swapEntryOf(k, pfn))
+  lruAddDrain(k)
 }
 
 /** Pages worth reading together (__swapin_nr_pages). */
@@ -162,9 +175,10 @@ export function swapClusterReadahead(k: Kernel, entry: number, vma: Vma | undefi
   if (pages === 1) return readIn(k, entry, vma, offset, true)
   const { max } = swapArea(k, entry)
   const first = slot - (slot % pages)
+  const fresh: Pfn[] = []
   for (let at = Math.max(1, first); at < Math.min(first + pages, max); at++)
-    readAhead(k, swpEntry(swpType(entry), at), vma, offset, at === slot)
-  lruAddDrain(k)
+    takeAhead(k, swpEntry(swpType(entry), at), vma, offset, at === slot, fresh)
+  readTogether(k, fresh)
   return readIn(k, entry, vma, offset, false)
 }
 
@@ -186,11 +200,12 @@ function swapVmaReadahead(k: Kernel, entry: number, vma: Vma, offset: number): P
   const { start, end, alone } = addressWindow(k, vma, offset)
   if (alone) return readIn(k, entry, vma, offset, true)
   const table = pteTable(k, vma.mm, start)
+  const fresh: Pfn[] = []
   for (let vpn = start; vpn < end; vpn++) {
     const other = pteToSwap(entryValue(k, table, pteIndex(vpn)), entryFlags(k, table, pteIndex(vpn)))
-    if (other !== 0) readAhead(k, other, vma, offset, vpn === vma.start + offset)
+    if (other !== 0) takeAhead(k, other, vma, offset, vpn === vma.start + offset, fresh)
   }
-  lruAddDrain(k)
+  readTogether(k, fresh)
   return readIn(k, entry, vma, offset, false)
 }
 

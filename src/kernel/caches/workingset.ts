@@ -16,12 +16,14 @@
  *
  * Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow).
  */
+
 import { NS } from '../base/counters.ts'
 import { PG_active, PG_swapbacked, PG_workingset } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
 import { hasId, lruvecState, modLruvecState } from '../frames/memcg.ts'
+import { memcgSwapPages } from '../frames/memcg_charge.ts'
 import { compoundPages, pageNode } from '../frames/page.ts'
 import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
 
@@ -56,10 +58,10 @@ function evictionLruvec(k: Kernel, bits: number): Lruvec | undefined {
 }
 
 /** Pages by which the page's inactive list could have been longer. */
-function workingsetSize(k: Kernel, evicted: Lruvec, nid: number, file: boolean): number {
+function workingsetSize(k: Kernel, evicted: Lruvec, memcg: number, nid: number, file: boolean): number {
   let size = lruvecState(k, evicted, nid, NS.nr_active_file)
   if (!file) size += lruvecState(k, evicted, nid, NS.nr_inactive_file)
-  if (k.swap.freePages <= 0) return size
+  if (memcgSwapPages(k, memcg, k.swap.freePages) <= 0) return size
   size += lruvecState(k, evicted, nid, NS.nr_active_anon)
   return file ? size + lruvecState(k, evicted, nid, NS.nr_inactive_anon) : size
 }
@@ -74,7 +76,7 @@ export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: num
   const file = (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0
   const kind = file ? 1 : 0
   modLruvecState(k, head, REFAULT + kind, 1)
-  if (evicted.nonresidentAge - age > workingsetSize(k, evicted, evictionNode(bits), file)) return
+  if (evicted.nonresidentAge - age > workingsetSize(k, evicted, lruvec.memcg, evictionNode(bits), file)) return
   k.page[head * PAGE_WORDS] |= PG_active
   ageNonresident(k, lruvec, nid, 1)
   modLruvecState(k, head, ACTIVATE + kind, 1)

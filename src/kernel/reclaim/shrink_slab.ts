@@ -11,7 +11,7 @@ import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
-import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { SUPER_BATCH, superCacheCount, superCacheScan } from './dcache_shrink.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
 
@@ -25,11 +25,17 @@ const BATCH = 128
  * objects they gave.
  */
 export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: number, gfp: number = GFP_KERNEL): number {
-  if (memcg !== ROOT_MEMCG) return 0
+  const lruvec = node.lruvecs[memcg]
+  const waiting = {
+    freeable: deferredSplitCount(k, lruvec),
+    batch: BATCH,
+    deferred: 0,
+    scan: (max: number) => deferredSplitScan(k, lruvec, max),
+  }
+  if (memcg !== ROOT_MEMCG) return shrink(k, waiting, priority).freed
   spend(k, COST.shrink_slab, 1)
   return (
-    shrink(k, { freeable: deferredSplitCount(k, node), batch: BATCH, deferred: 0, scan: max => deferredSplitScan(k, node, max) }, priority)
-      .freed +
+    shrink(k, waiting, priority).freed +
     shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
     shrinkSuper(k, node, priority, gfp)
   )
@@ -70,5 +76,8 @@ function shrink(k: Kernel, { freeable, batch, deferred, scan }: Owner, priority:
 
 /** Asks the owners of a node's memory for all they can give, as long as they give some (drop_slab_node). */
 export function dropSlabNode(k: Kernel, node: Node): void {
-  for (let shift = 0; ; shift++) if (shrinkSlab(k, node, ROOT_MEMCG, 0) >> shift <= 1) return
+  for (let shift = 0; ; shift++) {
+    const freed = memcgTree(k, ROOT_MEMCG).reduce((sum, id) => sum + shrinkSlab(k, node, id, 0), 0)
+    if (freed >> shift <= 1) return
+  }
 }

@@ -5,7 +5,7 @@
  * Source: mm/swap_state.c add_to_swap, mm/shmem.c shmem_writepage.
  */
 
-import { __GFP_HIGH, PG_dirty, PG_mlocked, PG_swapcache, PG_uptodate } from '../base/flags.ts'
+import { __GFP_MEMALLOC, PG_dirty, PG_mlocked, PG_swapcache, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
@@ -51,7 +51,7 @@ function takeSlots(k: Kernel, head: Pfn): number {
   const entry = chargedSlots(k, head)
   if (entry === 0) return 0
   const made = swapCacheInsert(k, head, entry, localNode(k))
-  if (made === 0 || kmemTake(k, 'radix_tree_node', made, __GFP_HIGH)) return entry
+  if (made === 0 || kmemTake(k, 'radix_tree_node', made, __GFP_MEMALLOC)) return entry
   swapCacheUndo(k, head, made)
   putSwapFolio(k, entry, compoundPages(k, head))
   return 0

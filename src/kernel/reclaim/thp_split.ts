@@ -38,7 +38,7 @@ import {
   VM_LOCKED,
 } from '../base/flags.ts'
 import { listAddTail, listDelete, listFirst, listInsertBefore, listLength, PAGE_WORDS, W_NEXT } from '../base/list.ts'
-import type { Kernel, Node } from '../base/state.ts'
+import type { Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruOf, lruvecOf, putPage } from '../caches/lru.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
@@ -169,25 +169,25 @@ function lockSinglePages(k: Kernel, head: Pfn): void {
 
 // --- the deferred queue
 
-/** Huge pages of the node that wait to be split (deferred_split_count). */
-export const deferredSplitCount = (k: Kernel, node: Node): number => listLength(k.heads, node.deferredSplit)
+/** Huge pages of a node and memory cgroup that wait to be split (deferred_split_count). */
+export const deferredSplitCount = (k: Kernel, { deferredSplit }: Lruvec): number => listLength(k.heads, deferredSplit)
 
 /**
- * Splits up to `max` of the node's waiting huge pages, oldest first; those that cannot be split go to the end.
+ * Splits up to `max` of the waiting huge pages, oldest first; those that cannot be split go to the end.
  * @returns how many were split, or SHRINK_STOP when none was and none waits (deferred_split_scan).
  */
-export function deferredSplitScan(k: Kernel, node: Node, max: number): number {
+export function deferredSplitScan(k: Kernel, lruvec: Lruvec, max: number): number {
   let split = 0
-  for (let left = Math.min(max, deferredSplitCount(k, node)); left > 0; left--) {
-    const link = listFirst(k.heads, node.deferredSplit)
+  for (let left = Math.min(max, deferredSplitCount(k, lruvec)); left > 0; left--) {
+    const link = listFirst(k.heads, lruvec.deferredSplit)
     if (splitHugePage(k, asPfn(link - 2)) === 0) {
       split++
       continue
     }
-    listDelete(k.heads, k.page, node.deferredSplit, link)
-    listAddTail(k.heads, k.page, node.deferredSplit, link)
+    listDelete(k.heads, k.page, lruvec.deferredSplit, link)
+    listAddTail(k.heads, k.page, lruvec.deferredSplit, link)
   }
-  return split === 0 && deferredSplitCount(k, node) === 0 ? SHRINK_STOP : split
+  return split === 0 && deferredSplitCount(k, lruvec) === 0 ? SHRINK_STOP : split
 }
 
 // --- the huge page of zeros

@@ -344,7 +344,7 @@ function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean
     last = node
     shrinkNode(k, node, sc)
   }
-  if (first !== undefined && sc.priority === 1 && sc.nrReclaimed === 0) throttleNoProgress(k, first)
+  if (first !== undefined && !sc.cgroup && sc.priority === 1 && sc.nrReclaimed === 0) throttleNoProgress(k, first)
   return ready
 }
 

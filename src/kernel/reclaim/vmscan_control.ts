@@ -8,11 +8,13 @@
  *
  * Source: mm/vmscan.c (struct scan_control, prepare_scan_count, get_scan_count, inactive_is_low).
  */
+
 import { NS, ZS } from '../base/counters.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import { MAX_NR_ZONES, PAGE_SHIFT } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
 import { lruvecLruSize, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgSwapPages } from '../frames/memcg_charge.ts'
 import { unprotectedShare } from './memcg_protection.ts'
 
 /** Pages looked at together, and the goal of a direct reclaimer (SWAP_CLUSTER_MAX). */
@@ -148,9 +150,9 @@ export function snapshotRefaults(k: Kernel, node: Node, target: number): void {
 /** Which of the two kinds of pages are looked at: one only, both by their size, or both as their costs and swappiness say. */
 type Balance = 'file' | 'anon' | 'equal' | 'fract'
 
-function scanBalance(k: Kernel, sc: ScanControl): Balance {
+function scanBalance(k: Kernel, lruvec: Lruvec, sc: ScanControl): Balance {
   const { swappiness } = k.sysctl
-  if (!sc.maySwap || k.swap.freePages <= 0 || (sc.cgroup && swappiness === 0)) return 'file'
+  if (!sc.maySwap || memcgSwapPages(k, lruvec.memcg, k.swap.freePages) <= 0 || (sc.cgroup && swappiness === 0)) return 'file'
   if (sc.priority === 0 && swappiness > 0) return 'equal'
   if (sc.fileIsTiny) return 'anon'
   return sc.cacheTrimMode ? 'file' : 'fract'
@@ -158,17 +160,18 @@ function scanBalance(k: Kernel, sc: ScanControl): Balance {
 
 /**
  * Pages to look at of each of a group's lists, by LRU_* (get_scan_count). Each kind's share falls with what it has cost to reclaim its
- * pages, but is a third at least, before swappiness weighs it: 100 is even.
+ * pages, but is a third at least, before swappiness weighs it: 100 is even. Of a group without directory not even the last page is left.
  */
 export function getScanCount(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): number[] {
-  const balance = scanBalance(k, sc)
+  const balance = scanBalance(k, lruvec, sc)
+  const round = memcgOf(k, lruvec.memcg).online ? Math.floor : Math.ceil
   const total = sc.anonCost + sc.fileCost
   const anonShare = Math.floor((k.sysctl.swappiness * (3 * total + 1)) / (total + sc.anonCost + 1))
   const fileShare = Math.floor(((200 - k.sysctl.swappiness) * (3 * total + 1)) / (total + sc.fileCost + 1))
   const part = (lru: number, file: boolean): number => {
     if (balance !== 'equal' && balance !== 'fract') return (balance === 'file') === file ? scanOf(k, node, lruvec, lru, sc) : 0
     const scan = scanOf(k, node, lruvec, lru, sc)
-    return balance === 'equal' ? scan : Math.floor((scan * (file ? fileShare : anonShare)) / (anonShare + fileShare))
+    return balance === 'equal' ? scan : round((scan * (file ? fileShare : anonShare)) / (anonShare + fileShare))
   }
   return [part(LRU_INACTIVE_ANON, false), part(LRU_ACTIVE_ANON, false), part(LRU_INACTIVE_FILE, true), part(LRU_ACTIVE_FILE, true)]
 }
