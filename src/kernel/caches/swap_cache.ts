@@ -20,7 +20,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { modLruvecState } from '../frames/memcg.ts'
-import { compoundHead, compoundPages, pageMapped } from '../frames/page.ts'
+import { compoundHead, compoundPages, pageMapped, pageNode } from '../frames/page.ts'
 import { putPage } from './lru.ts'
 import {
   anySwapped,
@@ -61,8 +61,9 @@ export function swapCacheInsert(k: Kernel, head: Pfn, entry: number, nid: number
   return made
 }
 
+/** Of the file pages, which it counts among for its node, a memory cgroup has none for it. */
 function countSwapCached(k: Kernel, head: Pfn, pages: number): void {
-  modLruvecState(k, head, NR_FILE_PAGES, pages)
+  k.nodes[pageNode(k, head)].stat[NR_FILE_PAGES] += pages
   modLruvecState(k, head, NR_SWAPCACHE, pages)
 }
 
