@@ -6,6 +6,10 @@
  */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { must } from '../kernel/base/assert.ts'
+import { eachVma } from '../kernel/spaces/vma.ts'
+import { READ_MAX } from '../procfs/binary.ts'
+import { procReadBytes } from '../procfs/tree.ts'
 import { feed, newTracker } from '../sample/model.ts'
 import type { Frame, Source } from '../sample/source.ts'
 import { openDirect } from '../sim/direct.ts'
@@ -107,6 +111,13 @@ const MEASURES: readonly Measure[] = [
       return perSecond(2 * GIB_PAGES, timed(sim) + timed(sim))
     },
   },
+  { name: 'ksm_scan_pages_per_s', target: '>= 2000000 where nothing is compared', run: () => perSecond(GIB_PAGES, ksmScanMs('merged')) },
+  {
+    name: 'ksm_compare_pages_per_s',
+    target: '> 260000 (by the cost model), a million pages in the tree',
+    run: () => perSecond(4 * GIB_PAGES, ksmScanMs('unshared')),
+  },
+  { name: 'pagemap_read_mib_per_s', target: '>= 100', run: pagemapMibPerS },
   { name: 'bytes_per_page', target: '<= 32, page tables apart: 8 more for each page mapped', run: bytesPerPage },
   {
     name: 'boot_1t_ms',
@@ -132,6 +143,41 @@ const MEASURES: readonly Measure[] = [
   { name: 'tui_cpu_percent_1hz', target: '<= 2', run: async () => tuiCpuPercent(await aFrame(), 1) },
   { name: 'tui_cpu_percent_4hz', target: '<= 5', run: async () => tuiCpuPercent(await aFrame(), 4) },
 ]
+
+/**
+ * A scan over memory that KSM knows: a GiB of merged pages, which it only passes, or 4 GiB of pages without doubles, each of which
+ * it looks for among those before it.
+ */
+function ksmScanMs(pages: 'merged' | 'unshared'): number {
+  const [content, size] = pages === 'merged' ? ['const:1', '1G'] : ['unique', '4G']
+  const knobs = ['pages_to_scan 4294967295', 'sleep_millisecs 0', 'run 1'].map(knob => `write /sys/kernel/mm/ksm/${knob}\n`).join('')
+  const waits = 'wait /sys/kernel/mm/ksm/full_scans ge +1 timeout=1000000\n'.repeat(4)
+  const sim = start(
+    `machine mem=6G\ncmdline transparent_hugepage=never\nspawn A\nA mmap R ${size}\nA touch R write content=${content}\nA madvise R mergeable\n${knobs}${waits}`,
+  )
+  skip(sim, 10)
+  return timed(sim)
+}
+
+/** The words of a GiB of pages, read as /proc/PID/pagemap gives them. */
+function pagemapMibPerS(): number {
+  const sim = start('machine mem=2G\ncmdline transparent_hugepage=never\nspawn A\nA mmap R 1G\nA touch R write\n')
+  skip(sim, 3)
+  const task = [...sim.k.tasks.values()].pop()
+  const area = [...eachVma(must(task?.mm, 'no process'))].reduce((a, b) => (b.end - b.start > a.end - a.start ? b : a))
+  const read = () => {
+    let bytes = 0
+    for (let at = area.start; at < area.end; at += READ_MAX / 8) {
+      const words = procReadBytes(sim.k, undefined, `/proc/${task?.pid}/pagemap`, 8 * at, READ_MAX)
+      bytes += typeof words === 'number' ? 0 : words.length
+    }
+    return bytes
+  }
+  for (let i = 0; i < 3; i++) read()
+  const startMs = performance.now()
+  const bytes = read()
+  return perSecond(bytes / MIB, performance.now() - startMs)
+}
 
 /**
  * What the simulator holds for one more page in use: its page tables apart, whose entries take the 8 bytes they take in Linux, and
