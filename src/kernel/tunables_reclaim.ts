@@ -17,7 +17,6 @@ import { dropCaches } from './reclaim/drop_caches.ts'
 import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
 import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
-const NODE_RECLAIM = awaits('reclaim within a node')
 const PANIC = awaits('a kernel that can panic')
 
 const RECLAIM: readonly Knob[] = [
@@ -69,7 +68,7 @@ const RECLAIM: readonly Knob[] = [
   ),
   sysctlInt(
     'zone_reclaim_mode',
-    { reach: NODE_RECLAIM, min: 0 },
+    { reach: WORKS, min: 0 },
     {
       default: '0',
       meaning: 'Whether a node reclaims before it asks others: bits 1 reclaim, 2 write pages out, 4 swap and unmap',
@@ -78,7 +77,7 @@ const RECLAIM: readonly Knob[] = [
   ),
   sysctlInt(
     'min_unmapped_ratio',
-    { reach: NODE_RECLAIM, min: 0, max: 100 },
+    { reach: WORKS, min: 0, max: 100 },
     {
       default: '1',
       unit: '%',
@@ -88,7 +87,7 @@ const RECLAIM: readonly Knob[] = [
   ),
   sysctlInt(
     'min_slab_ratio',
-    { reach: NODE_RECLAIM, min: 0, max: 100 },
+    { reach: WORKS, min: 0, max: 100 },
     {
       default: '5',
       unit: '%',

@@ -43,6 +43,8 @@ export const COSTS = {
   lru_move: 40,
   /** Asking the dozens of owners of other memory (caches of file systems above all) for some, where there is little to be had. */
   shrink_slab: 20_000,
+  /** Giving a page a slot of swap and a place in the swap cache, and a request to the disk or zram's driver its bytes. */
+  swap_page: 1_500,
   /** Unmapping one page through its reverse map. */
   rmap_unmap: 220,
   migrate_page: 900,

@@ -12,6 +12,7 @@
  * Source: mm/page_io.c (swap_writepage, swap_readpage), drivers/block/zram/zram_drv.c zram_rw_page.
  */
 import { must } from '../base/assert.ts'
+import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { PG_locked, PG_uptodate, PG_writeback } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -26,6 +27,9 @@ import { swapArea, swpOffset } from './swap_map.ts'
 import { zramRead } from './zram.ts'
 import { zswapLoad, zswapStore } from './zswap.ts'
 
+/** A huge page goes in one request; what is done for each of its pages, its index and counts, is a little of what a page costs. */
+const HUGE_ACTS = 20
+
 /** Writes a page of the swap cache, or a huge one, to its slots; its dirty mark is off. A page that needs no slot leaves the cache. */
 export function swapWritepage(k: Kernel, head: Pfn): void {
   if (folioFreeSwap(k, head)) return
@@ -33,6 +37,7 @@ export function swapWritepage(k: Kernel, head: Pfn): void {
   const area = swapArea(k, entry)
   const offset = swpOffset(entry)
   const pages = compoundPages(k, head)
+  spend(k, COST.swap_page, pages === 1 ? 1 : HUGE_ACTS)
   keepContents(k, area, offset, head, pages)
   if (zswapStore(k, head, area.type, offset)) {
     startSwapWriteback(k, head)

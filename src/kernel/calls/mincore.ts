@@ -1,6 +1,6 @@
 /**
  * mincore(2): which pages are in memory. A page that is mapped is; one that is not mapped when its file's cache has it, and only
- * who may write to the file is told: to others all of it looks resident.
+ * who may write to the file is told: to others all of it looks resident. A page in swap is when the swap cache has it.
  *
  * Source: mm/mincore.c.
  */
@@ -10,10 +10,13 @@ import { PG_uptodate, PTE_HUGE, PTE_PRESENT } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
-import { NO_PAGE, PAGE_SIZE } from '../base/units.ts'
-import { filemapGet } from '../caches/filemap.ts'
+import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { filemapGet, isShmem } from '../caches/filemap.ts'
+import { shmemEntry } from '../caches/shmem_entries.ts'
+import { swapCacheGet } from '../caches/swap_cache.ts'
+import { pteToSwap } from '../caches/swap_map.ts'
 import { compoundHead } from '../frames/page.ts'
-import { entryFlags, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
+import { entryFlags, entryValue, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
 import { vmaAt } from '../spaces/vma.ts'
 import { TASK_SIZE } from './unmapped_area.ts'
 
@@ -38,10 +41,16 @@ function isResident(k: Kernel, task: Task, vma: Vma, vpn: number): boolean {
   const { mapping } = vma
   if (mapping !== undefined && task.uid !== 0 && task.uid !== mapping.inode.uid && (mapping.inode.mode & 2) === 0) return true
   if (isMapped(k, vma.mm, vpn)) return true
+  const table = pteTable(k, vma.mm, vpn)
+  const own = table === 0 ? 0 : pteToSwap(entryValue(k, table, pteIndex(vpn)), entryFlags(k, table, pteIndex(vpn)))
+  if (own !== 0) return isReady(k, swapCacheGet(k, own))
   if (mapping === undefined) return false
-  const page = filemapGet(mapping, vma.pgoff + vpn - vma.start)
-  return page !== NO_PAGE && (k.page[compoundHead(k, page) * PAGE_WORDS] & PG_uptodate) !== 0
+  const index = vma.pgoff + vpn - vma.start
+  const entry = isShmem(mapping.inode.sb) ? shmemEntry(mapping, index) : 0
+  return isReady(k, entry === 0 ? filemapGet(mapping, index) : swapCacheGet(k, entry))
 }
+
+const isReady = (k: Kernel, page: Pfn) => page !== NO_PAGE && (k.page[compoundHead(k, page) * PAGE_WORDS] & PG_uptodate) !== 0
 
 /** Whether an entry of any level maps the page. */
 function isMapped(k: Kernel, mm: Mm, vpn: number): boolean {

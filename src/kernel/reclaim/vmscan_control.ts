@@ -57,6 +57,8 @@ export interface ScanControl {
   mayWritepage: boolean
   mayUnmap: boolean
   maySwap: boolean
+  /** Writes to swap may be held back until a batch of pages is through (blk_start_plug). */
+  readonly plugged: boolean
   /** Pages go although they are in use. */
   ignoreReferences: boolean
   /** DEACTIVATE_*: which active lists may be looked at. */
@@ -86,6 +88,7 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   mayWritepage: true,
   mayUnmap: true,
   maySwap: true,
+  plugged: true,
   ignoreReferences: false,
   mayDeactivate: 0,
   forceDeactivate: false,

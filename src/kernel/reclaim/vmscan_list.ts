@@ -38,6 +38,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
+import { blockAdvance } from '../caches/block.ts'
 import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
 import { filemapRemove, mappingOf, NOT_EVICTED } from '../caches/filemap.ts'
 import { isEvictable, putbackLru, putPage } from '../caches/lru.ts'
@@ -217,11 +218,11 @@ function writeOut(k: Kernel, node: Node, head: Pfn, sc: ScanControl, stat: Recla
   }
   const swapcached = (k.page[at] & PG_swapcache) !== 0
   if (cleanOnly || (sc.gfp & (swapcached ? __GFP_FS | __GFP_IO : __GFP_FS)) === 0 || !sc.mayWritepage) return 'keep'
-  return file ? pageout(k, node, mappingOf(k, head), head, stat) : pageoutToSwap(k, node, head, stat)
+  return file ? pageout(k, node, mappingOf(k, head), head, stat) : pageoutToSwap(k, node, head, sc, stat)
 }
 
 /** Writes a page to swap; 'free' when it is there at once. */
-function pageoutToSwap(k: Kernel, node: Node, head: Pfn, stat: ReclaimStat): Verdict {
+function pageoutToSwap(k: Kernel, node: Node, head: Pfn, sc: ScanControl, stat: ReclaimStat): Verdict {
   const at = head * PAGE_WORDS
   const pages = compoundPages(k, head)
   if (pageCount(k, head) !== 1 + pages) return 'keep'
@@ -231,6 +232,7 @@ function pageoutToSwap(k: Kernel, node: Node, head: Pfn, stat: ReclaimStat): Ver
     k.page[at] = (k.page[at] & ~PG_reclaim) | PG_dirty
     return 'activate'
   }
+  if (!sc.plugged) blockAdvance(k)
   if ((k.page[at] & PG_writeback) === 0) k.page[at] &= ~PG_reclaim
   node.stat[NS.nr_vmscan_write] += pages
   stat.pageout += pages
@@ -284,7 +286,7 @@ export function reclaimPages(k: Kernel, pages: readonly Pfn[]): void {
       k.page[pages[i] * PAGE_WORDS] &= ~PG_active
       batch.push(pages[i])
     }
-    const sc = scanControl({ kswapd: false, gfp: GFP_KERNEL, order: 0, reclaimIdx: ZONE_MOVABLE })
+    const sc = scanControl({ kswapd: false, gfp: GFP_KERNEL, order: 0, reclaimIdx: ZONE_MOVABLE, plugged: false })
     const { kept } = shrinkFolioList(k, k.nodes[asNode(nid)], batch, sc, reclaimStat())
     for (const head of kept) putbackLru(k, head)
   }

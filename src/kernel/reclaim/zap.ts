@@ -174,7 +174,7 @@ function zapPteRange(k: Kernel, vma: Vma, table: number, first: number, n: numbe
 }
 
 /** An entry of a page in swap goes. */
-function zapSwapped(k: Kernel, mm: Mm, table: number, i: number): void {
+export function zapSwapped(k: Kernel, mm: Mm, table: number, i: number): void {
   const entry = pteToSwap(entryValue(k, table, i), entryFlags(k, table, i))
   clearEntry(k, table, i)
   mm.swapEnts--
