@@ -17,7 +17,6 @@ import { dropCaches } from './reclaim/drop_caches.ts'
 import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
 import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
-const PANIC = awaits('a kernel that can panic')
 
 const RECLAIM: readonly Knob[] = [
   sysctlInt(
@@ -170,7 +169,7 @@ const COMPACT: readonly Knob[] = [
 const OUT_OF_MEMORY: readonly Knob[] = [
   sysctlInt(
     'panic_on_oom',
-    { reach: PANIC, min: 0, max: 2 },
+    { reach: WORKS, min: 0, max: 2 },
     {
       default: '0',
       meaning: 'Whether running out of memory stops the machine instead of a process: 1 unless limited to some nodes, 2 always',
@@ -206,7 +205,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_recovery',
-    { reach: PANIC, min: 0, max: 1 },
+    { reach: WORKS, min: 0, max: 1 },
     {
       default: '1',
       meaning: 'Whether the machine goes on after memory broke',

@@ -38,9 +38,6 @@ function isRead(state: string): boolean {
   return own.test(rooms)
 }
 
-/** Read by khugepaged when it chooses a node, but not by what it is for: reclaim within a node. */
-const HALF_BUILT = ['/proc/sys/vm/zone_reclaim_mode']
-
 describe('the knobs', () => {
   it('that are said to work are read by a room', () => {
     const dead = KNOBS.filter(knob => knob.effect === 'works' && knob.state !== undefined && !isRead(knob.state))
@@ -49,7 +46,7 @@ describe('the knobs', () => {
 
   it('that are said to wait for a subsystem, or to be idle, are read by none', () => {
     const late = KNOBS.filter(knob => knob.effect !== 'works' && knob.state !== undefined && isRead(knob.state))
-    expect(late.map(knob => knob.path).filter(path => !HALF_BUILT.includes(path))).toEqual([])
+    expect(late.map(knob => knob.path)).toEqual([])
   })
 
   it('say why, if nothing comes of them', () => {

@@ -1,7 +1,7 @@
 /**
  * The page allocator's policy, on one page: whom to ask, and what to do when nobody has any.
  *
- *     fast path (low mark) ── page
+ *     fast path (low mark; with zone_reclaim_mode each node in turn gives up its page cache first) ── page
  *        │ none
  *     wake kswapd, try the min mark and the reserves the request may use ── page
  *        │ none, and the request may not wait ─> fail
@@ -71,6 +71,7 @@ import {
   PRIO_SYNC_LIGHT,
 } from '../reclaim/compaction_direct.ts'
 import { COMPACT } from '../reclaim/compaction_state.ts'
+import { allowsReclaim, nodeReclaim, nodeReclaimEnabled } from '../reclaim/node_reclaim.ts'
 import { kmemCharge } from './charge.ts'
 import { reclaimAndRetry } from './reclaim_retry.ts'
 
@@ -133,9 +134,32 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
   if (preferred === undefined) return NO_PAGE
   const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
-  let pfn = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, mask)
+  const own = k.sysctl.zone_reclaim_mode !== 0
+  let pfn = (own ? freelistOrReclaim : getPageFromFreelist)(k, gfp, order, flags, preferred, zonelist, mask)
   if (pfn === NO_PAGE) pfn = slowpath(k, gfp, order, preferred, zonelist, mask)
   return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
+}
+
+/** As getPageFromFreelist, but each zone below its mark whose node is near may have it reclaimed first, if zone_reclaim_mode says so. */
+function freelistOrReclaim(
+  k: Kernel,
+  gfp: number,
+  order: number,
+  flags: number,
+  preferred: Zone,
+  zonelist: readonly number[],
+  nodemask: number,
+): Pfn {
+  for (const index of zonelist) {
+    const zone = k.zones[index]
+    if (zone.type > gfpZone(gfp) || ((nodemask >> zone.node) & 1) === 0) continue
+    const page = getPageFromFreelist(k, gfp, order, flags, preferred, [index], nodemask)
+    if (page !== NO_PAGE) return page
+    if (!nodeReclaimEnabled(k) || !allowsReclaim(k, preferred.node, zone.node) || !nodeReclaim(k, k.nodes[zone.node], gfp, order)) continue
+    const reclaimed = getPageFromFreelist(k, gfp, order, flags, preferred, [index], nodemask)
+    if (reclaimed !== NO_PAGE) return reclaimed
+  }
+  return NO_PAGE
 }
 
 /** Charges kernel pages to the memory cgroup of the task; NO_PAGE, and the pages freed, when it may have no more. */
