@@ -187,7 +187,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'oom_dump_tasks',
-    { reach: idle('it decides only what the log says') },
+    { reach: WORKS },
     {
       default: '1',
       meaning: 'Whether the log lists all processes when one is killed',
@@ -205,7 +205,7 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_recovery',
-    { reach: WORKS, min: 0, max: 1 },
+    { reach: awaits('a kernel that can panic'), min: 0, max: 1 },
     {
       default: '1',
       meaning: 'Whether the machine goes on after memory broke',
