@@ -13,17 +13,10 @@ import { asPfn, MAX_NR_ZONES, PAGE_SIZE, type Pfn } from './base/units.ts'
 import { NR_LRU_LISTS } from './caches/lru.ts'
 import { ROOT_MEMCG } from './frames/memcg.ts'
 import { compoundMapcount, compoundPages, isThp, pageMapped, pageMemcg, pageNode, pageOwner, W_MAPCOUNT } from './frames/page.ts'
+import { PGD_ORDER } from './spaces/pagetable.ts'
 
 /** Figures of NODE_STATS that are counted here. */
-const COUNTED = [
-  'nr_anon_pages',
-  'nr_mapped',
-  'nr_file_pages',
-  'nr_shmem',
-  'nr_swapcached',
-  'nr_page_table_pages',
-  'nr_anon_transparent_hugepages',
-] as const
+const COUNTED = ['nr_anon_pages', 'nr_mapped', 'nr_file_pages', 'nr_shmem', 'nr_swapcached', 'nr_anon_transparent_hugepages'] as const
 
 interface Count {
   pages: number
@@ -38,11 +31,12 @@ export function verifyMemcg(k: Kernel): string[] {
   const wrong: string[] = []
   if (groups.length === 1) return wrong
   const counts = groups.map((): Count => ({ pages: 0, swapEntries: 0, stat: k.nodes.map(() => new Float64Array(NODE_STATS.length)) }))
+  const tops = new Set([...k.spaces.mms.values()].map(mm => k.spaces.tables.pfn[mm.pgd]))
   for (let pfn = 1; pfn < k.maxPfn; pfn++) {
     const memcg = pageMemcg(k, asPfn(pfn))
     if (memcg === ROOT_MEMCG || (k.page[pfn * PAGE_WORDS] & PG_tail) !== 0) continue
     if (groups[memcg] === undefined) wrong.push(`page ${pfn} is charged to memory cgroup ${memcg}, which is gone`)
-    else countPage(k, asPfn(pfn), counts[memcg])
+    else countPage(k, asPfn(pfn), tops.has(pfn) ? 1 << PGD_ORDER : compoundPages(k, asPfn(pfn)), counts[memcg])
   }
   for (const area of k.swap.areas) for (const memcg of area?.memcg ?? []) if (memcg !== ROOT_MEMCG) counts[memcg].swapEntries++
   for (const memcg of groups) if (memcg !== undefined && memcg.id !== ROOT_MEMCG) verifyGroup(k, memcg, counts[memcg.id], wrong)
@@ -52,13 +46,11 @@ export function verifyMemcg(k: Kernel): string[] {
   return wrong
 }
 
-function countPage(k: Kernel, head: Pfn, count: Count): void {
+function countPage(k: Kernel, head: Pfn, pages: number, count: Count): void {
   const flags = k.page[head * PAGE_WORDS]
-  const pages = compoundPages(k, head)
   const stat = count.stat[pageNode(k, head)]
   const anon = (flags & PG_anon) !== 0
   count.pages += pages
-  if ((flags & PG_table) !== 0) stat[NS.nr_page_table_pages]++
   if ((flags & PG_hugetlb) !== 0) return
   stat[anon ? NS.nr_anon_pages : NS.nr_mapped] += mappedPages(k, head)
   if (anon && isThp(k, head) && compoundMapcount(k, head) > 0) stat[NS.nr_anon_transparent_hugepages] += pages

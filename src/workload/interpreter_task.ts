@@ -3,10 +3,12 @@
  *
  *     fork   |early touches| CPUs, policy |  on its new CPU: |late touches|  ready for its first op
  */
+
 import { COST, now, spend } from '../kernel/base/cost.ts'
 import { EINVAL } from '../kernel/base/errno.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
+import { cpusetCpusAllowed } from '../kernel/calls/cpuset.ts'
 import { sysSetrlimit, sysSetuid } from '../kernel/calls/limits.ts'
 import { prctlSetThpDisable } from '../kernel/calls/prctl.ts'
 import { taskExec, taskExit, taskFork } from '../kernel/calls/task.ts'
@@ -48,9 +50,10 @@ function exec({ k }: Run, worker: Worker, name: string): number {
   return ret
 }
 
-/** sched_setaffinity(2): the CPUs named that exist; one of them must be online. */
+/** sched_setaffinity(2): the CPUs named that exist and that its cpuset has; one of them must be online. */
 function setAffinity(k: Kernel, task: Task, cpus: Cpus): number {
-  const allowed = k.cpus.filter(cpu => cpus === 'any' || cpus.includes(cpu.id))
+  const own = cpusetCpusAllowed(k, task)
+  const allowed = k.cpus.filter(cpu => (cpus === 'any' || cpus.includes(cpu.id)) && own.includes(cpu.id))
   if (!allowed.some(cpu => cpu.online)) return -EINVAL
   task.cpusAllowed = allowed.map(cpu => cpu.id)
   return 0

@@ -198,6 +198,12 @@ export function cpusetAttach(k: Kernel, task: Task, group: Cgroup): void {
   if (to.cpuset !== undefined) to.cpuset.oldMems = cpuset.effectiveMems
 }
 
+/** CPUs the task may ask for (cpuset_cpus_allowed): in the root all that there are. */
+export function cpusetCpusAllowed(k: Kernel, task: Task): readonly number[] {
+  const group = k.cgroup.groups.get(task.cpuset)
+  return group?.cpuset === undefined || group.parent === 0 ? k.cpus.map(cpu => cpu.id) : group.cpuset.effectiveCpus
+}
+
 // --- what the files take
 
 /** cpuset.mems. @returns 0 or a negative errno */
