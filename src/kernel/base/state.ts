@@ -18,7 +18,7 @@ import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { KernelLog, MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
-import type { NumaBalancing } from './state_numa.ts'
+import type { NumaBalancing, Traffic } from './state_numa.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
@@ -135,6 +135,20 @@ export interface Kswapd extends Daemon {
   /** What its last run was for. */
   lastOrder: number
   lastZoneidx: number
+  /** The run it is in the middle of: others get their turn between its rounds. */
+  run: KswapdRun | undefined
+}
+
+/** A run of kswapd between two of its rounds (the part of balance_pgdat's state that outlives a round). */
+export interface KswapdRun {
+  /** The order aimed at, which falls to 0 when enough was reclaimed for it. */
+  order: number
+  readonly highest: number
+  priority: number
+  nrReclaimed: number
+  /** What each zone was boosted by when it began, and pages that are still to be reclaimed for that. */
+  readonly boosts: readonly number[]
+  boostLeft: number
 }
 
 /** The LRU lists of a node and memory cgroup: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
@@ -308,6 +322,8 @@ export interface Kernel {
   readonly zones: Zone[]
   readonly cpus: Cpu[]
   readonly event: Float64Array
+  /** Frames whose bytes are in the processor's cache, by remainder (base/cost.ts). */
+  readonly inCache: Int32Array
   /** Where virtual time went, by kind (base/cost.ts). */
   readonly costNs: Float64Array
   readonly sysctl: Sysctl
@@ -347,6 +363,7 @@ export interface Kernel {
   zeroPage: Pfn
   readonly policies: { readonly default: Mempolicy; interleavePrev: number }
   readonly numa: NumaBalancing
+  readonly traffic: Traffic
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
   readonly log: KernelLog

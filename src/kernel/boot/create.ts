@@ -2,7 +2,7 @@
  * The empty machine: every piece of state in its first shape, before any page is free and any process lives.
  */
 import { contentTable } from '../base/content.ts'
-import { COST_NAMES } from '../base/cost.ts'
+import { CACHE_PAGES, COST_NAMES } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import { kernelLog } from '../base/log.ts'
@@ -15,6 +15,7 @@ import type { AddressSpaces } from '../base/state_mm.ts'
 import type { NumaBalancing } from '../base/state_numa.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
+import { trafficOf } from '../base/traffic.ts'
 import {
   asNode,
   HPAGE_PMD_ORDER,
@@ -65,6 +66,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     zones: [],
     cpus: [],
     event: new Float64Array(VM_EVENTS.length),
+    inCache: new Int32Array(CACHE_PAGES),
     costNs: new Float64Array(COST_NAMES.length),
     sysctl: sysctlDefaults(),
     contents: contentTable(),
@@ -96,6 +98,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
     numa: numaBalancing(),
+    traffic: trafficOf(machine),
     boot: bootFigures(),
     memory: memoryHotplug(),
     log: kernelLog(),
@@ -270,6 +273,7 @@ function emptyNode(k: Kernel, id: number): Node {
       napUntilNs: 0,
       lastOrder: 0,
       lastZoneidx: MAX_NR_ZONES - 1,
+      run: undefined,
     },
     reclaimFlags: 0,
     kcompactd: { ...daemon(`kcompactd${id}`, id), order: 0, highestZoneidx: MAX_NR_ZONES - 1, timeoutNs: NEVER },

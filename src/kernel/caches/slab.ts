@@ -148,7 +148,7 @@ export function kmemTake(k: Kernel, name: string, objects: number, reserves = 0)
   const cache = kmemCache(k, name)
   for (let taken = 0; taken < objects; taken++) {
     if (takeObject(k, cache)) continue
-    if (!(slabAtOnce(k, cache, cache.order, 0) || slabAtOnce(k, cache, 0, reserves))) {
+    if (!(slabAtOnce(k, cache, cache.order, reserves) || slabAtOnce(k, cache, 0, reserves))) {
       kmemFree(k, name, taken)
       return false
     }

@@ -5,7 +5,7 @@
  *                                       │ not balanced: again                        │ woken early, or no longer balanced
  *                                       └────────────────────────────<───────────────┘
  *
- * A run starts at priority 12 and tries harder when it gets little. A run for boosted watermarks (a block of another page
+ * A run starts at priority 12 and tries harder when it gets little; between its rounds the other CPUs' work goes on. A run for boosted watermarks (a block of another page
  * type was broken into) reclaims as much as the boost, but neither writes nor swaps nor tries hard, takes the boost away and
  * leaves the rest to kcompactd. Sixteen runs without a page and the node is given up; a page that
  * anybody reclaims there brings it back.
@@ -15,7 +15,7 @@
 import { now } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
-import type { Kernel, Node } from '../base/state.ts'
+import type { Kernel, KswapdRun, Node } from '../base/state.ts'
 import { PAGEBLOCK_ORDER } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from '../caches/lru.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
@@ -35,16 +35,26 @@ import {
 /** How long it naps before it sleeps (HZ / 10). */
 const NAP_NS = 100e6
 
-/** It was woken, or its nap is over. */
+/** It was woken, or its nap is over, or its run goes on. */
 export function runKswapd(k: Kernel, node: Node): void {
   const { kswapd } = node
-  if (kswapd.napUntilNs > 0 && !endNap(k, node)) return
-  kswapd.lastOrder = kswapd.order
-  if (kswapd.highestZoneidx >= 0) kswapd.lastZoneidx = kswapd.highestZoneidx
-  kswapd.order = 0
-  kswapd.highestZoneidx = -1
-  const reached = balancePgdat(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
-  tryToSleep(k, node, reached)
+  if (kswapd.run === undefined) {
+    if (kswapd.napUntilNs > 0 && !endNap(k, node)) return
+    kswapd.lastOrder = kswapd.order
+    if (kswapd.highestZoneidx >= 0) kswapd.lastZoneidx = kswapd.highestZoneidx
+    kswapd.order = 0
+    kswapd.highestZoneidx = -1
+    kswapd.run = beginRun(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
+  }
+  const { run } = kswapd
+  const outcome = round(k, node, run)
+  if (outcome === 'more') {
+    kswapd.wakeNs = now(k)
+    return
+  }
+  endRun(k, node, run, outcome)
+  kswapd.run = undefined
+  tryToSleep(k, node, run.order)
 }
 
 /** The end of a nap: false when it goes to sleep now. */
@@ -98,51 +108,51 @@ function setReclaimActive(k: Kernel, node: Node, highest: number, active: boolea
   for (const zone of nodeZones(k, node, highest)) zone.reclaimActive = active
 }
 
-/** Reclaims until the node is balanced, or there is no point; returns the order it aimed at in the end (balance_pgdat). */
-function balancePgdat(k: Kernel, node: Node, order: number, highest: number): number {
-  const zones = nodeZones(k, node, highest)
-  const boosts = zones.map(zone => zone.watermarkBoost)
-  const boosted = boosts.reduce((sum, boost) => sum + boost, 0)
-  const sc = scanControl({ kswapd: true, gfp: GFP_KERNEL, order, reclaimIdx: highest })
+/** The beginning of a run: reclaims until the node is balanced, or there is no point (balance_pgdat). */
+function beginRun(k: Kernel, node: Node, order: number, highest: number): KswapdRun {
+  const boosts = nodeZones(k, node, highest).map(zone => zone.watermarkBoost)
   k.event[EV.pageoutrun]++
   setReclaimActive(k, node, highest, true)
-  const balanced = balanceRounds(k, node, sc, boosted)
-  if (!balanced && sc.nrReclaimed === 0) node.kswapd.failures++
+  return { order, highest, priority: DEF_PRIORITY, nrReclaimed: 0, boosts, boostLeft: boosts.reduce((sum, boost) => sum + boost, 0) }
+}
+
+function endRun(k: Kernel, node: Node, { highest, boosts, nrReclaimed }: KswapdRun, outcome: 'balanced' | 'hopeless'): void {
+  if (outcome === 'hopeless' && nrReclaimed === 0) node.kswapd.failures++
   setReclaimActive(k, node, highest, false)
-  if (boosted > 0) {
-    zones.forEach((zone, i) => {
+  if (boosts.some(boost => boost > 0)) {
+    nodeZones(k, node, highest).forEach((zone, i) => {
       zone.watermarkBoost -= Math.min(zone.watermarkBoost, boosts[i])
     })
     wakeupKcompactd(k, node, PAGEBLOCK_ORDER, highest)
   }
   snapshotRefaults(k, node, ROOT_MEMCG)
-  return sc.order
 }
 
-/** The rounds of a run, at rising priority; true when it ended because the node is balanced. */
-function balanceRounds(k: Kernel, node: Node, sc: ScanControl, boosted: number): boolean {
-  let boostLeft = boosted
-  while (sc.priority >= 1) {
-    const before = sc.nrReclaimed
-    const balanced = pgdatBalanced(k, node, sc.order, sc.reclaimIdx)
-    if (!balanced && boostLeft > 0) {
-      boostLeft = 0
-      sc.priority = DEF_PRIORITY
-      continue
-    }
-    if (boostLeft === 0 && balanced) return true
-    const capped = boostLeft > 0 && sc.priority === DEF_PRIORITY - 2
-    sc.mayWritepage = (k.sysctl.laptop_mode === 0 && boostLeft === 0) || sc.priority < DEF_PRIORITY - 2
-    sc.maySwap = boostLeft === 0
-    ageActiveAnon(k, node, sc)
-    sc.nrScanned = 0
-    const scannedEnough = kswapdShrinkNode(k, node, sc)
-    const reclaimed = sc.nrReclaimed - before
-    boostLeft -= Math.min(boostLeft, reclaimed)
-    if (boostLeft > 0 && reclaimed === 0) return false
-    if ((!capped && !scannedEnough) || reclaimed === 0) sc.priority--
+/** One round of a run, at rising priority: whether there is more to do, or why not. */
+function round(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' | 'hopeless' {
+  if (run.priority < 1) return 'hopeless'
+  const balanced = pgdatBalanced(k, node, run.order, run.highest)
+  if (!balanced && run.boostLeft > 0) {
+    run.boostLeft = 0
+    run.priority = DEF_PRIORITY
   }
-  return false
+  if (run.boostLeft === 0 && balanced) return 'balanced'
+  const sc = scanControl({ kswapd: true, gfp: GFP_KERNEL, order: run.order, reclaimIdx: run.highest })
+  sc.priority = run.priority
+  sc.mayWritepage = (k.sysctl.laptop_mode === 0 && run.boostLeft === 0) || run.priority < DEF_PRIORITY - 2
+  sc.maySwap = run.boostLeft === 0
+  ageActiveAnon(k, node, sc)
+  sc.nrScanned = 0
+  sc.nrReclaimed = run.nrReclaimed
+  const scannedEnough = kswapdShrinkNode(k, node, sc)
+  const reclaimed = sc.nrReclaimed - run.nrReclaimed
+  const capped = run.boostLeft > 0 && run.priority === DEF_PRIORITY - 2
+  run.nrReclaimed = sc.nrReclaimed
+  run.order = sc.order
+  run.boostLeft -= Math.min(run.boostLeft, reclaimed)
+  if (run.boostLeft > 0 && reclaimed === 0) return 'hopeless'
+  if ((!capped && !scannedEnough) || reclaimed === 0) run.priority--
+  return 'more'
 }
 
 /** Keeps some anonymous pages inactive while there is swap (kswapd_age_node). */
