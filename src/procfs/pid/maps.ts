@@ -28,7 +28,8 @@ export const isHeap = (vma: Vma): boolean => vma.start * PAGE_SIZE <= vma.mm.brk
 /** The one area that grows downwards is the first thread's stack. */
 export const isStack = (vma: Vma): boolean => (vma.flags & VM_GROWSDOWN) !== 0
 
-function nameOf(vma: Vma): string {
+/** What the line ends with: a file, [heap], [stack], or nothing. */
+export function nameOf(vma: Vma): string {
   const path = vmaPath(vma)
   if (path !== undefined) return escapePath(path, '\n')
   if (vma.name !== '') return vma.name
