@@ -5,7 +5,7 @@ import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
 import { VIEWS } from '../view/views.ts'
 import type { Words } from './run.ts'
-import { toCount, toInterval, toNames, toNs, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
+import { toCount, toInterval, toNames, toNs, toPort, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
 
 /** Takes the exit status of the command that ran. */
 type Done = (status: number) => void
@@ -55,6 +55,8 @@ const commandsOf = (done: Done): Command[] => [
   tunables(done),
   numa(done),
   explain(done),
+  serve(done),
+  mountTree(done),
   completionOf(done),
   man(done),
   schema(done),
@@ -225,6 +227,27 @@ function numa(done: Done): Command {
     .addOption(at())
   return sourceOptions(command).action(async (target: string | undefined, words: Words) =>
     done(await (await run()).numaReport(target, words)),
+  )
+}
+
+function serve(done: Done): Command {
+  const command = new Command('serve')
+    .description("OpenMetrics on loopback, with node_exporter's names where they exist")
+    .argument('[target]', `${TARGET}; the bundled tour without one`)
+    .addOption(option('--port <n>', '9178 unless said; 0: any free one', toPort))
+  return sourceOptions(command).action(async (target: string | undefined, words: Words) =>
+    done(await (await run()).serveTarget(target, words)),
+  )
+}
+
+function mountTree(done: Done): Command {
+  const command = new Command('mount-tree')
+    .description('keeps the /proc and /sys files below a directory, and takes writes to knobs: real tools read the machine')
+    .argument('<directory>', 'an empty one, or one of before')
+    .argument('[target]', `${TARGET}; the bundled tour without one`)
+    .option('--run <command>', 'run a command to which these are its /proc and /sys, and end with it')
+  return sourceOptions(command).action(async (directory: string, target: string | undefined, words: Words) =>
+    done(await (await run()).mountTarget(directory, target, words)),
   )
 }
 

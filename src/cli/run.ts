@@ -7,8 +7,8 @@ import { cat } from './cat.ts'
 import { check } from './check.ts'
 import { readConfig, writeConfig } from './config.ts'
 import { complain, EXIT } from './exit.ts'
-import { numa } from './numa.ts'
 import { importTrace } from './import.ts'
+import { numa } from './numa.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { record } from './record.ts'
 import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
@@ -41,6 +41,8 @@ export interface Words {
   readonly write?: boolean
   readonly search?: boolean
   readonly plain?: boolean
+  readonly port?: number
+  readonly run?: string
   readonly mouse?: boolean
   readonly theme?: string
   readonly glyphs?: string
@@ -60,6 +62,8 @@ export interface Words {
 const SECOND_NS = 1e9
 /** Figures that `diff` shows unless it is told otherwise. */
 const DIFF_ROWS = 60
+/** Where `serve` listens unless it is told otherwise. */
+const SERVE_PORT = 9178
 /** Without --at, a machine that runs is looked at after this much of its time. */
 const LOOK_AT_NS = 10 * SECOND_NS
 
@@ -201,6 +205,18 @@ export async function diffTargets(a: string, b: string, words: Words): Promise<n
   const until = words.at ?? (runs(a) || runs(b) ? LOOK_AT_NS : undefined)
   const selection = { ...selectionOf(words), filter: words.filter ?? '' }
   return diff([a, b], file => openFast(file, words), until, words.format ?? 'text', { ...selection, top: words.top ?? DIFF_ROWS })
+}
+
+/** `mmtop serve`. */
+export async function serveTarget(target: string | undefined, words: Words): Promise<number> {
+  const { serveUntilStopped } = await import('./serve.ts')
+  return serveUntilStopped(await openSource(target, sourceOptions(words, 1)), words.port ?? SERVE_PORT)
+}
+
+/** `mmtop mount-tree`. */
+export async function mountTarget(directory: string, target: string | undefined, words: Words): Promise<number> {
+  const { mountTree } = await import('./mount_tree.ts')
+  return mountTree(await openSource(target, sourceOptions(words, 1)), directory, words.run)
 }
 
 /** `mmtop cat`. */

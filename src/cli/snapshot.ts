@@ -102,7 +102,7 @@ function printerOf(options: SnapshotOptions): Printer {
   if (options.format === 'openmetrics') {
     if (options.count > 1) throw new UserError('OpenMetrics holds one sample: leave out --count and --every, or take csv or json')
     if (options.view !== undefined) throw new UserError('OpenMetrics holds everything: leave out --view')
-    return { wants: everyTask, text: asOpenMetrics }
+    return { wants: everyTask, text: model => asOpenMetrics(model) }
   }
   const names = tableNames(options.view, options.format === 'json' ? Object.keys(TABLES) : ['overview'])
   const selection = { ...options.selection, filter: options.filter }

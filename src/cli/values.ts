@@ -54,6 +54,12 @@ export function toSetting(text: string): Setting {
   return { path: text.slice(0, equals), value: text.slice(equals + 1) }
 }
 
+export function toPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(port <= 65535)) throw new UserError(`"${text}" is no port: write a number up to 65535, 0 for any free one`)
+  return port
+}
+
 /** "name,rss_bytes" */
 export function toNames(text: string): readonly string[] {
   const names = text

@@ -22,8 +22,11 @@ interface Family {
 }
 
 const PREFIX = 'mmtop_'
+/** What node_exporter has under the same names. */
+const KNOWN = /^(vmstat|memory|memory_numa|zoneinfo|buddyinfo|slabinfo|pressure|ksmd)_/
 
-export function asOpenMetrics(model: Model): string {
+/** @param prefix of the names that node_exporter has: its own, where its dashboards are to be fed as they are */
+export function asOpenMetrics(model: Model, prefix = PREFIX): string {
   const families = new Map<string, Family>()
   const given = new Set<string>()
   const add = (family: Omit<Family, 'samples'>, labels: Labels, value: number | undefined) => {
@@ -41,19 +44,19 @@ export function asOpenMetrics(model: Model): string {
   addSlabs(model, add)
   addTasks(model, add)
   addKnobs(model, add)
-  return `${[...families.values()].map(familyText).join('')}# EOF\n`
+  return `${[...families.values()].map(family => familyText(family, KNOWN.test(family.name) ? prefix : PREFIX)).join('')}# EOF\n`
 }
 
 type Add = (family: Omit<Family, 'samples'>, labels: Labels, value: number | undefined) => void
 
-function familyText({ name, type, unit, help, samples }: Family): string {
+function familyText({ name, type, unit, help, samples }: Family, prefix: string): string {
   const suffix = type === 'counter' ? '_total' : type === 'info' ? '_info' : ''
   const head = [
-    `# TYPE ${PREFIX}${name} ${type}`,
-    ...(unit === '' ? [] : [`# UNIT ${PREFIX}${name} ${unit}`]),
-    `# HELP ${PREFIX}${name} ${escaped(help)}`,
+    `# TYPE ${prefix}${name} ${type}`,
+    ...(unit === '' ? [] : [`# UNIT ${prefix}${name} ${unit}`]),
+    `# HELP ${prefix}${name} ${escaped(help)}`,
   ]
-  const lines = samples.map(({ labels, value }) => `${PREFIX}${name}${suffix}${labelText(labels)} ${numberText(value)}`)
+  const lines = samples.map(({ labels, value }) => `${prefix}${name}${suffix}${labelText(labels)} ${numberText(value)}`)
   return [...head, ...lines].map(line => `${line}\n`).join('')
 }
 
