@@ -12,6 +12,23 @@ export interface NumaBalancing {
   lastCpupid: Int32Array
 }
 
+/** Memory traffic, by node of the CPU and node of the memory (base/traffic.ts). */
+export interface Traffic {
+  /** Whether it is counted at all. */
+  readonly on: boolean
+  /** Bytes since boot, [CPU's node x nodes + memory's node]. */
+  readonly bytes: Float64Array
+  /** How much longer than a near access one takes, of the near one's time; likewise for the bandwidth being used up, by node. */
+  readonly far: Float64Array
+  readonly slow: Float64Array
+  /** Bytes of the window under way, and wishes in bytes per nanosecond of the last one, [CPU x nodes + node]. */
+  readonly window: Float64Array
+  readonly wanted: Float64Array
+  /** When each CPU's window began, and how long it has waited for bandwidth in it. */
+  readonly startNs: Float64Array
+  readonly waitedNs: Float64Array
+}
+
 /** Of an address space: where its scan stands. */
 export interface MmNuma {
   /** When the next part is scanned at the earliest. */

@@ -20,7 +20,7 @@
 import { now } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
-import type { MmNuma, NumaBalancing, NumaGroup, TaskNuma } from '../base/state_numa.ts'
+import type { MmNuma, NumaGroup, TaskNuma } from '../base/state_numa.ts'
 import type { NodeId, Pfn } from '../base/units.ts'
 import { CPUPID_UNSET, cpuPidToCpupid, cpupidMatchPid, cpupidPidUnset, cpupidToCpu, pageCpupidXchgLast } from '../frames/cpupid.ts'
 
@@ -53,16 +53,6 @@ const ACTIVE_NODE_FRACTION = 3
 const NO_PREFERENCE = -1
 
 // --- what is there before the first fault
-
-export const numaBalancing = (): NumaBalancing => ({
-  scanDelayMs: 1000,
-  scanPeriodMinMs: 1000,
-  scanPeriodMaxMs: 60000,
-  scanSizeMb: 256,
-  hotThresholdMs: 1000,
-  promoteRateLimitMb: 65536,
-  lastCpupid: new Int32Array(0),
-})
 
 /** The time in whole ticks, as the kernel's own deadlines go. */
 export const tickNs = (k: Kernel): number => Math.floor(now(k) / TICK_NS) * TICK_NS
