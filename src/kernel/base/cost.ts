@@ -7,6 +7,8 @@
  * 0.13 us is the exception, reading 4 GiB of untouched memory 0.23 us a page. They are few, and each is one physical thing.
  */
 import type { Kernel } from './state.ts'
+import { LINE_BYTES, trafficNs } from './traffic.ts'
+import { PAGE_SIZE } from './units.ts'
 
 export const COSTS = {
   /** Exception entry and exit of a page fault, and finding the VMA. */
@@ -18,12 +20,19 @@ export const COSTS = {
   /** One page of 4 KiB from the allocator to its owner: per-CPU list, charge, LRU batch, rmap. */
   page_alloc: 110,
   page_free: 60,
-  clear_page: 335,
-  copy_page: 420,
-  /** A page-table page made and linked in. */
-  page_table: 500,
-  /** A file page put into or found in the page cache. */
-  page_cache: 160,
+  /** Clearing and copying 4 KiB that are in the processor's cache; and what it takes more to write 4 KiB that are not. */
+  clear_page: 58,
+  copy_page: 200,
+  page_miss: 282,
+  /** A user access to a line that is not in the processor's cache. */
+  line_miss: 65,
+  /** A file page put into the page cache or taken out of it; and looked for there. */
+  page_cache: 180,
+  page_find: 60,
+  /** One page of a file mapped: its reference, reverse map and entry. */
+  file_map: 48,
+  /** Looking up a page that is mapped already, on behalf of who populates. */
+  follow_page: 20,
   /** Visiting one page-table entry without changing it. */
   pte_visit: 3,
   pte_change: 25,
@@ -38,8 +47,9 @@ export const COSTS = {
   access: 4,
   /** Copying 4 KiB between user space and the page cache. */
   copy_user: 250,
-  /** Looking at one page on an LRU list, and moving it. */
+  /** Looking at one page on an active list for uses; deciding on one that is to be reclaimed, and taking it from its cache; moving one. */
   lru_scan: 90,
+  reclaim_page: 450,
   lru_move: 40,
   /** Asking the dozens of owners of other memory (caches of file systems above all) for some, where there is little to be had. */
   shrink_slab: 20_000,
@@ -69,7 +79,15 @@ export const COSTS = {
   ksm_compare: 160,
   ksm_compare_whole: 420,
   numa_hint: 800,
+  /** Waiting for memory of another node, or for the bandwidth of a node that many use, as base/traffic.ts works out. */
+  remote_access: 1,
 } as const
+
+/**
+ * Pages that the processor's last-level cache holds, and of which there is one for each remainder: the cache is modelled as one
+ * place for each, which holds the frame that was written or touched last.
+ */
+export const CACHE_PAGES = 2048
 
 export type CostName = keyof typeof COSTS
 
@@ -85,8 +103,38 @@ function indices(costs: object): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.keys(costs).map((name, i) => [name, i]))
 }
 
+const { page_miss: PAGE_MISS, line_miss: LINE_MISS, remote_access: REMOTE } = COST
+
 /** Virtual time at the CPU that runs now, in nanoseconds since boot. */
 export const now = (k: Kernel): number => k.clock[0]
+
+/** Clears or copies to `pages` pages from `pfn` on, which takes longer when they are not in the processor's cache. */
+export function spendOnPages(k: Kernel, cost: number, pfn: number, pages: number): void {
+  spend(k, cost, pages)
+  if (k.inCache[pfn & (CACHE_PAGES - 1)] === pfn) return
+  k.inCache[pfn & (CACHE_PAGES - 1)] = pfn
+  spend(k, PAGE_MISS, pages)
+  if (k.traffic.on) spend(k, REMOTE, trafficNs(k, pfn, pages * PAGE_SIZE, pages * NS[PAGE_MISS]))
+}
+
+/** The same for pages that are known not to be there. */
+export function spendOnMemory(k: Kernel, cost: number, pages: number): void {
+  spend(k, cost, pages)
+  spend(k, PAGE_MISS, pages)
+}
+
+/** A program's access to a page of which a line is not in the processor's cache. */
+export function spendLineMiss(k: Kernel, pfn: number): void {
+  k.inCache[pfn & (CACHE_PAGES - 1)] = pfn
+  spend(k, LINE_MISS, 1)
+  if (k.traffic.on) spend(k, REMOTE, trafficNs(k, pfn, LINE_BYTES, NS[LINE_MISS]))
+}
+
+/** Lets time of a kind pass that was worked out otherwise. */
+export function spendNs(k: Kernel, cost: number, ns: number): void {
+  k.costNs[cost] += ns
+  k.clock[0] += ns
+}
 
 /** Lets the time of `times` acts of a kind pass on the CPU that runs now. */
 export function spend(k: Kernel, cost: number, times: number): void {

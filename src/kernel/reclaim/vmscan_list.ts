@@ -95,7 +95,7 @@ export function shrinkFolioList(
   let reclaimed = 0
   for (let i = 0; i < pages.length; i++) {
     const head = pages[i]
-    spend(k, COST.lru_scan, 1)
+    spend(k, COST.reclaim_page, 1)
     const verdict = (k.page[head * PAGE_WORDS] & PG_locked) !== 0 ? 'keep' : judge(k, node, head, pages, sc, stat)
     if (verdict === 'free') {
       reclaimed += compoundPages(k, head)
