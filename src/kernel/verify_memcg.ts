@@ -56,7 +56,7 @@ function countPage(k: Kernel, head: Pfn, pages: number, count: Count): void {
   if (anon && isThp(k, head) && compoundMapcount(k, head) > 0) stat[NS.nr_anon_transparent_hugepages] += pages
   if ((flags & PG_swapcache) !== 0) stat[NS.nr_swapcached] += pages
   const cached = !anon && pageOwner(k, head) !== 0 && (flags & PG_table) === 0
-  if (cached || (flags & PG_swapcache) !== 0) stat[NS.nr_file_pages] += pages
+  if (cached) stat[NS.nr_file_pages] += pages
   if (cached && (flags & (PG_swapbacked | PG_swapcache)) === PG_swapbacked) stat[NS.nr_shmem] += pages
 }
 

@@ -99,10 +99,11 @@ const EVENTS = [
   'thp_collapse_alloc',
 ] as const
 
-/** A figure of the group and those below on one node. */
+/** A figure of the group and those below on one node. Pages of the swap cache are file pages for the node only. */
 function onNode(k: Kernel, memcg: number, nid: number, item: number): number {
   const { lruvecs } = k.nodes[nid]
-  if (memcg !== ROOT_MEMCG || !CHARGED_ONLY.includes(item)) return lruvecState(k, lruvecs[memcg], nid, item)
+  const swapCache = memcg === ROOT_MEMCG && item === NS.nr_file_pages ? k.nodes[nid].stat[NS.nr_swapcached] : 0
+  if (memcg !== ROOT_MEMCG || !CHARGED_ONLY.includes(item)) return lruvecState(k, lruvecs[memcg], nid, item) - swapCache
   return memcgTree(k, ROOT_MEMCG).reduce((sum, id) => (id === ROOT_MEMCG ? sum : sum + lruvecs[id].stat[item]), 0)
 }
 

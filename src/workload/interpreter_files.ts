@@ -2,6 +2,7 @@
  * A process' ops on files, and what its mappings are backed by. Files are read and written 16 KiB a call, as the executor's
  * buffer is; an op goes on where it was after each call.
  */
+import { memcgHandleOverHigh } from '../kernel/alloc/charge.ts'
 import { must } from '../kernel/base/assert.ts'
 import { isIndexed } from '../kernel/base/content.ts'
 import { now } from '../kernel/base/cost.ts'
@@ -183,7 +184,7 @@ function readfile(run: Run, worker: Worker, doing: Doing, op: ReadfileOp, untilN
   const state = ioState(doing)
   const read = (at: number, bytes: number) => {
     if (at === 0 || state.pacing !== undefined) sysLseek(k, task, state.file, op.offset + at)
-    return sysRead(k, task, state.file, bytes)
+    return backFrom(k, sysRead(k, task, state.file, bytes))
   }
   const errno = transfer(run, worker, doing, op.pace, state, untilNs, read)
   if (errno === undefined) return undefined
@@ -204,7 +205,7 @@ function writefile(run: Run, worker: Worker, doing: Doing, op: WritefileOp, unti
   const indexed = isIndexed(k.contents.classes[content])
   const write = (at: number, bytes: number) => {
     if (!op.append && (at === 0 || state.pacing !== undefined)) sysLseek(k, task, state.file, op.offset + at)
-    return sysWrite(k, task, state.file, bytes, { content, indexed, index: Math.floor(at / PAGE_SIZE) })
+    return backFrom(k, sysWrite(k, task, state.file, bytes, { content, indexed, index: Math.floor(at / PAGE_SIZE) }))
   }
   const ret = transfer(run, worker, doing, op.pace, state, untilNs, write)
   if (ret === undefined) return undefined
@@ -222,6 +223,12 @@ function startIo(run: Run, worker: Worker, doing: Doing, file: OpenFile, pace: P
 }
 
 const ioState = (doing: Doing): IoState => must(doing.state?.kind === 'io' ? doing.state : undefined, 'an op on a file has opened it')
+
+/** A call is over: a process that was charged beyond its group's memory.high makes up for it before it goes on. */
+function backFrom(k: Kernel, ret: number): number {
+  if (k.memcg.overHigh) memcgHandleOverHigh(k)
+  return ret
+}
 
 /** One call of at most `bytes` bytes, `at` bytes from the op's begin. @returns bytes, 0 at the end of the file, or a negative errno */
 type Call = (at: number, bytes: number) => number

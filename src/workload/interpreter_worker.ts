@@ -1,6 +1,7 @@
 /**
  * What a process does with its slice of a CPU: begins what it was told, goes on with it, ends.
  */
+import { memcgHandleOverHigh } from '../kernel/alloc/charge.ts'
 import { fail, must } from '../kernel/base/assert.ts'
 import { COST, now, spend } from '../kernel/base/cost.ts'
 import { EAGAIN, EINVAL, ERESTARTNOINTR } from '../kernel/base/errno.ts'
@@ -44,6 +45,7 @@ function sleepsOn({ k }: Run, { task }: Worker): boolean {
 function goOn(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: number): void {
   const { task } = worker
   const ret = doing.ret ?? perform(run, ports, worker, doing, untilNs)
+  if (run.k.memcg.overHigh) memcgHandleOverHigh(run.k)
   if (ret === undefined || task.killed !== 0) return
   const again = ret === -ERESTARTNOINTR
   if (!again) doing.ret = ret

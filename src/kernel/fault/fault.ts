@@ -16,6 +16,7 @@
  * Source: mm/memory.c handle_mm_fault, __handle_mm_fault, handle_pte_fault; arch/x86/mm/fault.c.
  */
 
+import { memcgHandleOverHigh } from '../alloc/charge.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
@@ -46,7 +47,7 @@ import {
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
-import { countMemcgEvent } from '../frames/memcg.ts'
+import { countMemcgEvent, ROOT_MEMCG } from '../frames/memcg.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTableOf, setEntry } from '../spaces/pagetable.ts'
 import { noteFault } from '../spaces/rss.ts'
 import { vmaAt } from '../spaces/vma.ts'
@@ -114,15 +115,21 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
 
 function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
-  countMemcgEvent(k, vma.mm.memcg, PGFAULT, 1)
   noteFault(vma.mm)
   const ret = handleFault(k, vma)
+  if (vma.mm.memcg !== ROOT_MEMCG) chargedFault(k, vma.mm.memcg)
   const task = k.current
   if (task !== undefined && (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {
     if ((ret & VM_FAULT_MAJOR) !== 0) task.majflt++
     else task.minflt++
   }
   return ret
+}
+
+/** The fault counts for the memory cgroup; before the program goes on it makes up for what it was charged beyond memory.high. */
+function chargedFault(k: Kernel, memcg: number): void {
+  countMemcgEvent(k, memcg, PGFAULT, 1)
+  if (k.memcg.overHigh && k.vmf.user) memcgHandleOverHigh(k)
 }
 
 function handleFault(k: Kernel, vma: Vma): number {

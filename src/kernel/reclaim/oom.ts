@@ -146,7 +146,7 @@ function killVictim(k: Kernel, victim: Task, oc: OomReport, why: string): void {
   if (group === ROOT_MEMCG) return
   memcgMemoryEvent(k, group, ME.oom_group_kill)
   for (const task of [...k.tasks.values()])
-    if (task.killed === 0 && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task, why)
+    if (task.mm !== undefined && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task, why)
 }
 
 /** The highest group with memory.oom.group from the victim's up to the one that is out of memory; ROOT_MEMCG: none. */
