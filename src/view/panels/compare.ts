@@ -60,10 +60,9 @@ const COLUMNS: readonly Column<Compared>[] = [
     key: 'figure',
     title: 'figure',
     unit: 'text',
-    width: 34,
+    width: 36,
     kind: 'label',
     priority: 0,
-    grows: true,
     help: 'Figure that changed',
     source: 'all files',
     value: row => row.key,
@@ -95,7 +94,10 @@ const COLUMNS: readonly Column<Compared>[] = [
 ]
 
 export const compare: PanelFunction = (model, ui, size): Panel => {
-  const { rows, says } = comparison(model, ui)
+  const all = comparison(model, ui)
+  // What nodes and zones did adds up to what the machine did: they are there for those who ask for them.
+  const rows = ui.filter === '' ? all.rows.filter(({ key }) => !/^N\d+\./.test(key)) : all.rows
+  const says = rows.length < all.rows.length ? [...all.says, 'those of nodes and zones with a filter: /N0'] : all.says
   const said = words(says, size, ui.ascii)
   const height = size.height - said.rows.length
   const listed = listRows(rows, COLUMNS, row => row.key, { model, ui, height: height - 1, fallback: { key: 'change', descending: true } })

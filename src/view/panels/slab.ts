@@ -2,11 +2,11 @@
 import type { Model } from '../../sample/model.ts'
 import { lineChart } from '../chart.ts'
 import { formatBytes, formatPercent, plural } from '../format.ts'
-import { type Block, chartBlock, section, toPanel } from '../layout.ts'
+import { arrange, type Block, chartBlock, section, toPanel } from '../layout.ts'
 import type { Panel, PanelFunction, PanelUi } from '../panel.ts'
 import { idleBytes, moved, SLAB_COLUMNS, type SlabRow, slabBytes, slabRows } from '../subjects/slabs.ts'
 import { drawList, listRows } from '../table.ts'
-import { type Clauses, counterBlock, knobFlow, levelOf, whyMissing, words } from './common.ts'
+import { type Clauses, counterBlock, knobBlock, knobFlow, levelOf, whyMissing, words } from './common.ts'
 
 const KNOBS = ['/proc/sys/vm/vfs_cache_pressure', '/proc/sys/vm/min_slab_ratio', '/proc/sys/vm/drop_caches']
 const COUNTERS = ['slabs_scanned', 'drop_slab', 'kswapd_inodesteal', 'pginodesteal', 'workingset_nodereclaim'] as const
@@ -18,8 +18,7 @@ export const slab: PanelFunction = (model, ui, size): Panel => {
   const rows = slabRows(model)
   const said = words(clauses(model, rows), size, ui.ascii)
   const knobs = section('knobs', knobFlow(model, KNOBS, size.width, ui), ui.ascii)
-  const upper = size.height >= TALL ? tallBlocks(model, ui, size.width) : []
-  const fixed = [said, ...upper, ...(rows.length === 0 || size.height >= TALL ? [knobs] : [])]
+  const fixed = [said, ...(size.height >= TALL ? tallBlocks(model, ui, size.width) : rows.length === 0 ? [knobs] : [])]
   const height = size.height - fixed.reduce((sum, part) => sum + part.rows.length, 0)
   const listed = listRows(ui.moving ? rows.filter(moved) : rows, SLAB_COLUMNS, row => row.name, {
     model,
@@ -37,7 +36,11 @@ function tallBlocks(model: Model, ui: PanelUi, width: number): Block[] {
     { name: 'not', keys: ['SUnreclaim'] },
   ]
   const chart = chartBlock(lineChart(model, 'slab memory', lines, ui.zoom), width, CHART_ROWS)
-  return [chart, section('per second', counterBlock(model, COUNTERS, width, ui), ui.ascii)]
+  const parts = [
+    { title: 'per second', least: 44, weight: 2, make: (own: number) => counterBlock(model, COUNTERS, own, ui) },
+    { title: 'knobs', least: 30, make: (own: number) => knobBlock(model, KNOBS, own, ui) },
+  ]
+  return [chart, ...arrange(parts, width, ui.ascii)]
 }
 
 function clauses(model: Model, rows: readonly SlabRow[]): Clauses {

@@ -3,8 +3,9 @@ import type { Model } from '../../sample/model.ts'
 import type { Zone } from '../../sample/parse/zoneinfo.ts'
 import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
+import { fillOf, segmentBar } from '../glyphs.ts'
 import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Style, span } from '../panel.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
 import { pagesOf, ZONE_COLUMNS, zoneRows, zoneState } from '../subjects/zones.ts'
 import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
@@ -41,7 +42,8 @@ export const zones: PanelFunction = (model, ui, size): Panel => {
     { title: 'reclaim per second', least: 44, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
     { title: 'knobs', least: 30, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, gauges, table, ...arrange(parts, size.width, ui.ascii)]
+  const lists = section('pages that reclaim looks at, by list', lruBlock(model, size.width, ui), ui.ascii)
+  const blocks = [said, gauges, table, ...arrange(parts, size.width, ui.ascii), lists]
   const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
   const lines = rows
     .filter(zone => zone.zone !== 'DMA')
@@ -57,7 +59,7 @@ function clauses(model: Model, rows: readonly Zone[]): Clauses {
   const tightest = rows.reduce((least, zone) => (margin(zone) < margin(least) ? zone : least))
   const name = `node ${tightest.node} ${tightest.zone}`
   const says = {
-    ok: `has ${formatCount(margin(tightest))} times its low watermark free`,
+    ok: margin(tightest) < 1.05 ? 'is at its low watermark' : `has ${formatCount(margin(tightest))} times its low watermark free`,
     low: 'is below its low watermark: kswapd is wanted',
     min: 'is below its min watermark: allocations reclaim themselves',
   }
@@ -69,6 +71,32 @@ function clauses(model: Model, rows: readonly Zone[]): Clauses {
       : 'no reclaim now',
     rows.some(zone => pagesOf(zone, 'boost') > 0) && 'watermarks are boosted: page blocks were mixed lately',
   ]
+}
+
+const LRU = ['nr_active_anon', 'nr_inactive_anon', 'nr_active_file', 'nr_inactive_file', 'nr_unevictable'] as const
+const SHORT = ['active anon', 'inactive anon', 'active file', 'inactive file', 'unevictable'] as const
+
+/** Of each node the pages that reclaim looks at, list by list, and whether its kswapd works. */
+function lruBlock(model: Model, width: number, ui: PanelUi): Block {
+  const nodes = model.sample.zones().filter(zone => zone.nodeStats.size > 0)
+  const legend: Row = SHORT.flatMap((name, i): Span[] => {
+    const { sign, style } = fillOf(i, ui.ascii)
+    return [span(`${sign} `, style), span(`${name}  `, 'dim')]
+  })
+  const most = Math.max(1, ...nodes.map(node => LRU.reduce((sum, key) => sum + (node.nodeStats.get(key) ?? 0), 0)))
+  const rows = nodes.map(({ node, nodeStats }): Row => {
+    const parts = LRU.map(key => ({ value: nodeStats.get(key) ?? 0, about: `N${node}.${key}` }))
+    const daemon = model.sample.daemons().find(({ name }) => name === `kswapd${node}`)
+    const state = daemon === undefined ? '' : `kswapd ${daemon.running ? 'works' : 'sleeps'}`
+    const total = parts.reduce((sum, { value }) => sum + value, 0)
+    return [
+      span(fitText(`N${node}`, 4), 'label', `N${node}.nr_inactive_file`),
+      ...segmentBar(parts, most, Math.max(0, width - 28), ui.ascii),
+      span(fitText(formatBytes(total * 4096), 8, 'right'), 'value'),
+      span(fitText(state, 16, 'right'), daemon?.running === true ? 'warn' : 'dim'),
+    ]
+  })
+  return block([[span('    '), ...legend], ...rows], width, ui.ascii)
 }
 
 /**
