@@ -5,7 +5,7 @@ import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
 import { VIEWS } from '../view/views.ts'
 import type { Words } from './run.ts'
-import { toCount, toInterval, toNames, toNs, toPort, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
+import { toBytes, toCount, toInterval, toNames, toNs, toPair, toPort, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
 
 /** Takes the exit status of the command that ran. */
 type Done = (status: number) => void
@@ -54,6 +54,8 @@ const commandsOf = (done: Done): Command[] => [
   importCommand(done),
   tunables(done),
   numa(done),
+  slab(done),
+  pages(done),
   explain(done),
   serve(done),
   mountTree(done),
@@ -182,8 +184,22 @@ function cat(done: Done): Command {
     .argument('<target>', TARGET)
     .argument('<path>', 'as in /proc/zoneinfo')
     .addOption(at())
+    .addOption(option('--skip <bytes>', 'of a file of numbers (/proc/kpageflags): begin there', toBytes))
+    .addOption(option('--bytes <n>', 'of a file of numbers: so many bytes', toBytes))
   return sourceOptions(command).action(async (target: string, path: string, words: Words) =>
     done(await (await run()).catFile(target, path, words)),
+  )
+}
+
+function pages(done: Done): Command {
+  const command = new Command('pages')
+    .description('pages counted by flags, mappings and owners, as page-types does; with USS, PSS and RSS')
+    .argument('<workload>', 'what runs on the simulated machine')
+    .argument('[process]', 'number or name; all of memory without it')
+    .addOption(repeated('--flag <names>', "only pages with these flags: 'lru,anon', '!active' for those without", text => text))
+    .addOption(at())
+  return sourceOptions(command).action(async (target: string, who: string | undefined, words: Words) =>
+    done(await (await run()).countPages(target, who, words)),
   )
 }
 
@@ -211,6 +227,22 @@ function importCommand(done: Done): Command {
     .argument('<file>', 'text of perf script or of strace -f -ttt -y, also gzipped')
     .requiredOption('-o, --output <file>', 'workload to write')
     .action(async (tool: string, file: string, words: Words) => done(await (await run()).importFile(tool, file, words)))
+}
+
+function slab(done: Done): Command {
+  const command = new Command('slab')
+    .description('kernel objects: the extended report of slabinfo, and its plots')
+    .argument('[targets...]', `${TARGET}; several are plotted together; the bundled tour without one`)
+    .addOption(option('-N, --rows <n>', 'caches in each list', toCount))
+    .option('--scaled', 'sizes as 1.2M instead of bytes')
+    .addOption(new Option('--plot <what>', 'plot instead of report').choices(['totals', 'size', 'loss']))
+    .option('-o, --output <file>', 'write the plot as .svg or .png; the terminal otherwise')
+    .addOption(option('-s, --size <w,h>', 'pixels of the picture', toPair))
+    .addOption(option('-r, --range <from,to>', 'samples to plot, numbered from 0', toPair))
+    .addOption(at())
+    .addOption(width())
+  looks(command)
+  return sourceOptions(command).action(async (targets: string[], words: Words) => done(await (await run()).slabReports(targets, words)))
 }
 
 function numa(done: Done): Command {

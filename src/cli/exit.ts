@@ -21,7 +21,7 @@ export function endQuietlyWithReader(): void {
 }
 
 /** Writes to stdout and waits until it is taken, so that an endless output never fills the memory. */
-export function print(text: string): Promise<void> {
+export function print(text: string | Uint8Array): Promise<void> {
   if (process.stdout.write(text)) return Promise.resolve()
   return new Promise(resolve => process.stdout.once('drain', resolve))
 }

@@ -10,8 +10,10 @@ import { complain, EXIT } from './exit.ts'
 import { importTrace } from './import.ts'
 import { numa } from './numa.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
+import { pages } from './pages.ts'
 import { record } from './record.ts'
 import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
+import { type SlabPlot, slab } from './slab.ts'
 import { type Format, printTunables, snapshot } from './snapshot.ts'
 import { type Setting, toCount, toInterval } from './values.ts'
 
@@ -57,6 +59,15 @@ export interface Words {
   readonly show?: string
   readonly skipZeros?: boolean
   readonly compact?: boolean
+  readonly rows?: number
+  readonly scaled?: boolean
+  readonly plot?: SlabPlot
+  readonly size?: readonly [number, number]
+  readonly range?: readonly [number, number]
+  readonly flag?: readonly string[]
+  /** Bytes. */
+  readonly skip?: number
+  readonly bytes?: number
 }
 
 const SECOND_NS = 1e9
@@ -222,7 +233,7 @@ export async function mountTarget(directory: string, target: string | undefined,
 /** `mmtop cat`. */
 export async function catFile(target: string, path: string, words: Words): Promise<number> {
   const source = await openFast(target, words)
-  return cat(source, path, words.at ?? defaultAt(source))
+  return cat(source, path, words.at ?? defaultAt(source), { skip: words.skip ?? 0, bytes: words.bytes ?? Number.POSITIVE_INFINITY })
 }
 
 /** `mmtop check`. */
@@ -232,6 +243,12 @@ export const checkFile = (file: string): Promise<number> => check(file)
 export const importFile = (tool: string, file: string, words: Words): number => importTrace(tool, file, words.output ?? '')
 
 export { explainName } from './explain.ts'
+
+/** `mmtop pages`. */
+export async function countPages(target: string, who: string | undefined, words: Words): Promise<number> {
+  const source = await openFast(target, words)
+  return pages(source, { atNs: words.at ?? defaultAt(source), who, flags: words.flag ?? [] })
+}
 
 /** `mmtop numa`. */
 export async function numaReport(target: string | undefined, words: Words): Promise<number> {
@@ -245,6 +262,36 @@ export async function numaReport(target: string | undefined, words: Words): Prom
     hardware: words.hardware === true,
     processes: words.process,
     show: words.show,
+  })
+}
+
+/** Pixels of a plot, and the most and fewest that it may have. */
+const PLOT_SIZE = [1500, 700] as const
+const PLOT_PIXELS = [200, 10_000] as const
+
+/** Samples of a machine that runs on and on. */
+const PLOT_SAMPLES = 60
+
+/** `mmtop slab`. */
+export async function slabReports(targets: readonly string[], words: Words): Promise<number> {
+  const size = words.size ?? PLOT_SIZE
+  const [fewest, most] = PLOT_PIXELS
+  if (size.some(pixels => pixels < fewest || pixels > most))
+    throw new UserError(`--size: a picture has ${fewest} to ${most} pixels each way`)
+  const sources: Source[] = []
+  for (const target of targets.length === 0 ? [undefined] : targets) sources.push(await openFast(target, words))
+  const endless = sources.some(source => source.transport?.span === undefined)
+  const count = words.plot === undefined ? 1 : endless ? PLOT_SAMPLES : Number.POSITIVE_INFINITY
+  return slab(sources, {
+    rows: words.rows ?? 1,
+    scaled: words.scaled === true,
+    course: { atNs: words.at ?? defaultAt(sources[0]), everyNs: words.delay, count: words.count ?? count },
+    plot: words.plot,
+    output: words.output,
+    size,
+    range: words.range ?? [0, Number.POSITIVE_INFINITY],
+    columns: looks(words).width,
+    ascii: looks(words).ascii,
   })
 }
 

@@ -22,6 +22,13 @@ export function toCount(text: string): number {
   return Number(text)
 }
 
+/** "40,60": two numbers. */
+export function toPair(text: string): readonly [number, number] {
+  const match = /^(\d{1,6}),(\d{1,6})$/.exec(text)
+  if (match === null) throw new UserError(`"${text}" is not two numbers: write 1500,700`)
+  return [Number(match[1]), Number(match[2])]
+}
+
 export function toSeed(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new UserError(`"${text}" is no seed: write a number from 0`)
   return Number(text)
@@ -39,6 +46,12 @@ export function toWidth(text: string): number {
   const width = toCount(text)
   if (width < 20 || width > 1000) throw new UserError(`a width of ${text} columns is not between 20 and 1000`)
   return width
+}
+
+/** A number of bytes from 0. */
+export function toBytes(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new UserError(`"${text}" is no number of bytes: write a number from 0`)
+  return Number(text)
 }
 
 /** "PATH=VALUE". */

@@ -57,7 +57,7 @@ import { PAGE_WORDS } from '../kernel/base/list.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Hstate } from '../kernel/base/state_huge.ts'
 import type { Mm, Vma } from '../kernel/base/state_mm.ts'
-import { asPfn, NO_PAGE, PAGEBLOCK_ORDER, type Pfn } from '../kernel/base/units.ts'
+import { asPfn, NO_PAGE, type Pfn } from '../kernel/base/units.ts'
 import { freeBlockOf } from '../kernel/frames/buddy.ts'
 import { compoundHead, pageMapcount, pageMapped, pageZone, pfnValid } from '../kernel/frames/page.ts'
 import { entryFlags, entryValue, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, walkTo } from '../kernel/spaces/pagetable.ts'
@@ -276,21 +276,20 @@ const [MMAP, ANON, KSM, SWAPCACHE, SLAB, BUDDY, PGTABLE, IDLE] = [
 const [COMPOUND_HEAD, COMPOUND_TAIL, HUGE, THP, ZERO_PAGE] = ['COMPOUND_HEAD', 'COMPOUND_TAIL', 'HUGE', 'THP', 'ZERO_PAGE'].map(bit)
 const NOPAGE = bit('NOPAGE')
 const RESERVED = bit('RESERVED')
-/** Pages of a section of memory, the page blocks that are, and what says that a block has no memory. */
+/** Pages of a section of memory. */
 export const SECTION_PAGES = 2 ** 15
-const SECTION_BLOCKS = SECTION_PAGES >>> PAGEBLOCK_ORDER
-const NO_ZONE = 255
 
 /** The word of kpageflags for a page frame, into out[at] (bits 0..31) and out[at + 1] (stable_page_flags). */
 export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): void {
-  if (!pfnValid(k, pfn)) {
-    const hole = isHoleInSection(k, pfn)
-    out[at] = hole ? 0 : NOPAGE
-    out[at + 1] = hole ? RESERVED : 0
+  const there = pfnValid(k, pfn) ? k.page[pfn * PAGE_WORDS] : 0
+  if (there === 0 && (!isOnline(k, pfn) || !pfnValid(k, pfn))) {
+    const online = isOnline(k, pfn)
+    out[at] = online ? 0 : NOPAGE
+    out[at + 1] = online ? RESERVED : 0
     return
   }
   const page = asPfn(pfn)
-  const own = k.page[pfn * PAGE_WORDS]
+  const own = there
   const head = compoundHead(k, page)
   const whole = k.page[head * PAGE_WORDS]
   const swapCached = (whole & (PG_swapcache | PG_swapbacked)) === (PG_swapcache | PG_swapbacked)
@@ -306,13 +305,8 @@ export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): vo
   out[at + 1] = copied(own, COPIED_HIGH) | (own === 0 && isReserved(k, pfn) ? RESERVED : 0)
 }
 
-/** Whether the frame, which has no memory, lies in a section that has some. */
-function isHoleInSection(k: Kernel, pfn: number): boolean {
-  const first = Math.floor(pfn / SECTION_PAGES) * SECTION_BLOCKS
-  for (let block = first; block < Math.min(first + SECTION_BLOCKS, k.blockZone.length); block++)
-    if (k.blockZone[block] !== NO_ZONE) return true
-  return false
-}
+/** Whether the kernel keeps a record of the frame: its section holds memory, and is not offline (pfn_to_online_page). */
+export const isOnline = (k: Kernel, pfn: number): boolean => k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))?.online === true
 
 /** Whether boot kept the page. */
 function isReserved(k: Kernel, pfn: number): boolean {

@@ -17,6 +17,7 @@
  *   /mmtop/events     "NS KIND TEXT" lines: what happened since the frame before (see EVENT_KINDS)
  *   /mmtop/daemons    "NAME NODE running|sleeping" lines: kswapd, kcompactd, khugepaged, ksmd ...
  *   /mmtop/costs      "KEY NS" lines: where virtual time went since start (simulation only)
+ *   /mmtop/pages/... what tools work out from pagemap, kpageflags and kpagecount, on request (simulation only): types, map, frame, task
  *   /mmtop/unread     "PATH ERRNO" lines: files that are there but may not be read (host only)
  */
 
@@ -92,6 +93,11 @@ export interface Source {
   next(): Promise<Frame | undefined>
   /** One file, now; undefined where the machine has no such file. */
   read(path: string): Promise<string | undefined>
+  /**
+   * Up to `count` bytes of a file of numbers (pagemap, kpageflags ...) from `position` on, none at its end; undefined where there is no such
+   * file. Only where somebody may want to pipe one.
+   */
+  bytes?(path: string, position: number, count: number): Promise<Uint8Array | undefined>
   pace(): Pace
   readonly transport?: Transport
   /** Writes a file as root would. Absent where nothing can be written (a recording, a read-only host). */

@@ -4,7 +4,7 @@
  */
 import type { Source } from '../sample/source.ts'
 import type { Program } from '../workload/program.ts'
-import { noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, wordsFor, writeNow } from './frames.ts'
+import { bytesNow, noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, wordsFor, writeNow } from './frames.ts'
 import { hasEnded, runUntil, type SimulationOptions, whereItWas } from './simulation.ts'
 import type { PaceOptions, SimulationSource } from './source.ts'
 
@@ -17,7 +17,7 @@ export function openDirect(
   program: Program,
   options: SimulationOptions,
   when: Omit<PaceOptions, 'speed'>,
-): SimulationSource & Required<Pick<Source, 'write' | 'run'>> {
+): SimulationSource & Required<Pick<Source, 'write' | 'run' | 'bytes'>> {
   const watched = watchSimulation(program, options)
   const { sim } = watched
   const moments = [...(when.moments ?? [])]
@@ -44,6 +44,7 @@ export function openDirect(
     },
     next,
     read: async path => (closed ? undefined : readNow(watched, path)),
+    bytes: async (path, position, count) => (closed ? undefined : bytesNow(watched, path, position, count)),
     pace: () => ({ paused: false, speed: Number.POSITIVE_INFINITY, ratio: 0, ended: over }),
     write: async (path, text) => writeNow(watched, path, text),
     run: async line => runNow(watched, line),

@@ -8,6 +8,7 @@ import { COST_NAMES } from '../kernel/base/cost.ts'
 import { errnoName } from '../kernel/base/errno.ts'
 import type { Daemon } from '../kernel/base/state_shared.ts'
 import { tunables } from '../kernel/tunables.ts'
+import { procReadBytes } from '../procfs/tree.ts'
 import { basePaths } from '../sample/files.ts'
 import type { Answer, EventKind, Frame, Tunable } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
@@ -159,6 +160,13 @@ export function readNow({ sim }: Watched, path: string): string | undefined {
   look(sim)
   const text = sim.ports.read(sim.k, path)
   return typeof text === 'string' ? text : undefined
+}
+
+/** Bytes of a file of numbers, now. */
+export function bytesNow({ sim }: Watched, path: string, position: number, count: number): Uint8Array | undefined {
+  look(sim)
+  const bytes = procReadBytes(sim.k, undefined, path, position, count)
+  return typeof bytes === 'number' ? undefined : bytes
 }
 
 /** Writes a file as root would. */

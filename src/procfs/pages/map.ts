@@ -27,7 +27,7 @@ import {
   pfnValid,
 } from '../../kernel/frames/page.ts'
 import { hugeMappedAt, rmapEntries, tableMapping } from '../../kernel/spaces/rmap.ts'
-import { KPF_NAMES, kpagecount, kpageflags } from '../pagemap.ts'
+import { isOnline, KPF_NAMES, kpagecount, kpageflags } from '../pagemap.ts'
 
 const LRU_NAMES = ['inactive_anon', 'active_anon', 'inactive_file', 'active_file', 'unevictable'] as const
 
@@ -41,7 +41,8 @@ const MAPPED_MAX = 64
 const PER_CELL = 1024
 
 export function kindOf(k: Kernel, pfn: number): Kind {
-  if (!pfnValid(k, pfn)) return 'hole'
+  if (!isOnline(k, pfn)) return 'hole'
+  if (!pfnValid(k, pfn)) return 'reserved'
   const page = asPfn(pfn)
   const head = compoundHead(k, page)
   const flags = k.page[head * PAGE_WORDS]
@@ -79,7 +80,7 @@ function cellLine(k: Kernel, start: number, end: number, step: number, pidOf: Re
     owners.set(pid, (owners.get(pid) ?? 0) + 1)
   }
   const most = [...owners].filter(([pid]) => pid !== 0).sort(([, a], [, b]) => b - a)[0]?.[0] ?? 0
-  const node = pfnValid(k, start) ? pageNode(k, asPfn(start)) : -1
+  const node = isOnline(k, start) && pfnValid(k, start) ? pageNode(k, asPfn(start)) : -1
   return `cell ${start} ${end} ${node} ${order} ${most} ${[...kinds].map(([kind, n]) => `${kind}=${n}`).join(' ')}`
 }
 
