@@ -12,6 +12,7 @@ import { runKhugepaged } from './daemons/khugepaged.ts'
 import { runKsmd } from './daemons/ksmd.ts'
 import { runKswapd } from './daemons/kswapd.ts'
 import { runVmstat } from './daemons/vmstat.ts'
+import { runWorkingSet } from './daemons/working_set.ts'
 import { runZswapShrink } from './daemons/zswap_shrink.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
@@ -32,6 +33,7 @@ function daemons(k: Kernel): Work[] {
     { daemon: k.vmstat, run: runVmstat },
     { daemon: k.khugepaged.daemon, run: runKhugepaged, nice: true },
     { daemon: k.ksm.daemon, run: runKsmd, nice: true },
+    { daemon: k.workingSet.daemon, run: runWorkingSet, nice: true },
     ...k.nodes.map(node => ({ daemon: node.kswapd, run: (machine: Kernel) => runKswapd(machine, node) })),
     ...k.nodes.map(node => ({ daemon: node.kcompactd, run: (machine: Kernel) => runKcompactd(machine, node) })),
   ]

@@ -18,6 +18,7 @@
  *   /mmtop/daemons    "NAME NODE running|sleeping" lines: kswapd, kcompactd, khugepaged, ksmd ...
  *   /mmtop/costs      "KEY NS" lines: where virtual time went since start (simulation only)
  *   /mmtop/pages/... what tools work out from pagemap, kpageflags and kpagecount, on request (simulation only): types, map, frame, task
+ *   /mmtop/working_set  how old pages of processes and cgroups are, round by round (simulation only; procfs/pages/working_set.ts)
  *   /mmtop/unread     "PATH ERRNO" lines: files that are there but may not be read (host only)
  */
 

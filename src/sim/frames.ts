@@ -146,7 +146,11 @@ export const titleOf = (program: Program): string => program.title ?? program.fi
 const kernelEvents = ({ k, run }: Simulation): string[] =>
   k.events.splice(0).map(({ ns, kind, text }) => `${Math.floor(ns - run.startNs)} ${kind} ${text}`)
 
-const daemons = ({ k }: Simulation): readonly Daemon[] => [...k.nodes.flatMap(node => [node.kswapd, node.kcompactd]), k.khugepaged.daemon]
+const daemons = ({ k }: Simulation): readonly Daemon[] => [
+  ...k.nodes.flatMap(node => [node.kswapd, node.kcompactd]),
+  k.khugepaged.daemon,
+  k.ksm.daemon,
+]
 
 /** Whether the thread used a CPU since the last frame. */
 function hasRun({ ran }: Watched, { name, ranNs }: Daemon): boolean {

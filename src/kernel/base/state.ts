@@ -14,11 +14,13 @@ import type { Rng } from './rng.ts'
 import type { CgroupState } from './state_cgroup.ts'
 import type { FileSystems } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
+import type { WorkingSet } from './state_idle.ts'
 import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { KernelLog, MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing, Traffic } from './state_numa.ts'
+import type { KswapdRun } from './state_reclaim.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
@@ -135,20 +137,8 @@ export interface Kswapd extends Daemon {
   /** What its last run was for. */
   lastOrder: number
   lastZoneidx: number
-  /** The run it is in the middle of: others get their turn between its rounds. */
+  /** The run it is in the middle of: others get their turn now and then. */
   run: KswapdRun | undefined
-}
-
-/** A run of kswapd between two of its rounds (the part of balance_pgdat's state that outlives a round). */
-export interface KswapdRun {
-  /** The order aimed at, which falls to 0 when enough was reclaimed for it. */
-  order: number
-  readonly highest: number
-  priority: number
-  nrReclaimed: number
-  /** What each zone was boosted by when it began, and pages that are still to be reclaimed for that. */
-  readonly boosts: readonly number[]
-  boostLeft: number
 }
 
 /** The LRU lists of a node and memory cgroup: five list numbers from `lists` on, in LRU_* order, and reclaim's running costs. */
@@ -344,6 +334,7 @@ export interface Kernel {
   readonly khugepaged: KhugepagedState
   readonly ksm: KsmState
   readonly vmstat: Daemon
+  readonly workingSet: WorkingSet
   readonly uffd: UserfaultfdState
   readonly secretmem: SecretmemState
   readonly tasks: Map<number, Task>

@@ -84,6 +84,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
     khugepaged: khugepagedState(),
     ksm: ksmState(),
+    workingSet: { daemon: daemon('working_set', NO_NODE), intervalMs: 0, rounds: 0, atNs: 0, ages: new Uint8Array(0) },
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
     uffd: { contexts: new Map(), next: 1, woken: [], told: [] },
