@@ -50,6 +50,8 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   thp: '4',
   hugetlb: '5',
   nodes: '7',
+  policies: 'o',
+  balancing: 'l',
   zones: '8',
   fragmentation: '9',
   processes: '0',
@@ -64,6 +66,7 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
 
 /** Names as the tabs show them. */
 export const VIEW_NAMES: Readonly<Record<string, string>> = {
+  balancing: 'balance',
   fragmentation: 'frag',
   processes: 'procs',
   tunables: 'knobs',

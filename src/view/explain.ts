@@ -4,6 +4,7 @@ import { type Field, fieldOf, SCALARS } from './fields.ts'
 import { AREA_COLUMNS } from './subjects/areas.ts'
 import { rangeOf } from './subjects/knobs.ts'
 import { NODE_COLUMNS } from './subjects/nodes.ts'
+import { POLICY_COLUMNS } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
 import { TASK_COLUMNS } from './subjects/tasks.ts'
 import { ZONE_COLUMNS } from './subjects/zones.ts'
@@ -20,7 +21,10 @@ export interface Explanation {
 }
 
 const COLUMNS: ReadonlyMap<string, Field> = new Map(
-  [...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...AREA_COLUMNS].map(column => [column.key, column]),
+  [...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...POLICY_COLUMNS, ...AREA_COLUMNS].map(column => [
+    column.key,
+    column,
+  ]),
 )
 
 /** Names that can be explained without a machine. */

@@ -15,6 +15,7 @@ import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
 import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
 import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
+import { POLICY_COLUMNS, policyRows } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
 import { SLAB_COLUMNS, slabRows } from './subjects/slabs.ts'
 import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
@@ -116,6 +117,11 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
     model => model.sample.pools(),
   ),
   nodes: listTable('nodes', () => NODE_TABLE, nodeRows),
+  policies: listTable('policies', () => POLICY_COLUMNS, policyRows),
+  balancing: scalarTable(
+    'balancing',
+    startsWith('numa_pte_', 'numa_huge_pte_', 'numa_hint_', 'numa_pages_', 'pgmigrate_', 'thp_migration_', 'pgpromote_'),
+  ),
   zones: listTable('zones', () => ZONE_COLUMNS, zoneRows),
   buddyinfo: listTable('buddyinfo', buddyColumns, model => model.sample.buddy()),
   swaps: listTable(

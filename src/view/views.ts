@@ -1,5 +1,6 @@
 /** The panels by name, in the order of the tabs. */
 import type { PanelFunction } from './panel.ts'
+import { balancing } from './panels/balancing.ts'
 import { cgroups } from './panels/cgroups.ts'
 import { compare } from './panels/compare.ts'
 import { events } from './panels/events.ts'
@@ -8,6 +9,7 @@ import { hugetlb } from './panels/hugetlb.ts'
 import { memory } from './panels/memory.ts'
 import { nodes } from './panels/nodes.ts'
 import { overview } from './panels/overview.ts'
+import { policies } from './panels/policies.ts'
 import { processes } from './panels/processes.ts'
 import { slab } from './panels/slab.ts'
 import { swap } from './panels/swap.ts'
@@ -33,6 +35,8 @@ export const VIEWS: readonly View[] = [
   { name: 'thp', answers: 'How much is huge, and why not more?', panel: thp, tables: ['thp'] },
   { name: 'hugetlb', answers: 'Who has the huge page pools?', panel: hugetlb, tables: ['hugetlb'] },
   { name: 'nodes', answers: 'Is memory where it is used?', panel: nodes, tables: ['nodes'] },
+  { name: 'policies', answers: 'Who said where memory is to be, and is it?', panel: policies, tables: ['policies'] },
+  { name: 'balancing', answers: 'Does memory follow who uses it?', panel: balancing, tables: ['balancing'] },
   { name: 'zones', answers: 'How far is reclaim?', panel: zones, tables: ['zones'] },
   { name: 'fragmentation', answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
   { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },

@@ -1,0 +1,63 @@
+/** NUMA balancing: how many pages are watched, who uses them from where, and what moves. */
+import type { Model } from '../../sample/model.ts'
+import { lineChart } from '../chart.ts'
+import { formatCount, formatPercent } from '../format.ts'
+import { arrange, chartBlock, section, toPanel } from '../layout.ts'
+import type { Panel, PanelFunction } from '../panel.ts'
+import { type Clauses, counterBlock, knobBlock, levelOf, nowOf, words } from './common.ts'
+
+const COUNTERS = [
+  'numa_pte_updates',
+  'numa_huge_pte_updates',
+  'numa_hint_faults',
+  'numa_hint_faults_local',
+  'numa_pages_migrated',
+  'pgmigrate_success',
+  'pgmigrate_fail',
+  'thp_migration_success',
+  'thp_migration_fail',
+  'thp_migration_split',
+  'pgpromote_success',
+] as const
+
+const DEBUG = '/sys/kernel/debug/sched/numa_balancing/'
+const KNOBS = [
+  '/proc/sys/kernel/numa_balancing',
+  ...['scan_delay_ms', 'scan_period_min_ms', 'scan_period_max_ms', 'scan_size_mb'].map(name => DEBUG + name),
+]
+
+/** Share of faults from the page's own node above which Linux scans more slowly. */
+const SETTLED_PERCENT = 70
+
+export const balancing: PanelFunction = (model, ui, size): Panel => {
+  const said = words(clauses(model), size, ui.ascii)
+  const parts = [
+    { title: 'per second', least: 42, weight: 2, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
+    { title: 'knobs', least: 32, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
+  ]
+  const blocks = [said, ...arrange(parts, size.width, ui.ascii)]
+  const left = size.height === Number.POSITIVE_INFINITY ? 20 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  const lines = [
+    { name: 'faults', keys: ['numa_hint_faults'] },
+    { name: 'local', keys: ['numa_hint_faults_local'] },
+    { name: 'moved', keys: ['numa_pages_migrated'] },
+  ]
+  const chart =
+    left >= 6
+      ? [section('over time', chartBlock(lineChart(model, 'pages/s', lines, ui.zoom), size.width, Math.min(left - 1, 16)), ui.ascii)]
+      : []
+  return toPanel([...blocks, ...chart], size, ui)
+}
+
+function clauses(model: Model): Clauses {
+  if (!model.scalars.has('numa_hint_faults')) return ['This kernel does not balance memory between nodes']
+  const [faults, local] = [levelOf(model, 'numa_hint_faults'), levelOf(model, 'numa_hint_faults_local')]
+  const [now, moved] = [nowOf(model, 'numa_hint_faults') ?? 0, nowOf(model, 'numa_pages_migrated') ?? 0]
+  const share = faults > 0 ? (local / faults) * 100 : 0
+  return [
+    now > 0 ? `${formatCount(now)} hinting faults/s, ${formatCount(moved)} pages/s moved to who uses them` : 'no hinting faults now',
+    faults > 0 &&
+      `${formatPercent(share)} of all since boot found their page on their own node, ${share >= SETTLED_PERCENT ? 'settled' : 'not settled'} by the kernel's measure of ${SETTLED_PERCENT}%`,
+    levelOf(model, 'pgmigrate_fail') > 0 && `${formatCount(levelOf(model, 'pgmigrate_fail'))} pages could not be moved`,
+  ]
+}
