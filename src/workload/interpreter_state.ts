@@ -275,6 +275,18 @@ export interface Doing {
   state: OpState | undefined
 }
 
+/** A pass of a touch: what it took and met so far. */
+export interface TouchPass {
+  ns: number
+  /** Accesses and faults before it. */
+  done: number
+  faults: number
+  /** Time spent on each kind of cost of TOUCH_COSTS, and bytes moved with each node's memory; and what both were when they were looked at last. */
+  readonly costNs: Float64Array
+  readonly bytes: Float64Array
+  readonly mark: Float64Array
+}
+
 /** What an op that takes several slices remembers. */
 export type OpState =
   /** `pass` is the pass under way; `quiet` says that the last one met no fault. */
@@ -283,7 +295,7 @@ export type OpState =
       readonly run: TouchRun
       readonly pacing: Pacing | undefined
       passes: number
-      readonly pass: { ns: number; done: number; faults: number }
+      readonly pass: TouchPass
       quiet: boolean
     }
   | { readonly kind: 'check'; readonly run: TouchRun; readonly content: number; match: number; differ: number; zero: number }

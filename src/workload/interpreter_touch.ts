@@ -7,11 +7,12 @@
  */
 import { assert, must } from '../kernel/base/assert.ts'
 import { isIndexed } from '../kernel/base/content.ts'
-import { COST, now, spend } from '../kernel/base/cost.ts'
+import { COST, now, spendNs } from '../kernel/base/cost.ts'
 import { EINVAL } from '../kernel/base/errno.ts'
 import { VM_FAULT_ERROR, VM_FAULT_HWPOISON, VM_FAULT_OOM, VM_FAULT_RETRY, VM_FAULT_SIGSEGV } from '../kernel/base/flags.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Mm } from '../kernel/base/state_mm.ts'
+import { addTraffic, markTraffic, repeatTraffic } from '../kernel/base/traffic.ts'
 import { NO_PAGE, PAGE_SIZE } from '../kernel/base/units.ts'
 import { type TouchRun, touchRun } from '../kernel/fault/touch.ts'
 import { pageContent, pageContentIndex } from '../kernel/frames/page.ts'
@@ -20,12 +21,24 @@ import { contentClass, looksZero } from './interpreter_content.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { accessDone, isPaced, nextAccess, passesOver, startPacing } from './interpreter_pace.ts'
 import { type Extent, extentOf, regionOf } from './interpreter_regions.ts'
-import type { Doing, OpOf, OpState, Region, Run, Worker } from './interpreter_state.ts'
+import type { Doing, OpOf, OpState, Region, Run, TouchPass, Worker } from './interpreter_state.ts'
 import type { Content, Pace, TouchOp } from './program.ts'
 
 type TouchState = OpState & { readonly kind: 'touch' }
 type CheckState = OpState & { readonly kind: 'check' }
 type CheckOp = OpOf<'check'>
+
+/** What accesses without faults cost. */
+const TOUCH_COSTS = [COST.access, COST.line_miss, COST.remote_access]
+
+const newPass = (nodes: number): TouchPass => ({
+  ns: 0,
+  done: 0,
+  faults: 0,
+  costNs: new Float64Array(TOUCH_COSTS.length),
+  bytes: new Float64Array(nodes),
+  mark: new Float64Array(nodes),
+})
 
 /** How long a process whose fault found no memory waits before it tries again. */
 const OOM_RETRY_NS = 1e6
@@ -92,7 +105,7 @@ function startTouch(run: Run, worker: Worker, op: TouchOp, region: Region, exten
     run: runOver(run.k, region, extent, op.write, op.strideBytes, op.write ? classOf(run, worker, op) : -1),
     pacing: isPaced(op.pace) ? startPacing(run, worker, op.pace, slots) : undefined,
     passes: 0,
-    pass: { ns: 0, done: 0, faults: 0 },
+    pass: newPass(run.k.nodes.length),
     quiet: false,
   }
 }
@@ -109,15 +122,19 @@ function touchPasses(run: Run, worker: Worker, doing: Doing, op: TouchOp, state:
   const mm = memoryOf(worker)
   const touches = state.run
   for (;;) {
-    if (touches.at === touches.startByte) Object.assign(state.pass, { ns: 0, done: touches.done, faults: faultsOf(worker) })
+    if (touches.at === touches.startByte) startPass(worker, state)
     const startNs = now(k)
+    markTraffic(k, state.pass.mark)
+    addCosts(k, state.pass, -1)
     const whole = touchRun(k, mm, touches, untilNs)
     state.pass.ns += now(k) - startNs
+    addTraffic(k, state.pass.mark, state.pass.bytes)
+    addCosts(k, state.pass, 1)
     if (faultsOf(worker) !== state.pass.faults) state.quiet = false
     if (!whole) return undefined
     state.passes++
     state.quiet = faultsOf(worker) === state.pass.faults
-    if (state.quiet) skipPasses(run, doing, pace, state, { ns: state.pass.ns, accesses: touches.done - state.pass.done })
+    if (state.quiet) skipPasses(run, doing, pace, state, touches.done - state.pass.done)
     if (passesOver(pace, state.passes, now(k) - doing.startNs)) return touches.done
     touches.at = touches.startByte
     if (now(k) >= untilNs) return undefined
@@ -126,21 +143,31 @@ function touchPasses(run: Run, worker: Worker, doing: Doing, op: TouchOp, state:
 
 const faultsOf = ({ task }: Worker): number => task.minflt + task.majflt
 
-/** What a pass takes that meets no fault. */
-interface QuietPass {
-  readonly ns: number
-  readonly accesses: number
+function startPass(worker: Worker, { run, pass }: TouchState): void {
+  pass.ns = 0
+  pass.done = run.done
+  pass.faults = faultsOf(worker)
+  pass.bytes.fill(0)
+  pass.costNs.fill(0)
 }
 
-function skipPasses(run: Run, doing: Doing, pace: Pace, state: TouchState, pass: QuietPass): void {
+/** Adds what was spent so far, or takes it away. */
+function addCosts(k: Kernel, { costNs }: TouchPass, sign: 1 | -1): void {
+  for (let i = 0; i < TOUCH_COSTS.length; i++) costNs[i] += sign * k.costNs[TOUCH_COSTS[i]]
+}
+
+/** Counts passes like the last one, of so many accesses, until somebody else does something. */
+function skipPasses(run: Run, doing: Doing, pace: Pace, state: TouchState, accesses: number): void {
   const { k } = run
+  const { pass } = state
   const leftNs = pace.forNs === undefined ? Number.POSITIVE_INFINITY : doing.startNs + pace.forNs - now(k)
   const left = pace.forNs === undefined ? (pace.passes ?? 1) - state.passes : Math.ceil(leftNs / pass.ns)
   const passes = Math.min(left, Math.floor((run.quietNs - now(k)) / pass.ns))
   if (passes <= 0) return
-  spend(k, COST.access, passes * pass.accesses)
+  for (let i = 0; i < TOUCH_COSTS.length; i++) spendNs(k, TOUCH_COSTS[i], passes * pass.costNs[i])
+  repeatTraffic(k, pass.bytes, passes)
   state.passes += passes
-  state.run.done += passes * pass.accesses
+  state.run.done += passes * accesses
 }
 
 /** Accesses one by one, each to the slot and at the time that is asked for. */
