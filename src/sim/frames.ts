@@ -76,11 +76,15 @@ function eventKind(record: OpRecord): EventKind {
 
 /** An op and its result in a line. */
 function describe({ statement, ret, err, fields }: OpRecord): string {
-  const { signal } = fields
+  const { signal, pages, present, swapped, softdirty } = fields
   if (err !== undefined || signal !== undefined) return `${statement.text} = ${err ?? String(signal)}`
+  if (typeof softdirty === 'number')
+    return `${statement.text} = ${pages} pages, ${present} present, ${swapped} swapped, ${softdirty} soft-dirty (${mib(softdirty)} MiB of ${mib(Number(pages))})`
   // What a write returns is the length of its text.
   return ret === 0 || KNOB_LINE.test(statement.text) ? statement.text : `${statement.text} = ${ret}`
 }
+
+const mib = (pages: number): number => Math.round(pages / 25.6) / 10
 
 /** The machine as it is now. Its time is later than the last frame's. */
 export function takeFrame(watched: Watched): Frame {
