@@ -33,7 +33,7 @@ import {
   swpOffset,
   vmSwapFull,
 } from './swap_map.ts'
-import { xaClear, xaPage, xaSetPage, xaSetShadow } from './xarray.ts'
+import { xaClear, xaPage, xaReplace, xaSetPage, xaSetShadow } from './xarray.ts'
 
 const { nr_file_pages: NR_FILE_PAGES, nr_swapcached: NR_SWAPCACHE } = NS
 
@@ -94,6 +94,20 @@ function takeOut(k: Kernel, head: Pfn, shadow: number, age: number): number {
   k.page[head * PAGE_WORDS] &= ~PG_swapcache
   countSwapCached(k, head, -pages)
   return emptied
+}
+
+/** Puts another page, which bears the marks already, into the cache in a page's place (folio_migrate_mapping). */
+export function swapCacheMove(k: Kernel, from: Pfn, to: Pfn): void {
+  const pages = compoundPages(k, to)
+  const first = swpOffset(swapEntryOf(k, from))
+  const cache = swapCacheOf(swapArea(k, swapEntryOf(k, from)), first)
+  for (let i = 0; i < pages; i++) {
+    xaReplace(cache, first + i, asPfn(to + i))
+    k.swap.entryOf[to + i] = k.swap.entryOf[from + i]
+    k.swap.entryOf[from + i] = 0
+  }
+  countSwapCached(k, from, -pages)
+  countSwapCached(k, to, pages)
 }
 
 /** The swap cache's hold on the slots of a page, huge or not, ends (put_swap_folio). */

@@ -13,7 +13,7 @@
 
 import { memcgCharge } from '../alloc/charge.ts'
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_TRANSHUGE,
@@ -24,14 +24,19 @@ import {
   PTE_ACCESSED,
   PTE_PRESENT,
   PTE_RW,
+  PTE_SWAP,
   PTE_UFFD_WP,
+  VM_FAULT_ERROR,
+  VM_FAULT_RETRY,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
+import { freeSwapCache } from '../caches/swap_cache.ts'
 import { mkHugePmd } from '../fault/huge_memory.ts'
+import { trySwapIn } from '../fault/swapin.ts'
 import {
   compoundHead,
   compoundPages,
@@ -42,6 +47,7 @@ import {
   pageSetContent,
 } from '../frames/page.ts'
 import { freeCharged } from '../frames/rmqueue.ts'
+import { lruAddDrain } from '../reclaim/zap.ts'
 import {
   clearEntry,
   depositTable,
@@ -85,6 +91,8 @@ function collapseInto(k: Kernel, vma: Vma, vpn: number, head: Pfn, khugepaged: b
   const found = findPmd(k, vma.mm, vpn)
   if (found !== 'succeed') return found
   const table = pteTableAt(k, vma.mm, vpn)
+  const swapped = swapInRange(k, vma, vpn, table)
+  if (swapped !== 'succeed') return swapped
   const isolated: Isolated = { singles: [], compounds: [] }
   const result = isolateRange(k, vma, table, isolated, khugepaged)
   if (result !== 'succeed') {
@@ -95,6 +103,21 @@ function collapseInto(k: Kernel, vma: Vma, vpn: number, head: Pfn, khugepaged: b
   copyRange(k, vma, table, head)
   for (const page of isolated.compounds) putbackLru(k, page)
   mapHuge(k, vma, vpn, table, head)
+  return 'succeed'
+}
+
+/** Reads what of the range is in swap; one that has to be waited for ends it for now (__collapse_huge_page_swapin). */
+function swapInRange(k: Kernel, vma: Vma, vpn: number, table: number): ScanResult {
+  let swapped = false
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    if ((entryFlags(k, table, i) & PTE_SWAP) === 0) continue
+    Object.assign(k.vmf, { offset: vpn + i - vma.start, write: false, user: false, table, i })
+    const ret = trySwapIn(k, vma)
+    if ((ret & VM_FAULT_RETRY) !== 0) return 'page_lock'
+    if ((ret & VM_FAULT_ERROR) !== 0) return 'fail'
+    swapped = true
+  }
+  if (swapped) lruAddDrain(k)
   return 'succeed'
 }
 
@@ -152,10 +175,11 @@ function copyRange(k: Kernel, vma: Vma, table: number, to: Pfn): void {
     const head = compoundHead(k, pfn)
     if (compoundPages(k, head) === 1) putbackLru(k, pfn)
     pageRemoveRmap(k, pfn, vma, false)
+    freeSwapCache(k, head)
     putPage(k, head)
   }
-  spend(k, COST.copy_page, copied)
-  spend(k, COST.clear_page, HPAGE_PMD_NR - copied)
+  spendOnMemory(k, COST.copy_page, copied)
+  spendOnMemory(k, COST.clear_page, HPAGE_PMD_NR - copied)
 }
 
 /** Gives the i-th page of the huge one the bytes of `from`. */

@@ -79,14 +79,15 @@ import { ksmMightNeedToCopy } from './ksm_copy.ts'
 
 /** A fault on a page that is in swap, at the entry of k.vmf. */
 export function doSwapPage(k: Kernel, vma: Vma): number {
-  const first = attempt(k, vma)
+  const first = trySwapIn(k, vma)
   if ((first & VM_FAULT_RETRY) === 0) return first
   k.event[EV.pgfault]++
-  const second = attempt(k, vma)
+  const second = trySwapIn(k, vma)
   return k.vmf.user ? second | VM_FAULT_MAJOR : second
 }
 
-function attempt(k: Kernel, vma: Vma): number {
+/** One try, which ends with VM_FAULT_RETRY where it had to wait. */
+export function trySwapIn(k: Kernel, vma: Vma): number {
   const { table, i, offset } = k.vmf
   spend(k, COST.fault_pte, 1)
   const flags = entryFlags(k, table, i)

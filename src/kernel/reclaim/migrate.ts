@@ -21,7 +21,7 @@
  */
 
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory } from '../base/cost.ts'
 import { EV, NS, ZS } from '../base/counters.ts'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM } from '../base/errno.ts'
 import {
@@ -32,6 +32,7 @@ import {
   PG_idle,
   PG_isolated,
   PG_ksm,
+  PG_locked,
   PG_mappedtodisk,
   PG_private,
   PG_readahead,
@@ -51,6 +52,8 @@ import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { waitOnPage } from '../caches/block.ts'
 import { canWriteback } from '../caches/filemap.ts'
 import { lruAdd, putbackLru, putPage } from '../caches/lru.ts'
+import { swapCacheMove } from '../caches/swap_cache.ts'
+import { waitOnSwapCache } from '../caches/swap_io.ts'
 import { xaReplace } from '../caches/xarray.ts'
 import { moveCpupid } from '../frames/cpupid.ts'
 import { memcgMigrate } from '../frames/memcg_charge.ts'
@@ -221,14 +224,17 @@ const mappingOfPage = (k: Kernel, page: Pfn): Mapping | undefined =>
 
 function movable(k: Kernel, page: Pfn, mode: MigrateMode): number {
   const mapping = mappingOfPage(k, page)
-  if ((k.page[page * PAGE_WORDS] & PG_writeback) !== 0) {
-    if (mode !== 'sync' || mapping === undefined) return -EBUSY
-    waitOnPage(k, mapping, pageIndex(k, page), page)
+  const flags = k.page[page * PAGE_WORDS]
+  if ((flags & PG_swapcache) !== 0 && ((flags & PG_anon) === 0 || (flags & PG_locked) !== 0)) return -EAGAIN
+  if ((flags & PG_writeback) !== 0) {
+    if (mode !== 'sync') return -EBUSY
+    if (mapping === undefined) waitOnSwapCache(k, page)
+    else waitOnPage(k, mapping, pageIndex(k, page), page)
   }
   const held = heldByOthers(k, page)
   if (mapping === undefined) return held ? -EAGAIN : 0
   if (mapping.inode.sb.type === 'secretmem') return -EBUSY
-  if (mapping.inode.sb.type === 'ramfs' && (k.page[page * PAGE_WORDS] & PG_dirty) !== 0) return mode === 'sync' ? -EINVAL : -EBUSY
+  if (mapping.inode.sb.type === 'ramfs' && (flags & PG_dirty) !== 0) return mode === 'sync' ? -EINVAL : -EBUSY
   return held ? -EAGAIN : 0
 }
 
@@ -247,6 +253,7 @@ function moveTo(k: Kernel, from: Pfn, to: Pfn): void {
   memcgMigrate(k, from, to)
   if ((k.page[to * PAGE_WORDS] & PG_ksm) !== 0) ksmPageMoved(k, to)
   moveCpupid(k, from, to)
+  if ((k.page[to * PAGE_WORDS] & PG_swapcache) !== 0) swapCacheMove(k, from, to)
   moveCached(k, from, to)
   copyPages(k, from, to)
   lruAdd(k, to)
@@ -294,5 +301,5 @@ function copyPages(k: Kernel, from: Pfn, to: Pfn): void {
     if (content !== ZERO_CONTENT) pageSetContent(k, asPfn(to + i), content, pageContentIndex(k, asPfn(from + i)))
   }
   spend(k, COST.migrate_page, 1)
-  if (pages > 1) spend(k, COST.copy_page, pages - 1)
+  if (pages > 1) spendOnMemory(k, COST.copy_page, pages - 1)
 }

@@ -42,6 +42,8 @@ import type { Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruOf, lruvecOf, putPage } from '../caches/lru.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
+import { freeSwapCache, swapEntryOf } from '../caches/swap_cache.ts'
+import { splitSwapCluster } from '../caches/swap_map.ts'
 import { deferredSplitHugePage, deferredSplitRemove } from '../frames/deferred.ts'
 import {
   destroyCompound,
@@ -108,8 +110,15 @@ function trySplit(k: Kernel, head: Pfn, tails: Pfn[] | undefined): number {
   splitRecords(k, head, tails)
   if (mapping !== undefined) dropBeyondEnd(k, mapping, head)
   else lockSinglePages(k, head)
+  if ((k.page[head * PAGE_WORDS] & PG_swapcache) !== 0) splitSwapped(k, head)
   for (let i = 1; i <= HPAGE_PMD_NR; i++) putPage(k, asPfn(head + (i % HPAGE_PMD_NR)))
   return 0
+}
+
+/** Each of the pages has its slot for itself now; those that nobody maps or names give it up, but for the head, which the caller holds. */
+function splitSwapped(k: Kernel, head: Pfn): void {
+  splitSwapCluster(k, swapEntryOf(k, head))
+  for (let i = 1; i < HPAGE_PMD_NR; i++) freeSwapCache(k, asPfn(head + i))
 }
 
 /** Whether nobody but mappings, cache and the one who isolated it holds the page (can_split_folio). */
