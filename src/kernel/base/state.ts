@@ -355,6 +355,8 @@ export interface Kernel {
   readonly policies: { readonly default: Mempolicy; interleavePrev: number }
   readonly numa: NumaBalancing
   readonly traffic: Traffic
+  /** Page-table locks that were found taken, and the wait for them, by level: PTE table, PMD table, address space. */
+  readonly ptLocks: { readonly contended: Float64Array; readonly waitedNs: Float64Array }
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
   readonly log: KernelLog

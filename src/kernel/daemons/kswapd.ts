@@ -5,7 +5,8 @@
  *                                       │ not balanced: again                        │ woken early, or no longer balanced
  *                                       └────────────────────────────<───────────────┘
  *
- * A run starts at priority 12 and tries harder when it gets little; between its rounds the other CPUs' work goes on. A run for boosted watermarks (a block of another page
+ * A run starts at priority 12 and tries harder when it gets little. Now and then it pauses, so that the work of
+ * other CPUs goes on meanwhile. A run for boosted watermarks (a block of another page
  * type was broken into) reclaims as much as the boost, but neither writes nor swaps nor tries hard, takes the boost away and
  * leaves the rest to kcompactd. Sixteen runs without a page and the node is given up; a page that
  * anybody reclaims there brings it back.
@@ -15,22 +16,15 @@
 import { now } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
-import type { Kernel, KswapdRun, Node } from '../base/state.ts'
+import type { Kernel, Node } from '../base/state.ts'
+import type { KswapdRun, ScanControl } from '../base/state_reclaim.ts'
 import { PAGEBLOCK_ORDER } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from '../caches/lru.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { MAX_RECLAIM_RETRIES, pgdatBalanced, wakeupKcompactd } from '../frames/watermark.ts'
 import { resetIsolationSuitable } from '../reclaim/compaction_state.ts'
 import { compactGap, shrinkActiveList, shrinkNode } from '../reclaim/vmscan.ts'
-import {
-  DEF_PRIORITY,
-  inactiveIsLow,
-  nodeZones,
-  type ScanControl,
-  SWAP_CLUSTER_MAX,
-  scanControl,
-  snapshotRefaults,
-} from '../reclaim/vmscan_control.ts'
+import { DEF_PRIORITY, inactiveIsLow, nodeZones, SWAP_CLUSTER_MAX, scanControl, snapshotRefaults } from '../reclaim/vmscan_control.ts'
 
 /** How long it naps before it sleeps (HZ / 10). */
 const NAP_NS = 100e6
@@ -54,7 +48,7 @@ export function runKswapd(k: Kernel, node: Node): void {
   }
   endRun(k, node, run, outcome)
   kswapd.run = undefined
-  tryToSleep(k, node, run.order)
+  tryToSleep(k, node, run.sc.order)
 }
 
 /** The end of a nap: false when it goes to sleep now. */
@@ -113,11 +107,12 @@ function beginRun(k: Kernel, node: Node, order: number, highest: number): Kswapd
   const boosts = nodeZones(k, node, highest).map(zone => zone.watermarkBoost)
   k.event[EV.pageoutrun]++
   setReclaimActive(k, node, highest, true)
-  return { order, highest, priority: DEF_PRIORITY, nrReclaimed: 0, boosts, boostLeft: boosts.reduce((sum, boost) => sum + boost, 0) }
+  const sc = scanControl({ kswapd: true, gfp: GFP_KERNEL, order, reclaimIdx: highest })
+  return { sc, highest, roundStart: 0, boosts, boostLeft: boosts.reduce((sum, boost) => sum + boost, 0) }
 }
 
-function endRun(k: Kernel, node: Node, { highest, boosts, nrReclaimed }: KswapdRun, outcome: 'balanced' | 'hopeless'): void {
-  if (outcome === 'hopeless' && nrReclaimed === 0) node.kswapd.failures++
+function endRun(k: Kernel, node: Node, { highest, boosts, sc }: KswapdRun, outcome: 'balanced' | 'hopeless'): void {
+  if (outcome === 'hopeless' && sc.nrReclaimed === 0) node.kswapd.failures++
   setReclaimActive(k, node, highest, false)
   if (boosts.some(boost => boost > 0)) {
     nodeZones(k, node, highest).forEach((zone, i) => {
@@ -128,30 +123,42 @@ function endRun(k: Kernel, node: Node, { highest, boosts, nrReclaimed }: KswapdR
   snapshotRefaults(k, node, ROOT_MEMCG)
 }
 
-/** One round of a run, at rising priority: whether there is more to do, or why not. */
+/** One round of a run, at rising priority, or a part of it: whether there is more to do, or why not. */
 function round(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' | 'hopeless' {
-  if (run.priority < 1) return 'hopeless'
-  const balanced = pgdatBalanced(k, node, run.order, run.highest)
+  const { sc } = run
+  if (sc.pause === undefined) {
+    const outcome = beginRound(k, node, run)
+    if (outcome !== 'more') return outcome
+  }
+  shrinkNode(k, node, sc)
+  if (sc.pause !== undefined) return 'more'
+  if (sc.order > 0 && sc.nrReclaimed >= compactGap(sc.order)) sc.order = 0
+  const reclaimed = sc.nrReclaimed - run.roundStart
+  const capped = run.boostLeft > 0 && sc.priority === DEF_PRIORITY - 2
+  run.boostLeft -= Math.min(run.boostLeft, reclaimed)
+  if (run.boostLeft > 0 && reclaimed === 0) return 'hopeless'
+  if ((!capped && sc.nrScanned < sc.nrToReclaim) || reclaimed === 0) sc.priority--
+  return 'more'
+}
+
+function beginRound(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' | 'hopeless' {
+  const { sc } = run
+  if (sc.priority < 1) return 'hopeless'
+  const balanced = pgdatBalanced(k, node, sc.order, run.highest)
   if (!balanced && run.boostLeft > 0) {
     run.boostLeft = 0
-    run.priority = DEF_PRIORITY
+    sc.priority = DEF_PRIORITY
   }
   if (run.boostLeft === 0 && balanced) return 'balanced'
-  const sc = scanControl({ kswapd: true, gfp: GFP_KERNEL, order: run.order, reclaimIdx: run.highest })
-  sc.priority = run.priority
-  sc.mayWritepage = (k.sysctl.laptop_mode === 0 && run.boostLeft === 0) || run.priority < DEF_PRIORITY - 2
+  sc.mayWritepage = (k.sysctl.laptop_mode === 0 && run.boostLeft === 0) || sc.priority < DEF_PRIORITY - 2
   sc.maySwap = run.boostLeft === 0
   ageActiveAnon(k, node, sc)
   sc.nrScanned = 0
-  sc.nrReclaimed = run.nrReclaimed
-  const scannedEnough = kswapdShrinkNode(k, node, sc)
-  const reclaimed = sc.nrReclaimed - run.nrReclaimed
-  const capped = run.boostLeft > 0 && run.priority === DEF_PRIORITY - 2
-  run.nrReclaimed = sc.nrReclaimed
-  run.order = sc.order
-  run.boostLeft -= Math.min(run.boostLeft, reclaimed)
-  if (run.boostLeft > 0 && reclaimed === 0) return 'hopeless'
-  if ((!capped && !scannedEnough) || reclaimed === 0) run.priority--
+  sc.nrToReclaim = nodeZones(k, node, run.highest).reduce(
+    (sum, zone) => sum + Math.max(zone.wmarkHigh + zone.watermarkBoost, SWAP_CLUSTER_MAX),
+    0,
+  )
+  run.roundStart = sc.nrReclaimed
   return 'more'
 }
 
@@ -159,15 +166,4 @@ function round(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' | 'ho
 function ageActiveAnon(k: Kernel, node: Node, sc: ScanControl): void {
   if (k.swapPages === 0 || !inactiveIsLow(k, node, node.lruvecs[ROOT_MEMCG], LRU_INACTIVE_ANON)) return
   for (const id of memcgTree(k, ROOT_MEMCG)) shrinkActiveList(k, node, node.lruvecs[id], LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
-}
-
-/** One round; true when it looked at as many pages as it was to reclaim (kswapd_shrink_node). */
-function kswapdShrinkNode(k: Kernel, node: Node, sc: ScanControl): boolean {
-  sc.nrToReclaim = nodeZones(k, node, sc.reclaimIdx).reduce(
-    (sum, zone) => sum + Math.max(zone.wmarkHigh + zone.watermarkBoost, SWAP_CLUSTER_MAX),
-    0,
-  )
-  shrinkNode(k, node, sc)
-  if (sc.order > 0 && sc.nrReclaimed >= compactGap(sc.order)) sc.order = 0
-  return sc.nrScanned >= sc.nrToReclaim
 }

@@ -20,6 +20,7 @@ import { ALLOCSTALL, EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
 import { __GFP_IO, PG_active, PG_workingset } from '../base/flags.ts'
 import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
+import type { ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { blockAdvance, waitUntil } from '../caches/block.ts'
 import {
@@ -54,7 +55,6 @@ import {
   PGDAT_DIRTY,
   PGDAT_WRITEBACK,
   prepareScanCount,
-  type ScanControl,
   SWAP_CLUSTER_MAX,
   scanControl,
   snapshotRefaults,
@@ -66,6 +66,8 @@ import { lruAddDrain } from './zap.ts'
 
 /** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
 const WRITEBACK_WAIT_NS = 100e6
+/** How long kswapd works before others get their turn. */
+const KSWAPD_SLICE_NS = 2e6
 const NO_PROGRESS_NS = 4e6
 
 interface Isolated {
@@ -131,6 +133,7 @@ function shrinkInactiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, 
   const stat = reclaimStat()
   const { kept, reclaimed } = shrinkFolioList(k, node, pages, sc, stat)
   moveToLru(k, node, lruvec, kept)
+  blockAdvance(k)
   node.stat[isolatedStat] -= taken
   countReclaimEvent(k, lruvec, sc.kswapd ? EV.pgsteal_kswapd : EV.pgsteal_direct, reclaimed, sc.cgroup)
   k.event[file ? EV.pgsteal_file : EV.pgsteal_anon] += reclaimed
@@ -192,24 +195,33 @@ function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: numbe
   return 0
 }
 
-/** One round over the lists of one memory cgroup; when enough is reclaimed, the list with less left to do ends (shrink_lruvec). */
-function shrinkLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): void {
-  const left = getScanCount(k, node, lruvec, sc)
-  const targets = [...left]
+/**
+ * One round over the lists of one memory cgroup; when enough is reclaimed, the list with less left to do ends (shrink_lruvec).
+ * kswapd pauses when it has worked for a while: what it frees is not to be there before it has freed it. False when it did.
+ */
+function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): boolean {
+  const lruvec = node.lruvecs[memcg]
+  const left = [...(sc.pause?.left ?? getScanCount(k, node, lruvec, sc))]
+  const targets = sc.pause?.targets ?? [...left]
   const proportional = !sc.kswapd && !sc.cgroup && sc.priority === DEF_PRIORITY
-  let reclaimed = 0
+  const pauseNs = sc.kswapd ? now(k) + KSWAPD_SLICE_NS : Number.POSITIVE_INFINITY
+  let reclaimed = sc.pause?.reclaimed ?? 0
+  sc.pause = undefined
   while (left[LRU_INACTIVE_ANON] > 0 || left[LRU_ACTIVE_FILE] > 0 || left[LRU_INACTIVE_FILE] > 0) {
     for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) {
       const n = Math.min(left[lru], SWAP_CLUSTER_MAX)
       left[lru] -= n
       if (n > 0) reclaimed += shrinkList(k, node, lruvec, lru, n, sc)
     }
-    if (reclaimed < sc.nrToReclaim || proportional) continue
-    if (!balanceLists(left, targets)) break
+    if (reclaimed >= sc.nrToReclaim && !proportional && !balanceLists(left, targets)) break
+    if (now(k) < pauseNs) continue
+    sc.pause = { memcg, left, targets, reclaimed, before: 0 }
+    return false
   }
   sc.nrReclaimed += reclaimed
   if (k.swapPages > 0 && inactiveIsLow(k, node, lruvec, LRU_INACTIVE_ANON))
     shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+  return true
 }
 
 /** Enough is reclaimed: what is left of the two kinds is cut so that both end in the proportion they began in. False when one has nothing left. */
@@ -234,37 +246,48 @@ function throttleWriteback(k: Kernel): void {
   if (first !== Number.POSITIVE_INFINITY) waitUntil(k, Math.min(first, now(k) + WRITEBACK_WAIT_NS))
 }
 
-/** One round on a node (shrink_node). */
+/** One round on a node (shrink_node), or its next part: sc.pause says that it is not over. */
 export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
-  const before = sc.nrReclaimed
+  const start = sc.nrReclaimed
   blockAdvance(k)
   for (;;) {
-    const reclaimed = sc.nrReclaimed
-    sc.found = nothingFound()
-    prepareScanCount(k, node, sc)
+    const before = sc.pause?.before ?? sc.nrReclaimed
+    if (sc.pause === undefined) {
+      sc.found = nothingFound()
+      prepareScanCount(k, node, sc)
+    }
     shrinkNodeMemcgs(k, node, sc)
+    if (sc.pause !== undefined) {
+      sc.pause.before = before
+      return
+    }
     noteFound(k, node, sc)
-    if (!shouldContinueReclaim(k, node, sc.nrReclaimed - reclaimed, sc)) break
+    if (!shouldContinueReclaim(k, node, sc.nrReclaimed - before, sc)) break
   }
-  if (sc.nrReclaimed > before) node.kswapd.failures = 0
+  if (sc.nrReclaimed > start) node.kswapd.failures = 0
 }
 
 /** One round over the lists of all groups that reclaim is for, but those whose limits protect them (shrink_node_memcgs). */
 function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
   for (const id of memcgTree(k, sc.target)) {
-    const memcg = memcgOf(k, id)
-    calculateProtection(k, sc.target, id)
-    if (belowMin(memcg)) continue
-    if (belowLow(memcg)) {
-      if (!sc.memcgLowReclaim) {
-        sc.memcgLowSkipped = true
-        continue
-      }
-      memcgMemoryEvent(k, id, ME.low)
-    }
-    shrinkLruvec(k, node, node.lruvecs[id], sc)
+    if (sc.pause !== undefined && sc.pause.memcg !== id) continue
+    if (sc.pause === undefined && !mayShrink(k, sc, id)) continue
+    if (!shrinkLruvec(k, node, id, sc)) return
     shrinkSlab(k, node, id, sc.priority, sc.gfp)
   }
+  // The group that the pause was in may be gone.
+  sc.pause = undefined
+}
+
+/** Whether the group's limits leave reclaim anything to take. */
+function mayShrink(k: Kernel, sc: ScanControl, id: number): boolean {
+  const memcg = memcgOf(k, id)
+  calculateProtection(k, sc.target, id)
+  if (belowMin(memcg)) return false
+  if (!belowLow(memcg)) return true
+  if (sc.memcgLowReclaim) memcgMemoryEvent(k, id, ME.low)
+  else sc.memcgLowSkipped = true
+  return sc.memcgLowReclaim
 }
 
 /** Draws conclusions from what the round met: kswapd marks the node, and whoever meets nothing but writes waits. */

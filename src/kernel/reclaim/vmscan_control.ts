@@ -11,6 +11,7 @@
 
 import { NS, ZS } from '../base/counters.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
+import type { Found, ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, PAGE_SHIFT } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_ACTIVE_FILE, LRU_INACTIVE_ANON, LRU_INACTIVE_FILE } from '../caches/lru.ts'
 import { lruvecLruSize, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
@@ -27,53 +28,6 @@ export const DEACTIVATE_FILE = 2
 /** Bits of Node.reclaimFlags, which kswapd sets by what it finds and clears when the node is balanced. */
 export const PGDAT_DIRTY = 1
 export const PGDAT_WRITEBACK = 2
-
-/** What one round on a node found (scan_control.nr). */
-export interface Found {
-  dirty: number
-  unqueuedDirty: number
-  congested: number
-  writeback: number
-  immediate: number
-  fileTaken: number
-  taken: number
-}
-
-export interface ScanControl {
-  /** kswapd reclaims, not a process that waits for a page. */
-  readonly kswapd: boolean
-  /** Whose pages are to go: those of a memory cgroup and below it. A group's limit, or a write to its memory.reclaim, reclaims. */
-  readonly target: number
-  readonly cgroup: boolean
-  /** memory.low is no reason to pass over a group any more; a group was passed over because of it. */
-  memcgLowReclaim: boolean
-  memcgLowSkipped: boolean
-  readonly gfp: number
-  order: number
-  /** The highest zone type whose pages count. */
-  reclaimIdx: number
-  nrToReclaim: number
-  priority: number
-  mayWritepage: boolean
-  mayUnmap: boolean
-  maySwap: boolean
-  /** Writes to swap may be held back until a batch of pages is through (blk_start_plug). */
-  readonly plugged: boolean
-  /** Pages go although they are in use. */
-  ignoreReferences: boolean
-  /** DEACTIVATE_*: which active lists may be looked at. */
-  mayDeactivate: number
-  forceDeactivate: boolean
-  skippedDeactivate: boolean
-  cacheTrimMode: boolean
-  fileIsTiny: boolean
-  /** What reclaiming each kind of page has cost of late. */
-  anonCost: number
-  fileCost: number
-  nrScanned: number
-  nrReclaimed: number
-  found: Found
-}
 
 export const nothingFound = (): Found => ({ dirty: 0, unqueuedDirty: 0, congested: 0, writeback: 0, immediate: 0, fileTaken: 0, taken: 0 })
 
@@ -100,6 +54,7 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   nrScanned: 0,
   nrReclaimed: 0,
   found: nothingFound(),
+  pause: undefined,
   ...wish,
 })
 

@@ -37,6 +37,7 @@ import {
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
+import type { ScanControl } from '../base/state_reclaim.ts'
 import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { blockAdvance } from '../caches/block.ts'
 import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
@@ -50,7 +51,7 @@ import { compoundMapcount, compoundPages, isThp, pageCount, pageIndex, pageMappe
 import { addToSwap, dropSlot, shmemWritepage } from './swap_out.ts'
 import { canSplit, splitHugePage } from './thp_split.ts'
 import { releaseBuffers } from './truncate.ts'
-import { PGDAT_DIRTY, PGDAT_WRITEBACK, type ScanControl, scanControl } from './vmscan_control.ts'
+import { PGDAT_DIRTY, PGDAT_WRITEBACK, scanControl } from './vmscan_control.ts'
 import { folioReferenced, tryToUnmap } from './vmscan_rmap.ts'
 import { writeOne } from './writeback.ts'
 

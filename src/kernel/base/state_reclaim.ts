@@ -1,0 +1,72 @@
+/** Shapes of reclaim: how hard a run tries and what it found. Shapes only; reclaim/vmscan*.ts hold the functions. */
+
+/** What one round on a node found (scan_control.nr). */
+export interface Found {
+  dirty: number
+  unqueuedDirty: number
+  congested: number
+  writeback: number
+  immediate: number
+  fileTaken: number
+  taken: number
+}
+
+/** The numbers of one run of reclaim (struct scan_control). */
+export interface ScanControl {
+  /** kswapd reclaims, not a process that waits for a page. */
+  readonly kswapd: boolean
+  /** Whose pages are to go: those of a memory cgroup and below it. A group's limit, or a write to its memory.reclaim, reclaims. */
+  readonly target: number
+  readonly cgroup: boolean
+  /** memory.low is no reason to pass over a group any more; a group was passed over because of it. */
+  memcgLowReclaim: boolean
+  memcgLowSkipped: boolean
+  readonly gfp: number
+  order: number
+  /** The highest zone type whose pages count. */
+  reclaimIdx: number
+  nrToReclaim: number
+  priority: number
+  mayWritepage: boolean
+  mayUnmap: boolean
+  maySwap: boolean
+  /** Writes to swap may be held back until a batch of pages is through (blk_start_plug). */
+  readonly plugged: boolean
+  /** Pages go although they are in use. */
+  ignoreReferences: boolean
+  /** DEACTIVATE_*: which active lists may be looked at. */
+  mayDeactivate: number
+  forceDeactivate: boolean
+  skippedDeactivate: boolean
+  cacheTrimMode: boolean
+  fileIsTiny: boolean
+  /** What reclaiming each kind of page has cost of late. */
+  anonCost: number
+  fileCost: number
+  nrScanned: number
+  nrReclaimed: number
+  found: Found
+  /** Where the run stopped to let others work. */
+  pause: ScanPause | undefined
+}
+
+/** A round over the lists of a group that is not over: what is still to be looked at of each list, and was to be in all. */
+export interface ScanPause {
+  readonly memcg: number
+  readonly left: readonly number[]
+  readonly targets: readonly number[]
+  /** Pages reclaimed of the group so far, and of the node before this round. */
+  readonly reclaimed: number
+  before: number
+}
+
+/** A run of kswapd that is not over: others get their turn in between (balance_pgdat). */
+export interface KswapdRun {
+  readonly sc: ScanControl
+  readonly highest: number
+  /** Pages reclaimed when the round began. */
+  roundStart: number
+  /** What each zone was boosted by when it began, and pages that are still to be reclaimed for that. */
+  readonly boosts: readonly number[]
+  boostLeft: number
+}
