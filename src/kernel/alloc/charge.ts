@@ -30,6 +30,7 @@ import {
   consumeStock,
   counterCharge,
   counterTryCharge,
+  countObjects,
   drainAllStock,
   MEMCG_CHARGE_BATCH,
   refillObjStock,
@@ -79,9 +80,16 @@ export function kmemCharge(k: Kernel, pfn: Pfn, pages: number, gfp: number): boo
   return true
 }
 
-/** Charges a kernel object of so many bytes, by pages that a CPU keeps the rest of (obj_cgroup_charge). */
-export function objCharge(k: Kernel, id: number, bytes: number, gfp: number): boolean {
-  if (id === ROOT_MEMCG || consumeObjStock(k, id, bytes)) return true
+/** Charges kernel objects of so many bytes on a node; false at the limit. */
+export function objCharge(k: Kernel, id: number, nid: number, reclaimable: boolean, bytes: number, gfp: number): boolean {
+  if (id === ROOT_MEMCG) return true
+  if (!consumeObjStock(k, id, bytes) && !chargeObjPages(k, id, bytes, gfp)) return false
+  countObjects(k, id, nid, reclaimable, bytes)
+  return true
+}
+
+/** Charges whole pages, the rest of which this CPU keeps for the next objects (obj_cgroup_charge). */
+function chargeObjPages(k: Kernel, id: number, bytes: number, gfp: number): boolean {
   const pages = Math.ceil(bytes / PAGE_SIZE)
   if (!tryCharge(k, id, pages, gfp)) return false
   memcgOf(k, id).stat[MS.kernel] += pages

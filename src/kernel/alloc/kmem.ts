@@ -3,10 +3,25 @@
  *
  * Source: mm/slub.c (new_slab, allocate_slab).
  */
-import { __GFP_COMP, __GFP_DIRECT_RECLAIM, __GFP_NORETRY, __GFP_NOWARN, __GFP_RECLAIMABLE, GFP_KERNEL } from '../base/flags.ts'
+
+import {
+  __GFP_COMP,
+  __GFP_DIRECT_RECLAIM,
+  __GFP_NOFAIL,
+  __GFP_NORETRY,
+  __GFP_NOWARN,
+  __GFP_RECLAIMABLE,
+  GFP_KERNEL,
+} from '../base/flags.ts'
 import type { Kernel, KmemCache } from '../base/state.ts'
-import { NO_PAGE, PAGE_SIZE } from '../base/units.ts'
+import type { ChargedObjects } from '../base/state_fs.ts'
+import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { chargedBytes, type FileObjects } from '../caches/charged_objects.ts'
 import { addSlab, kmemCache, kmemFree, takeObject } from '../caches/slab.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { objUncharge } from '../frames/memcg_charge.ts'
+import { pageMemcg, pageNode } from '../frames/page.ts'
+import { objCharge } from './charge.ts'
 import { allocPages } from './page_alloc.ts'
 
 /** Takes objects of the named cache (caches/slab_caches.ts lists them); false, and nothing taken, when there is no memory for them. */
@@ -18,6 +33,39 @@ export function kmemAlloc(k: Kernel, name: string, objects: number, gfp: number 
     return false
   }
   return true
+}
+
+/** The same for objects of a file, charged to the group that is charged for others of the file, else to that of the task that runs. */
+export function fileObjectsAlloc(
+  k: Kernel,
+  charged: ChargedObjects,
+  cache: string,
+  kind: FileObjects,
+  objects: number,
+  gfp: number = GFP_KERNEL,
+): boolean {
+  if (charged.nodes + charged.inodes + charged.dentries === 0) {
+    charged.memcg = k.current?.memcg ?? ROOT_MEMCG
+    charged.nid = k.cpus[k.cpu].node
+  }
+  if (charged.memcg === ROOT_MEMCG) return kmemAlloc(k, cache, objects, gfp)
+  const { reclaimable } = kmemCache(k, cache)
+  const bytes = chargedBytes(k, cache, objects)
+  if (!objCharge(k, charged.memcg, charged.nid, reclaimable, bytes, gfp)) return false
+  charged[kind] += objects
+  if (kmemAlloc(k, cache, objects, gfp)) return true
+  charged[kind] -= objects
+  objUncharge(k, charged.memcg, charged.nid, reclaimable, bytes)
+  return false
+}
+
+/** A buffer head for a page, charged to the page's group. */
+export function bufferAlloc(k: Kernel, page: Pfn): boolean {
+  const bytes = chargedBytes(k, 'buffer_head', 1)
+  if (!objCharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes, GFP_KERNEL | __GFP_NOFAIL)) return false
+  if (kmemAlloc(k, 'buffer_head', 1)) return true
+  objUncharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes)
+  return false
 }
 
 /** A slab of the cache's order, without effort for more than one page; else of a single page if an object fits in it. */

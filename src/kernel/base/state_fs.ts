@@ -38,6 +38,20 @@ export interface DiskBlocks {
   /** Pages [0, imagePages) come from the disk's image, with this content class. */
   imagePages: number
   readonly imageContent: number
+  /** Pages that fallocate gave blocks to, written or not. */
+  readonly allocated: Regions
+}
+
+/**
+ * Who is charged for the kernel objects of a file: the memory cgroup whose task made the first of them, on which node, and for how
+ * many index nodes, inodes and dentries.
+ */
+export interface ChargedObjects {
+  memcg: number
+  nid: number
+  nodes: number
+  inodes: number
+  dentries: number
 }
 
 /** The page cache of one file (struct address_space). */
@@ -45,6 +59,7 @@ export interface Mapping {
   readonly id: number
   readonly inode: Inode
   readonly pages: XArray
+  readonly charged: ChargedObjects
   nrPages: number
   nrShadows: number
   nrDirty: number

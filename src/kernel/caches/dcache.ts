@@ -9,8 +9,10 @@
  *
  * Source: fs/dcache.c (retain_dentry, d_lru_add, d_delete), fs/inode.c (iput_final, __inode_add_lru), mm/list_lru.c.
  */
+
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping } from '../base/state_fs.ts'
+import { fileObjectsFree } from './charged_objects.ts'
 import { kmemFree } from './slab.ts'
 
 /** The objects of a file that are in memory (Inode.cached). */
@@ -66,12 +68,12 @@ export const inodeCacheOf = (inode: Inode): string => CACHE_OF[inode.sb.type]
 export function inodeFreeObjects(k: Kernel, inode: Inode, what: number = INODE_CACHED | DENTRY_CACHED): void {
   const freed = inode.cached & what
   if ((freed & INODE_CACHED) !== 0) {
-    kmemFree(k, inodeCacheOf(inode), 1)
+    fileObjectsFree(k, inode.mapping.charged, inodeCacheOf(inode), 'inodes', 1)
     kmemFree(k, 'lsm_inode_cache', 1)
     for (const { inodes } of k.fs.unused) inodes.delete(inode.id)
   }
   if ((freed & DENTRY_CACHED) !== 0) {
-    kmemFree(k, 'dentry', 1)
+    fileObjectsFree(k, inode.mapping.charged, 'dentry', 'dentries', 1)
     nameForget(k, inode.id)
   }
   inode.cached &= ~freed

@@ -21,10 +21,10 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
-import { modLruvecState } from '../frames/memcg.ts'
+import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
+import { fileObjectsFree } from './charged_objects.ts'
 import { mappingEmptied } from './dcache.ts'
-import { kmemFree } from './slab.ts'
 import { shadowOf, workingsetEviction } from './workingset.ts'
 import { leafKey, xaClear, xaClearHuge, xaLeaf, xaPage, xarray, xaSetShadow } from './xarray.ts'
 
@@ -39,6 +39,7 @@ export function withMapping(k: Kernel, bare: BareInode, unevictable: boolean): I
     id: k.fs.nextMapping++,
     inode: bare,
     pages: xarray(),
+    charged: { memcg: ROOT_MEMCG, nid: 0, nodes: 0, inodes: 0, dentries: 0 },
     nrPages: 0,
     nrShadows: 0,
     nrDirty: 0,
@@ -103,8 +104,8 @@ export function leafChanged(k: Kernel, mapping: Mapping, key: number, was: numbe
 export const NOT_EVICTED = -1
 
 /** Gives the objects of index nodes back. */
-export function freeXaNodes(k: Kernel, nodes: number): void {
-  if (nodes > 0) kmemFree(k, 'radix_tree_node', nodes)
+export function freeXaNodes(k: Kernel, mapping: Mapping, nodes: number): void {
+  if (nodes > 0) fileObjectsFree(k, mapping.charged, 'radix_tree_node', 'nodes', nodes)
 }
 
 /**
@@ -116,7 +117,7 @@ export function filemapRemove(k: Kernel, mapping: Mapping, head: Pfn, evictedFor
   const pages = compoundPages(k, head)
   countCached(k, head, -pages)
   mapping.nrPages -= pages
-  if (pages === HPAGE_PMD_NR) freeXaNodes(k, xaClearHuge(mapping.pages, index))
+  if (pages === HPAGE_PMD_NR) freeXaNodes(k, mapping, xaClearHuge(mapping.pages, index))
   else if (evictedFor !== NOT_EVICTED) evictSlot(k, mapping, head, index, evictedFor)
   else clearSlot(k, mapping, index)
   if (mapping.nrPages + mapping.nrShadows === 0) mappingEmptied(k, mapping)
@@ -135,7 +136,7 @@ function evictSlot(k: Kernel, mapping: Mapping, head: Pfn, index: number, memcg:
 /** Empties a slot, page or shadow. */
 function clearSlot(k: Kernel, mapping: Mapping, index: number): void {
   const was = shadowLeafNode(mapping, leafKey(index))
-  freeXaNodes(k, xaClear(mapping.pages, index))
+  freeXaNodes(k, mapping, xaClear(mapping.pages, index))
   leafChanged(k, mapping, leafKey(index), was)
 }
 

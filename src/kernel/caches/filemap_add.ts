@@ -5,7 +5,7 @@
  */
 
 import { memcgCharge } from '../alloc/charge.ts'
-import { kmemAlloc } from '../alloc/kmem.ts'
+import { bufferAlloc, fileObjectsAlloc } from '../alloc/kmem.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import {
@@ -50,7 +50,7 @@ export function filemapInsert(k: Kernel, mapping: Mapping, head: Pfn, index: num
   const age = shadow < 0 ? xaShadowAge(mapping.pages, index) : 0
   const was = shadowLeafNode(mapping, leafKey(index))
   const made = huge ? xaSetHuge(mapping.pages, index, head) : xaSetPage(mapping.pages, index, head, localNode(k))
-  if (made > 0 && !kmemAlloc(k, 'radix_tree_node', made, gfp & GFP_RECLAIM_MASK)) {
+  if (made > 0 && !fileObjectsAlloc(k, mapping.charged, 'radix_tree_node', 'nodes', made, gfp & GFP_RECLAIM_MASK)) {
     if (huge) xaClearHuge(mapping.pages, index)
     else xaClear(mapping.pages, index)
     return false
@@ -85,5 +85,5 @@ export function filemapNew(k: Kernel, mapping: Mapping, index: number, gfp: numb
 
 /** Gives the page buffers, if it has none: it is about to be written to (create_empty_buffers). */
 export function attachBuffers(k: Kernel, pfn: Pfn): void {
-  if ((k.page[pfn * PAGE_WORDS] & PG_private) === 0 && kmemAlloc(k, 'buffer_head', 1)) k.page[pfn * PAGE_WORDS] |= PG_private
+  if ((k.page[pfn * PAGE_WORDS] & PG_private) === 0 && bufferAlloc(k, pfn)) k.page[pfn * PAGE_WORDS] |= PG_private
 }

@@ -7,19 +7,21 @@
  * Source: fs/dcache.c d_alloc, fs/inode.c alloc_inode, security/security.c lsm_inode_alloc.
  */
 
-import { kmemAlloc } from '../alloc/kmem.ts'
+import { fileObjectsAlloc, kmemAlloc } from '../alloc/kmem.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode } from '../base/state_fs.ts'
+import { fileObjectsFree, nameUncharge } from './charged_objects.ts'
 import { DENTRY_CACHED, INODE_CACHED, inodeCacheOf, nameForget, nameUnused } from './dcache.ts'
 import { kmemFree } from './slab.ts'
 
 /** Takes the objects of a file that are not in memory yet; as far as there is memory for them. */
 export function inodeTakeObjects(k: Kernel, inode: Inode): void {
-  if ((inode.cached & INODE_CACHED) === 0 && kmemAlloc(k, inodeCacheOf(inode), 1)) {
+  const { charged } = inode.mapping
+  if ((inode.cached & INODE_CACHED) === 0 && fileObjectsAlloc(k, charged, inodeCacheOf(inode), 'inodes', 1)) {
     if (kmemAlloc(k, 'lsm_inode_cache', 1)) inode.cached |= INODE_CACHED
-    else kmemFree(k, inodeCacheOf(inode), 1)
+    else fileObjectsFree(k, charged, inodeCacheOf(inode), 'inodes', 1)
   }
-  if ((inode.cached & DENTRY_CACHED) === 0 && kmemAlloc(k, 'dentry', 1)) inode.cached |= DENTRY_CACHED
+  if ((inode.cached & DENTRY_CACHED) === 0 && fileObjectsAlloc(k, charged, 'dentry', 'dentries', 1)) inode.cached |= DENTRY_CACHED
 }
 
 /** Remembers that the name is not there. */
@@ -35,6 +37,7 @@ export function addNegative(k: Kernel, path: string): void {
 export function dentryTurnsNegative(k: Kernel, inode: Inode, path: string): void {
   if ((inode.cached & DENTRY_CACHED) === 0 || k.fs.negative.has(path)) return
   inode.cached &= ~DENTRY_CACHED
+  nameUncharge(k, inode.mapping.charged)
   nameForget(k, inode.id)
   k.fs.negative.add(path)
   nameUnused(k, path)

@@ -46,7 +46,7 @@ export function shmemReplaceEntry(k: Kernel, mapping: Mapping, pfn: Pfn, index: 
 /** The file no longer has the page at the index, which is in swap. */
 export function shmemDropEntry(k: Kernel, mapping: Mapping, index: number): void {
   const entry = shmemEntry(mapping, index)
-  freeXaNodes(k, xaClear(mapping.pages, index))
+  freeXaNodes(k, mapping, xaClear(mapping.pages, index))
   mapping.nrShadows--
   mapping.inode.swapped--
   freeSwapAndCache(k, entry)

@@ -17,7 +17,7 @@
  */
 import { memcgCharge } from '../alloc/charge.ts'
 import { must } from '../base/assert.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_TRANSHUGE,
@@ -159,7 +159,7 @@ function replaceCached(k: Kernel, mapping: Mapping, index: number, head: Pfn, ta
     countCached(k, page, -1)
     pageSetOwner(k, page, 0, 0)
   }
-  freeXaNodes(k, xaJoinHuge(mapping.pages, index, head))
+  freeXaNodes(k, mapping, xaJoinHuge(mapping.pages, index, head))
   pageSetOwner(k, head, mapping.id, index)
   k.page[head * PAGE_WORDS] |= PG_swapbacked | PG_uptodate | PG_dirty
   countCached(k, head, HPAGE_PMD_NR)
@@ -169,8 +169,8 @@ function replaceCached(k: Kernel, mapping: Mapping, index: number, head: Pfn, ta
     k.page[page * PAGE_WORDS] &= ~(PG_isolated | PG_active | PG_unevictable | PG_dirty)
     putPage(k, page)
   }
-  spend(k, COST.copy_page, taken.length)
-  spend(k, COST.clear_page, gaps)
+  spendOnMemory(k, COST.copy_page, taken.length)
+  spendOnMemory(k, COST.clear_page, gaps)
   lruAdd(k, head)
 }
 

@@ -12,7 +12,7 @@
  *
  * Source: mm/page_counter.c, mm/memcontrol.c (consume_stock, refill_stock, drain_all_stock, uncharge_batch, __mem_cgroup_try_charge_swap).
  */
-import { ME, MS } from '../base/counters.ts'
+import { ME, MS, NS } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Memcg, MemcgStock, PageCounter } from '../base/state_memcg.ts'
 import { PAGE_SIZE, type Pfn } from '../base/units.ts'
@@ -137,6 +137,21 @@ export function refillObjStock(k: Kernel, id: number, bytes: number, freed: bool
   const pages = Math.floor(stock.objBytes / PAGE_SIZE)
   stock.objBytes %= PAGE_SIZE
   kmemUncharged(k, id, pages)
+}
+
+/** Counts bytes of kernel objects for a group and the node they lie on. */
+export function countObjects(k: Kernel, id: number, nid: number, reclaimable: boolean, bytes: number): void {
+  memcgOf(k, id).slabBytes += bytes
+  k.nodes[nid].lruvecs[id].stat[reclaimable ? NS.nr_slab_reclaimable : NS.nr_slab_unreclaimable] += bytes
+}
+
+/** Kernel objects are gone: their bytes go to this CPU's stock (obj_cgroup_uncharge). */
+export function objUncharge(k: Kernel, id: number, nid: number, reclaimable: boolean, bytes: number): void {
+  if (id === ROOT_MEMCG) return
+  countObjects(k, id, nid, reclaimable, -bytes)
+  refillObjStock(k, id, bytes, true)
+  const memcg = memcgOf(k, id)
+  if (memcg.slabBytes === 0) releaseMemcg(k, memcg)
 }
 
 /** A CPU's stock is given back: it goes offline, or somebody is in need. */
@@ -265,8 +280,8 @@ export function memcgSwapFull(k: Kernel, head: Pfn): boolean {
 
 /** A group without directory that nothing names any more goes; what it had counted becomes its parent's. */
 export function releaseMemcg(k: Kernel, memcg: Memcg): void {
-  const { id, online, pages, swapEntries, children } = memcg
-  if (online || pages > 0 || swapEntries > 0 || children.length > 0) return
+  const { id, online, pages, swapEntries, slabBytes, children } = memcg
+  if (online || pages > 0 || swapEntries > 0 || slabBytes > 0 || children.length > 0) return
   k.memcg.stocks.forEach((stock, cpu) => {
     if (stock.memcg === id || stock.objMemcg === id) drainStock(k, cpu)
   })

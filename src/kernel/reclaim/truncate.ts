@@ -10,6 +10,7 @@
  * Source: mm/truncate.c (truncate_inode_pages_range, mapping_evict_folio, invalidate_mapping_pagevec), mm/memory.c
  * unmap_mapping_range.
  */
+
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { PG_dirty, PG_locked, PG_private, PG_writeback } from '../base/flags.ts'
@@ -18,10 +19,10 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { waitOnRange } from '../caches/block.ts'
+import { bufferFree } from '../caches/charged_objects.ts'
 import { clearShadow, filemapRemove, isShmem, NOT_EVICTED } from '../caches/filemap.ts'
 import { BATCH_PAGES, deactivateFilePage, putPage } from '../caches/lru.ts'
 import { shmemDropEntry } from '../caches/shmem_entries.ts'
-import { kmemFree } from '../caches/slab.ts'
 import { leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
 import { compoundPages, pageCount } from '../frames/page.ts'
 import { vmasIn } from '../spaces/vma.ts'
@@ -42,7 +43,7 @@ export function releaseBuffers(k: Kernel, pfn: Pfn): boolean {
 
 function dropBuffers(k: Kernel, pfn: Pfn): void {
   k.page[pfn * PAGE_WORDS] &= ~PG_private
-  kmemFree(k, 'buffer_head', 1)
+  bufferFree(k, pfn)
 }
 
 /** Unmaps pages [first, end) of the file everywhere; `what`: 'file' spares the private copies of those who wrote to them. */
