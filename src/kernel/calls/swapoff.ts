@@ -52,7 +52,9 @@ export function sysSwapoff(k: Kernel, task: Task, name: string): number {
   withdrawSwapArea(k, area)
   k.swap.slotsEnabled = false
   drainSwapSlots(k)
+  task.oomOrigin = true
   const error = tryToUnuse(k, area)
+  task.oomOrigin = false
   if (error < 0) reinsertSwapArea(k, area)
   else {
     forgetSwapArea(k, area)
@@ -113,6 +115,9 @@ function unusePtes(k: Kernel, vma: Vma, table: number, start: number, end: numbe
     const offset = start + at - vma.start
     const cached = swapCacheLookup(k, entry, vma, offset)
     const page = cached === NO_PAGE ? swapinReadahead(k, entry, vma, offset) : cached
+    // Whoever had it may have been killed to make room.
+    const gone = pteToSwap(entryValue(k, table, first + at), entryFlags(k, table, first + at)) !== entry
+    if (gone) continue
     if (page === NO_PAGE) return false
     waitOnSwapCache(k, compoundHead(k, page))
     unusePte(k, vma, table, first + at, offset, page, entry)

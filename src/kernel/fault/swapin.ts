@@ -48,7 +48,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { NO_PAGE, type Pfn } from '../base/units.ts'
-import { lruAdd } from '../caches/lru.ts'
+import { lruAdd, putPage } from '../caches/lru.ts'
 import { folioFreeSwap } from '../caches/swap_cache.ts'
 import { swapReadpage, waitOnSwapCache } from '../caches/swap_io.ts'
 import {
@@ -138,6 +138,7 @@ function readPast(k: Kernel, entry: number, vma: Vma, offset: number): Pfn {
 /** Maps the page, which has been read, where its entry was. `past`: it is not in the swap cache. */
 function mapSwappedIn(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn, past: boolean): number {
   const { table, i, offset, write } = k.vmf
+  if (pteToSwap(entryValue(k, table, i), entryFlags(k, table, i)) !== entry) return backOut(k, entry, page, past)
   const head = compoundHead(k, page)
   const at = head * PAGE_WORDS
   if (!past && ksmMightNeedToCopy(k, vma, offset, head, page - head)) return mapCopy(k, vma, entry, flags, page)
@@ -177,6 +178,14 @@ function mapCopy(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn): 
   pageAddNewAnonRmap(k, copy, vma, offset, false)
   lruAddVma(k, copy, vma)
   setEntry(k, table, i, copy, presentFlags(vma, flags, write, write && (flags & PTE_UFFD_WP) === 0))
+  return 0
+}
+
+/** Getting the page has cost the process its memory: the entry is gone. */
+function backOut(k: Kernel, entry: number, page: Pfn, past: boolean): number {
+  if (!past) return 0
+  putSwapCache(k, entry)
+  putPage(k, page)
   return 0
 }
 
