@@ -116,6 +116,10 @@ export interface Sample {
   readonly daemons: () => readonly Daemon[]
   /** Where virtual time went since start: key -> ns. */
   readonly costs: () => ReadonlyMap<string, number>
+  /** "N0.N1" -> bytes that CPUs of node 0 moved from and to memory of node 1 since start; empty where nobody counts them. */
+  readonly traffic: () => ReadonlyMap<string, number>
+  /** Page-table locks: "pte_contended", "pte_waited_ns", the same of pmd and mm. */
+  readonly locks: () => ReadonlyMap<string, number>
   /** Files that are there but may not be read: path -> errno. */
   readonly unread: () => ReadonlyMap<string, string>
 }
@@ -155,6 +159,8 @@ export function toSample(frame: Frame): Sample {
     events: from('/mmtop/events', parseEvents),
     daemons: from('/mmtop/daemons', parseDaemons),
     costs: from('/mmtop/costs', parseKeyValues),
+    traffic: from('/mmtop/traffic', parseKeyValues),
+    locks: from('/mmtop/locks', parseKeyValues),
     unread: from('/mmtop/unread', parseTexts),
     thp: once(() => textsUnder(frame, THP)),
     ksm: once(() => numbersUnder(frame, KSM)),

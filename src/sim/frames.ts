@@ -7,6 +7,7 @@
 import { COST_NAMES } from '../kernel/base/cost.ts'
 import { errnoName } from '../kernel/base/errno.ts'
 import type { Daemon } from '../kernel/base/state_shared.ts'
+import { LOCK_LEVELS } from '../kernel/spaces/pt_lock.ts'
 import { tunables } from '../kernel/tunables.ts'
 import { procReadBytes } from '../procfs/tree.ts'
 import { basePaths } from '../sample/files.ts'
@@ -141,6 +142,13 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
     daemons: daemons(sim).map(
       daemon => `${daemon.name} ${daemon.node < 0 ? '-' : daemon.node} ${hasRun(watched, daemon) ? 'running' : 'sleeping'}`,
     ),
+    traffic: k.traffic.on
+      ? k.nodes.flatMap(from => k.nodes.map(to => `N${from.id}.N${to.id} ${k.traffic.bytes[from.id * k.nodes.length + to.id]}`))
+      : [],
+    locks: LOCK_LEVELS.flatMap((level, i) => [
+      `${level}_contended ${Math.round(k.ptLocks.contended[i])}`,
+      `${level}_waited_ns ${Math.round(k.ptLocks.waitedNs[i])}`,
+    ]),
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
   }
 }

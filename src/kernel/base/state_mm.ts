@@ -65,6 +65,18 @@ export interface VmaTree {
   count: number
 }
 
+/** How much of its time each CPU holds page-table locks of each level (spaces/pt_lock.ts), [CPU x 3 + level]. */
+export interface MmLocks {
+  /** In the window under way. */
+  readonly heldNs: Float64Array
+  readonly holds: Float64Array
+  /** In the last one: share of its time, and how long a lock is held. */
+  readonly share: Float64Array
+  readonly lengthNs: Float64Array
+  /** When each CPU's window began; 0: it never held one. */
+  readonly startNs: Float64Array
+}
+
 export interface Mm {
   readonly id: number
   readonly vmas: VmaTree
@@ -115,6 +127,8 @@ export interface Mm {
   /** The area found last. */
   lastVma: Vma | undefined
   readonly numa: MmNuma
+  /** While others than its own process work on its tables. */
+  locks: MmLocks | undefined
 }
 
 /** The numbers of the fault being handled (struct vm_fault): one, reused, so that wide ones need no boxes on the way down. */

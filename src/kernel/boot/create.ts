@@ -100,6 +100,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
     numa: numaBalancing(),
     traffic: trafficOf(machine),
+    ptLocks: { contended: new Float64Array(3), waitedNs: new Float64Array(3) },
     boot: bootFigures(),
     memory: memoryHotplug(),
     log: kernelLog(),

@@ -83,6 +83,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     walkTable: 0,
     lastVma: undefined,
     numa: mmNuma(k),
+    locks: undefined,
   }
   k.spaces.mms.set(mm.id, mm)
   return mm

@@ -16,7 +16,7 @@
  */
 
 import { allocPagesNode } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM } from '../base/errno.ts'
 import {
@@ -43,6 +43,7 @@ import type { Mm, Vma } from '../base/state_mm.ts'
 import { asNode, asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type NodeId, type Pfn } from '../base/units.ts'
 import { compoundHead, compoundPages, pageCount, pageMapcount, pageNode, totalMapcount } from '../frames/page.ts'
 import { entryFlags, entryValue, LEVEL_PMD, levelIndex, walkTo } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 
 /** How a look at a range, or the attempt to collapse it, ended (enum scan_result). */
 export type ScanResult =
@@ -131,6 +132,7 @@ export function scanPmd(k: Kernel, vma: Vma, vpn: number, khugepaged: boolean): 
   for (; i < HPAGE_PMD_NR && bad === 'succeed'; i++)
     bad = scanEntry(k, vma, entryFlags(k, table, i), asPfn(entryValue(k, table, i)), tally, khugepaged)
   spend(k, COST.khugepaged_pte, i)
+  holdPtLock(k, vma.mm, LOCK_PTE, i * COSTS.khugepaged_pte)
   if (bad !== 'succeed') return bad
   if (!tally.writable) return 'page_ro'
   const idle = tally.referenced === 0 || (tally.swapped > 0 && tally.referenced < HPAGE_PMD_NR / 2)

@@ -15,7 +15,7 @@
  * Source: kernel/sched/fair.c (task_tick_numa, task_numa_work, reset_ptenuma_scan), mm/mempolicy.c (change_prot_numa,
  * vma_policy_mof), mm/mprotect.c change_pte_range, mm/huge_memory.c change_huge_pmd.
  */
-import { COST, now, spend } from '../base/cost.ts'
+import { COST, COSTS, now, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   PG_dirty,
@@ -45,6 +45,7 @@ import { hasSharedPolicy, localNode, sharedPolicy, taskPolicy } from '../frames/
 import { compoundHead, pageCount, pageNode } from '../frames/page.ts'
 import { isHuge, splitHugePmd } from '../spaces/huge_pmd.ts'
 import { chunkOf, entryAt, entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { findVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 
@@ -180,6 +181,7 @@ function markTable(k: Kernel, vma: Vma, table: number, first: number, n: number,
   }
   spend(k, COST.pte_visit, n)
   spend(k, COST.pte_change, updates)
+  holdPtLock(k, vma.mm, LOCK_PTE, n * COSTS.pte_visit + updates * COSTS.pte_change)
   return updates
 }
 

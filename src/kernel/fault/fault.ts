@@ -17,7 +17,7 @@
  */
 
 import { memcgHandleOverHigh } from '../alloc/charge.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   FAULT_FLAG_WRITE,
@@ -49,6 +49,7 @@ import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { countMemcgEvent, ROOT_MEMCG } from '../frames/memcg.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTableOf, setEntry } from '../spaces/pagetable.ts'
+import { faultPtLock, LOCK_PMD, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { noteFault } from '../spaces/rss.ts'
 import { vmaAt } from '../spaces/vma.ts'
 import { doAnonymousPage, doWpPage } from './anon.ts'
@@ -63,6 +64,8 @@ import { handleUserfault } from './userfaultfd.ts'
 const PGFAULT = EV.pgfault
 const { fault_entry: COST_ENTRY } = COST
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
+/** A fault holds its table's lock while it writes the entry and its counters. */
+const FAULT_HOLD_NS = COSTS.fault_pte
 
 /** A user access to page k.vmf.vpn that the tables refused: finds the area, checks that it allows it, handles the fault. */
 export function userFault(k: Kernel, mm: Mm, write: boolean): number {
@@ -117,6 +120,7 @@ function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
   noteFault(vma.mm)
   const ret = handleFault(k, vma)
+  if (vma.mm.locks !== undefined) faultPtLock(k, vma.mm, k.vmf.table === 0 ? LOCK_PMD : LOCK_PTE, FAULT_HOLD_NS)
   if (vma.mm.memcg !== ROOT_MEMCG) chargedFault(k, vma.mm.memcg)
   const task = k.current
   if (task !== undefined && (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {

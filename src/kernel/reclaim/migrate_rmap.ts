@@ -11,7 +11,7 @@
  * Source: mm/rmap.c try_to_migrate_one, mm/migrate.c remove_migration_pte, mm/huge_memory.c (set_pmd_migration_entry,
  * remove_migration_pmd).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import {
   PG_anon,
   PG_anon_exclusive,
@@ -33,6 +33,7 @@ import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { compoundHead, compoundPages, pageIndex } from '../frames/page.ts'
 import { isHuge } from '../spaces/huge_pmd.ts'
 import { entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, pteTable, setEntry, walkTo } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PMD, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { pageAddAnonRmap, pageAddFileRmap, pageRemoveRmap, rmapEntries } from '../spaces/rmap.ts'
 import { mustVma } from '../spaces/vma.ts'
 import { markDirty } from './writeback.ts'
@@ -91,6 +92,7 @@ function unmapEntry(k: Kernel, vma: Vma, table: number, i: number, pfn: Pfn, com
   pageRemoveRmap(k, pfn, vma, compound)
   if ((vma.flags & VM_LOCKED) !== 0) mlockDrainCpu(k, k.cpu)
   spend(k, COST.rmap_unmap, 1)
+  holdPtLock(k, vma.mm, compound ? LOCK_PMD : LOCK_PTE, COSTS.rmap_unmap)
 }
 
 function remapSingle(k: Kernel, mm: Mm, vpn: number, from: Pfn, to: Pfn): void {

@@ -1,9 +1,12 @@
 /** NUMA balancing: how many pages are watched, who uses them from where, and what moves. */
+
+import { growth } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
 import { lineChart } from '../chart.ts'
-import { formatCount, formatPercent } from '../format.ts'
-import { arrange, chartBlock, section, toPanel } from '../layout.ts'
-import type { Panel, PanelFunction } from '../panel.ts'
+import { formatCount, formatDuration, formatPercent } from '../format.ts'
+import { arrange, type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { fitText } from '../width.ts'
 import { type Clauses, counterBlock, knobBlock, levelOf, nowOf, words } from './common.ts'
 
 const COUNTERS = [
@@ -33,7 +36,11 @@ export const balancing: PanelFunction = (model, ui, size): Panel => {
   const said = words(clauses(model), size, ui.ascii)
   const parts = [
     { title: 'per second', least: 42, weight: 2, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
-    { title: 'knobs', least: 32, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
+    {
+      title: 'knobs',
+      least: 32,
+      make: (width: number) => stack([knobBlock(model, KNOBS, width, ui), ...lockBlocks(model, width, ui)]),
+    },
   ]
   const blocks = [said, ...arrange(parts, size.width, ui.ascii)]
   const left = size.height === Number.POSITIVE_INFINITY ? 20 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
@@ -47,6 +54,26 @@ export const balancing: PanelFunction = (model, ui, size): Panel => {
       ? [section('over time', chartBlock(lineChart(model, 'pages/s', lines, ui.zoom), size.width, Math.min(left - 1, 16)), ui.ascii)]
       : []
   return toPanel([...blocks, ...chart], size, ui)
+}
+
+/** Page-table locks that CPUs found taken, by how much each guards. */
+const LOCKS = [
+  ['pte', 'a PTE table, 2 MiB'],
+  ['pmd', 'a PMD table, 1 GiB'],
+  ['mm', 'an address space'],
+] as const
+
+function lockBlocks(model: Model, width: number, ui: PanelUi): Block[] {
+  const [locks, before] = [model.sample.locks(), model.previous?.locks()]
+  if (locks.size === 0) return []
+  const rows = LOCKS.map(([level, what]): Row => {
+    const rate = (key: string) =>
+      model.seconds > 0 && before !== undefined ? growth(locks.get(key) ?? 0, before.get(key) ?? 0) / model.seconds : 0
+    const met = rate(`${level}_contended`)
+    const text = `${formatCount(met)}/s, ${formatDuration(rate(`${level}_waited_ns`))}/s waited`
+    return [span(fitText(what, 20), 'label'), span(fitText(text, 24, 'right'), met > 0 ? 'value' : 'dim')]
+  })
+  return [section('page-table locks found taken', block(rows, width, ui.ascii), ui.ascii)]
 }
 
 function clauses(model: Model): Clauses {

@@ -26,7 +26,7 @@ const COUNTERS = [
 const KNOBS = ['/proc/sys/kernel/numa_balancing', '/proc/sys/vm/zone_reclaim_mode', '/sys/kernel/mm/numa/demotion_enabled']
 
 /** Parts of a node's memory, as its meminfo names them. */
-const PARTS = ['AnonPages', 'FilePages', 'Slab', 'PageTables'] as const
+const PARTS = ['AnonPages', 'FilePages', 'Slab', 'PageTables', 'KernelStack'] as const
 
 export const nodes: PanelFunction = (model, ui, size): Panel => {
   const rows = nodeRows(model)
@@ -70,8 +70,16 @@ function clauses(model: Model, rows: readonly NodeRow[]): Clauses {
     hit + miss > 0
       ? `${formatCount(hit + miss)} allocations/s, ${share(hit, hit + miss)} on the node they wanted`
       : model.before !== undefined && 'no allocations',
+    remoteShare(rows),
     missTotal > 0 ? `${share(missTotal, hitTotal + missTotal)} missed it since boot` : 'none missed it since boot',
   ]
+}
+
+/** How much of what CPUs move is memory of other nodes. */
+function remoteShare(rows: readonly NodeRow[]): string | undefined {
+  const bytes = rows.reduce((sum, row) => sum + (row.traffic?.bytes ?? 0), 0)
+  const remote = rows.reduce((sum, row) => sum + (row.traffic?.remote ?? 0), 0)
+  return bytes < 1 ? undefined : `${formatBytes(bytes)}/s moved, ${formatPercent((remote / bytes) * 100)} across nodes`
 }
 
 function barBlock(rows: readonly NodeRow[], width: number, ui: PanelUi): Block {

@@ -9,11 +9,31 @@ export interface NodeRow {
   readonly node: NodeSample
   readonly before: NodeSample | undefined
   readonly seconds: number
+  /** Bytes a second that CPUs move from and to its memory, and those of other nodes among them; undefined where nobody counts. */
+  readonly traffic: { readonly bytes: number; readonly remote: number } | undefined
 }
 
 export function nodeRows(model: Model): NodeRow[] {
   const before = model.previous?.nodes() ?? []
-  return model.sample.nodes().map(node => ({ node, before: before.find(old => old.node === node.node), seconds: model.seconds }))
+  return model.sample.nodes().map(node => ({
+    node,
+    before: before.find(old => old.node === node.node),
+    seconds: model.seconds,
+    traffic: trafficOf(model, node.node),
+  }))
+}
+
+function trafficOf({ sample, previous, seconds }: Model, node: number): NodeRow['traffic'] {
+  if (sample.traffic().size === 0 || previous === undefined || seconds <= 0) return undefined
+  let [bytes, remote] = [0, 0]
+  for (const [pair, total] of sample.traffic()) {
+    const [from, to] = pair.split('.')
+    if (to !== `N${node}`) continue
+    const rate = growth(total, previous.traffic().get(pair) ?? 0) / seconds
+    bytes += rate
+    if (from !== to) remote += rate
+  }
+  return { bytes, remote }
 }
 
 /** A total of numastat, per second. */
@@ -105,8 +125,30 @@ const RATES: readonly Column<NodeRow>[] = [
   rate('other_node', 'other/s', 3),
 ]
 
+const TRAFFIC: readonly Column<NodeRow>[] = [
+  column({
+    key: 'traffic_bytes_per_second',
+    title: 'moved/s',
+    unit: 'bytes',
+    priority: 2,
+    help: 'What CPUs move from and to its memory in a second; a node can do 68.3 GB',
+    source: '/mmtop/traffic',
+    value: row => row.traffic?.bytes,
+  }),
+  column({
+    key: 'remote_percent',
+    title: 'remote',
+    unit: 'percent',
+    priority: 2,
+    help: 'Share of that by CPUs of other nodes, for which it takes longer',
+    source: '/mmtop/traffic',
+    value: row => (row.traffic === undefined || row.traffic.bytes <= 0 ? undefined : (row.traffic.remote / row.traffic.bytes) * 100),
+    style: row => ((row.traffic?.remote ?? 0) > 0 ? 'warn' : 'value'),
+  }),
+]
+
 /** What the screen shows. */
-export const NODE_COLUMNS: readonly Column<NodeRow>[] = [ID, ...MEMORY, ...RATES]
+export const NODE_COLUMNS: readonly Column<NodeRow>[] = [ID, ...MEMORY, ...TRAFFIC, ...RATES]
 
 /** What the headless formats give: totals too. */
 export const NODE_TABLE: readonly Column<NodeRow>[] = [
@@ -114,4 +156,5 @@ export const NODE_TABLE: readonly Column<NodeRow>[] = [
   ...MEMORY,
   ...['numa_hit', 'numa_miss', 'numa_foreign', 'interleave_hit', 'local_node', 'other_node'].map(total),
   ...RATES,
+  ...TRAFFIC,
 ]
