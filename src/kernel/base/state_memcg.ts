@@ -14,6 +14,8 @@ export interface PageCounter {
   low: number
   high: number
   max: number
+  /** How often max was in the way. */
+  failures: number
   /** What of min and low counts after the groups above have had their say, as reclaim worked it out last. */
   emin: number
   elow: number

@@ -38,6 +38,7 @@ const pageCounter = (): PageCounter => ({
   low: 0,
   high: PAGE_COUNTER_MAX,
   max: PAGE_COUNTER_MAX,
+  failures: 0,
   emin: 0,
   elow: 0,
   minUsage: 0,

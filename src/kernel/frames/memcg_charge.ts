@@ -57,6 +57,7 @@ export function counterTryCharge(k: Kernel, id: number, which: Counter, pages: n
       counterAdd(k, at, counter, which, pages)
       continue
     }
+    counter.failures++
     for (let undo = id; undo !== at; undo = memcgOf(k, undo).parent) counterAdd(k, undo, memcgOf(k, undo)[which], which, -pages)
     return at
   }

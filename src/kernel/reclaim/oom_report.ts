@@ -14,7 +14,7 @@
  * Source: mm/oom_kill.c (dump_header, dump_tasks, dump_oom_summary), mm/page_alloc.c __show_free_areas, lib/show_mem.c,
  * mm/memcontrol.c (mem_cgroup_print_oom_meminfo, mem_cgroup_print_oom_context), include/trace/events/mmflags.h.
  */
-import { ME, NS, ZS } from '../base/counters.ts'
+import { NS, ZS } from '../base/counters.ts'
 import {
   __GFP_ACCOUNT,
   __GFP_ATOMIC,
@@ -58,6 +58,7 @@ import { MAX_ORDER, MIGRATE_TYPES, PAGE_KB, ZONE_NAMES } from '../base/units.ts'
 import { distinctCaches, partialSlabs } from '../caches/slab.ts'
 import { freeBlocks } from '../frames/buddy.ts'
 import { memcgOf, PAGE_COUNTER_MAX, ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgStatText } from '../frames/memcg_stat.ts'
 import { maskNodes, memoryNodes } from '../frames/mempolicy.ts'
 import { ALL_NODES, gfpZone } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
@@ -267,11 +268,12 @@ function dumpUnreclaimableSlab(k: Kernel): void {
 
 /** What a group's counter says; without a limit it is the largest there can be. */
 function showMemcg(k: Kernel, id: number): void {
-  const { memory, swap, events } = memcgOf(k, id)
+  const { memory, swap } = memcgOf(k, id)
   const limit = (pages: number) => kb(Math.min(pages, PAGE_COUNTER_MAX))
-  printk(k, KERN_INFO, `memory: usage ${kb(memory.usage)}kB, limit ${limit(memory.max)}kB, failcnt ${events[ME.max]}`)
-  printk(k, KERN_INFO, `swap: usage ${kb(swap.usage)}kB, limit ${limit(swap.max)}kB, failcnt ${events[ME.swap_max]}`)
+  printk(k, KERN_INFO, `memory: usage ${kb(memory.usage)}kB, limit ${limit(memory.max)}kB, failcnt ${memory.failures}`)
+  printk(k, KERN_INFO, `swap: usage ${kb(swap.usage)}kB, limit ${limit(swap.max)}kB, failcnt ${swap.failures}`)
   printk(k, KERN_INFO, `Memory cgroup stats for ${memcgPath(k, id)}:`)
+  printk(k, KERN_INFO, memcgStatText(k, id).trimEnd())
 }
 
 /** Path of the group's directory below the mount. */
