@@ -31,6 +31,7 @@ export function shortPath(path: string): string {
   return path
     .replace(/^\/proc\/sys\//, '')
     .replace(/^\/sys\/kernel\/mm\//, '')
+    .replace(/^\/sys\/kernel\/debug\/sched\//, '')
     .replace(/^\/sys\/module\/(\w+)\/parameters\//, '$1/')
     .replace(/^\/sys\/devices\/system\/node\//, '')
     .replace(/^transparent_hugepage\//, 'thp/')
