@@ -55,8 +55,8 @@ export interface ZswapPool {
   readonly zpool: Zpool
   /** Entries in it. */
   entries: number
-  /** Its shrinking is queued. */
-  shrinking: boolean
+  /** How often it is to be shrunk by a page. */
+  shrinkRequests: number
   /** Working memory of its compressor; what the first pool has is part of what boot takes. */
   working: WorkingMemory
 }
@@ -94,8 +94,9 @@ export interface ZswapState {
   /** The limit was reached, and what is kept has not fallen below the threshold since. */
   poolReachedFull: boolean
   readonly counters: ZswapCounters
-  /** Makes room in pools that are full. */
+  /** Makes room in pools that are full; and when it was last asked to. */
   readonly shrinker: Daemon
+  shrinkAskedNs: number
 }
 
 /** 1024 blocks of a zram device: words and times of last access by block (struct zram_table_entry). */

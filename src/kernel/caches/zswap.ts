@@ -21,7 +21,7 @@
  */
 import { must } from '../base/assert.ts'
 import { compressedBytes, findCompressor } from '../base/compress.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS } from '../base/counters.ts'
 import { EINVAL, ENOENT, ENOSPC } from '../base/errno.ts'
 import { __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NORETRY, __GFP_NOWARN } from '../base/flags.ts'
@@ -84,6 +84,7 @@ export const zswapState = (shrinker: Daemon): ZswapState => ({
   poolReachedFull: false,
   counters: noCounts(),
   shrinker,
+  shrinkAskedNs: 0,
 })
 
 // --- pools
@@ -93,13 +94,13 @@ function poolCreate(k: Kernel, type: string, compressor: string): ZswapPool | un
   const zpool = zpoolCreate(type)
   const algorithm = findCompressor(k, compressor)
   if (zpool === undefined || algorithm < 0) return undefined
-  return { id: ++k.zswap.poolsMade, compressor: algorithm, zpool, entries: 0, shrinking: false, working: { mapped: [], pieces: [] } }
+  return { id: ++k.zswap.poolsMade, compressor: algorithm, zpool, entries: 0, shrinkRequests: 0, working: { mapped: [], pieces: [] } }
 }
 
 /** Pools that hold nothing, but for the current one, go. */
 function dropEmptyPools(k: Kernel): void {
   const { zswap } = k
-  const kept = (pool: ZswapPool, i: number) => i === 0 || pool.entries > 0 || pool.shrinking
+  const kept = (pool: ZswapPool, i: number) => i === 0 || pool.entries > 0 || pool.shrinkRequests > 0
   for (const [i, pool] of zswap.pools.entries()) if (!kept(pool, i)) freeWorking(k, pool.working)
   zswap.pools = zswap.pools.filter(kept)
 }
@@ -150,19 +151,25 @@ export function zswapSetPool(k: Kernel, what: 'zpool' | 'compressor', name: stri
 
 // --- the limit
 
-/** More than max_pool_percent of memory (zswap_is_full). */
-const isFull = ({ totalramPages, zswap }: Kernel): boolean => Math.floor((totalramPages * zswap.maxPoolPercent) / 100) < zswap.totalPages
+/**
+ * More than max_pool_percent of memory (zswap_is_full). The worker makes room as soon as it is asked, between one page and the next of who
+ * reclaims; here it runs when he is through, so the page that it is about to free counts as free.
+ */
+function isFull({ totalramPages, zswap }: Kernel): boolean {
+  const asked = zswap.pools.some(({ shrinkRequests, zpool }) => shrinkRequests > 0 && zpoolEvictable(zpool))
+  return Math.floor((totalramPages * zswap.maxPoolPercent) / 100) < zswap.totalPages - Number(asked)
+}
 
 /** Less than accept_threshold_percent of that (zswap_can_accept). */
 const canAccept = ({ totalramPages, zswap }: Kernel): boolean =>
   Math.floor((Math.floor((totalramPages * zswap.acceptThresholdPercent) / 100) * zswap.maxPoolPercent) / 100) > zswap.totalPages
 
-/** The pool that was replaced first gives up a page. */
+/** The pool that was replaced first is to give up a page. */
 function queueShrink(k: Kernel): void {
-  const { pools, shrinker } = k.zswap
-  const last = must(pools.at(-1), 'zswap has no pool')
-  last.shrinking = true
-  shrinker.wakeNs = Math.min(shrinker.wakeNs, k.clock[0])
+  const { zswap } = k
+  must(zswap.pools.at(-1), 'zswap has no pool').shrinkRequests++
+  zswap.shrinkAskedNs = now(k)
+  zswap.shrinker.wakeNs = Math.min(zswap.shrinker.wakeNs, now(k))
   k.needResched = true
 }
 
@@ -317,12 +324,8 @@ export function zswapUnpack(k: Kernel, entry: number, type: number, offset: numb
   return true
 }
 
-/** The pool that is to be shrunk, undefined for none: the work is taken off its hands. */
-export function zswapTakeShrink(k: Kernel): ZswapPool | undefined {
-  const pool = k.zswap.pools.find(({ shrinking }) => shrinking)
-  if (pool !== undefined) pool.shrinking = false
-  return pool
-}
+/** The pool that is to be shrunk, undefined for none. */
+export const zswapToShrink = (k: Kernel): ZswapPool | undefined => k.zswap.pools.find(({ shrinkRequests }) => shrinkRequests > 0)
 
 /** A pool that was being shrunk may be empty now. */
 export const zswapShrunk = dropEmptyPools

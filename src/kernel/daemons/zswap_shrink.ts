@@ -9,6 +9,7 @@
  * Source: mm/zswap.c (shrink_worker, zswap_writeback_entry).
  */
 import { must } from '../base/assert.ts'
+import { COST, now, spend } from '../base/cost.ts'
 import { PG_locked, PG_reclaim, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
@@ -19,10 +20,13 @@ import { writeToDevice } from '../caches/swap_device.ts'
 import { swpEntry } from '../caches/swap_map.ts'
 import { takeIntoSwapCache } from '../caches/swap_read.ts'
 import { zpoolShrink } from '../caches/zpool.ts'
-import { zswapInvalidatePage, zswapShrunk, zswapSlot, zswapTakeShrink, zswapUnpack } from '../caches/zswap.ts'
+import { zswapInvalidatePage, zswapShrunk, zswapSlot, zswapToShrink, zswapUnpack } from '../caches/zswap.ts'
 
+/** Serves what it was asked for: as often as it can until it was asked last, and once after that. */
 export function runZswapShrink(k: Kernel): void {
-  for (let pool = zswapTakeShrink(k); pool !== undefined; pool = zswapTakeShrink(k)) {
+  for (let pool = zswapToShrink(k); pool !== undefined; pool = zswapToShrink(k)) {
+    spend(k, COST.context_switch, 2)
+    pool.shrinkRequests = now(k) < k.zswap.shrinkAskedNs ? pool.shrinkRequests - 1 : 0
     if (zpoolShrink(k, pool.zpool, entry => writeBack(k, entry)) < 0) k.zswap.counters.rejectReclaimFail++
     zswapShrunk(k)
   }
