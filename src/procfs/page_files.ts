@@ -7,6 +7,7 @@
  *
  * Source: fs/proc/page.c, fs/proc/task_mmu.c pagemap_read, mm/memcontrol.c page_cgroup_ino.
  */
+
 import { EINVAL } from '../kernel/base/errno.ts'
 import { PG_anon, PG_buddy, PG_hugetlb, PG_slab, PG_table } from '../kernel/base/flags.ts'
 import { PAGE_WORDS } from '../kernel/base/list.ts'
@@ -14,6 +15,7 @@ import type { Kernel } from '../kernel/base/state.ts'
 import { asPfn, PAGE_SIZE } from '../kernel/base/units.ts'
 import { capable } from '../kernel/calls/account.ts'
 import { TASK_SIZE } from '../kernel/calls/unmapped_area.ts'
+import { ROOT_MEMCG } from '../kernel/frames/memcg.ts'
 import { compoundHead, pageMemcg, pageOwner, pfnValid } from '../kernel/frames/page.ts'
 import { type Binary, bytesOf, offWord, READ_MAX, WORD_BYTES } from './binary.ts'
 import { kpagecount, kpageflags, pagemapRead, SECTION_PAGES } from './pagemap.ts'
@@ -35,13 +37,15 @@ const frameFile = (word: (k: Kernel, pfn: number, out: Uint32Array, at: number) 
 
 /** The number of the cgroup that a page is charged to, or of the nearest one above it that still has a directory; 0 for none. */
 function kpagecgroup(k: Kernel, pfn: number): number {
-  if (!pfnValid(k, pfn) || !isCharged(k, pfn)) return 0
-  let group = k.memcg.groups[pageMemcg(k, asPfn(pfn))]
+  if (!pfnValid(k, pfn)) return 0
+  const charged = pageMemcg(k, asPfn(pfn))
+  if (charged === ROOT_MEMCG && !isCharged(k, pfn)) return 0
+  let group = k.memcg.groups[charged]
   while (group !== undefined && !group.online && group.parent >= 0) group = k.memcg.groups[group.parent]
   return group?.cgroup ?? 0
 }
 
-/** Pages of processes and files are somebody's. Tails of huge pages say nothing, huge TLB pages are nobody's. */
+/** Whether a page is charged to the root: pages of processes and files are somebody's, the kernel's own only a group's. Tails of huge pages say nothing, huge TLB pages are nobody's. */
 function isCharged(k: Kernel, pfn: number): boolean {
   const flags = k.page[pfn * PAGE_WORDS]
   if ((flags & (PG_hugetlb | PG_slab | PG_table | PG_buddy)) !== 0) return false

@@ -37,7 +37,8 @@ function program(seed: number): string {
     () => `cgroup ${group()} set memory.max ${size()}`,
     () => `cgroup ${group()} set memory.reclaim ${one(['64K', '1M', '20M'])}`,
     () => `cgroup ${group()} set memory.oom.group ${below(2)}`,
-    () => `cgroup ${one(['P', 'P', 'Q'])} set cgroup.subtree_control ${one(['+memory', '-memory', '+cpuset', '-cpuset', '+memory +cpuset'])}`,
+    () =>
+      `cgroup ${one(['P', 'P', 'Q'])} set cgroup.subtree_control ${one(['+memory', '-memory', '+cpuset', '-cpuset', '+memory +cpuset'])}`,
     () => `cgroup ${group()} set cpuset.mems ${one(['0', '1', '0-1'])}`,
     () => `cgroup ${group()} set cpuset.cpus ${one(['0', '1', '0-1'])}`,
     () => `cgroup ${group()} set cpuset.cpus.partition ${one(['root', 'member'])}`,
@@ -46,18 +47,25 @@ function program(seed: number): string {
     () => `${worker()} touch ${region()} ${one(['read', 'write'])} ${range()}`,
     () => `${worker()} touch ${region()} write ${range()} content=unique`,
     () => `${worker()} touch ${region()} write ${range()} content=unique`,
-    () => `${worker()} madvise ${region()} ${one(['hugepage', 'dontneed', 'free', 'populate_write', 'cold', 'pageout', 'collapse'])} ${range()}`,
+    () =>
+      `${worker()} madvise ${region()} ${one(['hugepage', 'dontneed', 'free', 'populate_write', 'cold', 'pageout', 'collapse'])} ${range()}`,
     () => `${worker()} munmap ${region()} ${range()}`,
-    () => `${worker()} ${one(['readfile /mnt/d', 'readfile /mnt/d', 'writefile /mnt/e 3M content=page', 'unlink /mnt/e', 'mkfiles /mnt/g 20'])}`,
+    () =>
+      `${worker()} ${one(['readfile /mnt/d', 'readfile /mnt/d', 'writefile /mnt/e 3M content=page', 'unlink /mnt/e', 'mkfiles /mnt/g 20'])}`,
     () => `${worker()} migrate_pages ${one(['0 1', '1 0'])}`,
     () => `sleep ${below(300)}`,
-    () => `write ${one(['/proc/sys/vm/drop_caches 3', '/proc/sys/vm/swappiness 100', '/proc/sys/vm/swappiness 0', '/proc/sys/vm/compact_memory 1'])}`,
+    () =>
+      `write ${one(['/proc/sys/vm/drop_caches 3', '/proc/sys/vm/swappiness 100', '/proc/sys/vm/swappiness 0', '/proc/sys/vm/compact_memory 1'])}`,
     () => `cpu_online 1 ${below(2)}`,
   ]
   const lines = Array.from({ length: LINES }, () => one(kinds)().replace(/ +/g, ' ').trim())
   const begin = ['cgroup P set cgroup.subtree_control +memory', 'cgroup P/x set memory.max 24M', `cgroup Q set memory.max ${size()}`]
   for (const name of ['A', 'B'])
-    begin.push(`spawn ${name}`, `cgroup ${one(['P/x', 'P/y', 'Q'])} add ${name}`, ...['r', 's', 't'].map(area => `${name} mmap ${area} ${bytes()}`))
+    begin.push(
+      `spawn ${name}`,
+      `cgroup ${one(['P/x', 'P/y', 'Q'])} add ${name}`,
+      ...['r', 's', 't'].map(area => `${name} mmap ${area} ${bytes()}`),
+    )
   return [one(MACHINES), ...begin, ...lines].map(line => line.trim()).join('\n')
 }
 
