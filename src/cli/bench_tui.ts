@@ -4,6 +4,9 @@
  *
  *     first_frame_ms    from the start of the process to the end of the first write that has figures in it
  *     tui_cpu_percent   time on any CPU (all threads, from /proc/PID/stat) against wall time, while every figure changes
+ *     host_cpu_percent  the same over the real host, reading included; host_rss_mib: its resident set at the end of that
+ *     paused_cpu_percent  the same over the tour, paused
+ *     busy_key_ms       from a key to the end of what it paints, while a simulation runs as fast as it can
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -108,12 +111,60 @@ export async function tuiCpuPercent(base: Frame, hz: number, seconds = 15, comma
     const screens = await start(['play', file], command)
     await screens.shows(FIGURES)
     await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
-    const [startMs, startTicks] = [performance.now(), cpuTicks(screens.pid)]
-    await new Promise(resolve => setTimeout(resolve, seconds * 1000))
-    const used = ((cpuTicks(screens.pid) - startTicks) * TICK_MS) / (performance.now() - startMs)
+    const percent = await cpuPercent(screens.pid, seconds)
     screens.kill()
-    return used * 100
+    return percent
   })
+}
+
+/** Percent of one core, and MiB resident, of the screens over this machine with a sample each `intervalSeconds`. */
+export async function hostCost(
+  intervalSeconds: number,
+  seconds = 15,
+  command = builtCommand(),
+): Promise<{ readonly percent: number; readonly rssMib: number }> {
+  const screens = await start(['host', '-d', String(intervalSeconds)], command)
+  await screens.shows(FIGURES)
+  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
+  const percent = await cpuPercent(screens.pid, seconds)
+  const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${screens.pid}/status`, 'utf8'))?.[1])
+  screens.kill()
+  return { percent, rssMib: rssKib / 1024 }
+}
+
+/** Percent of one core that a paused simulation takes. */
+export async function pausedCpuPercent(seconds = 10, command = builtCommand()): Promise<number> {
+  const screens = await start([], command)
+  await screens.shows(FIGURES)
+  screens.type(' ')
+  await screens.shows(/paused/)
+  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
+  const percent = await cpuPercent(screens.pid, seconds)
+  screens.kill()
+  return percent
+}
+
+/** Milliseconds from a key to the end of what it paints while the tour runs as fast as it can, the median of `keys`. */
+export async function busyKeyMs(keys = 30, command = builtCommand()): Promise<number> {
+  const screens = await start(['--speed', 'max'], command)
+  await screens.shows(FIGURES)
+  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
+  const times: number[] = []
+  for (let i = 0; i < keys; i++) {
+    await new Promise(resolve => setTimeout(resolve, 137 + (i % 5) * 10))
+    const startMs = performance.now()
+    screens.type(i % 2 === 0 ? '?' : '\x1b')
+    await screens.shows(i % 2 === 0 ? /Esc closes/ : /vmstat[\s\S]*\x1b\[\?2026l/)
+    times.push(performance.now() - startMs)
+  }
+  screens.kill()
+  return times.sort((a, b) => a - b)[Math.floor(keys / 2)]
+}
+
+async function cpuPercent(pid: number, seconds: number): Promise<number> {
+  const [startMs, startTicks] = [performance.now(), cpuTicks(pid)]
+  await new Promise(resolve => setTimeout(resolve, seconds * 1000))
+  return (((cpuTicks(pid) - startTicks) * TICK_MS) / (performance.now() - startMs)) * 100
 }
 
 /** utime and stime of a process with all its threads. */

@@ -10,7 +10,7 @@
 import { growth, kindOf } from './counters.ts'
 import { forget, type History, newHistory, push } from './history.ts'
 import type { MachineEvent } from './parse/mmtop.ts'
-import { type Sample, toSample } from './sample.ts'
+import { type Memo, newMemo, type Sample, toSample } from './sample.ts'
 import { type Scalars, scalarsOf } from './scalars.ts'
 import type { Frame, Pace, Source, Tunable } from './source.ts'
 import { forgetFrames, frameAt, newTape, recordFrame, type Tape } from './tape.ts'
@@ -53,6 +53,7 @@ export interface Tracker {
   readonly source: Pick<Source, 'kind' | 'title' | 'tunables'>
   readonly history: History
   readonly tape: Tape
+  readonly memo: Memo
   readonly origin: Origin
   events: MachineEvent[]
   first: Sample | undefined
@@ -65,7 +66,16 @@ export interface Tracker {
  */
 export function newTracker(source: Pick<Source, 'kind' | 'title' | 'tunables'>, samples = 1800, frames = 600): Tracker {
   const origin = { first: new Map<string, number>(), restarts: new Map() }
-  return { source, history: newHistory(samples), tape: newTape(frames), origin, events: [], first: undefined, model: undefined }
+  return {
+    source,
+    history: newHistory(samples),
+    tape: newTape(frames),
+    memo: newMemo(),
+    origin,
+    events: [],
+    first: undefined,
+    model: undefined,
+  }
 }
 
 /** Takes the next frame in. */
@@ -73,7 +83,7 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   const last = tracker.model
   const back = last !== undefined && frame.ns <= last.sample.ns
   if (back) jumpBack(tracker, frame.ns)
-  const sample = toSample(frame)
+  const sample = toSample(frame, tracker.memo)
   const scalars = scalarsOf(sample)
   tracker.first ??= sample
   const before = back ? undefined : last

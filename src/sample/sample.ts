@@ -142,7 +142,35 @@ export function textOf(frame: Frame, path: string): string | undefined {
   return text === undefined ? undefined : cleanText(text)
 }
 
-export function toSample(frame: Frame): Sample {
+/** Of some files what was parsed last: path -> text and its value. */
+type Parsed<T> = Map<string, { readonly text: string; readonly value: T }>
+
+/** What was parsed of files of processes, whose texts often stay as they are from one frame to the next. */
+export interface Memo {
+  readonly status: Parsed<PidStatus>
+  readonly smaps: Parsed<SmapsArea[]>
+  readonly numaMaps: Parsed<NumaArea[]>
+}
+
+export const newMemo = (): Memo => ({ status: new Map(), smaps: new Map(), numaMaps: new Map() })
+
+/** When there is more than this, processes that are gone are among it: all of it is dropped. */
+const MEMO_LIMIT = 4096
+
+/** The value of a file, parsed anew only where its text is another one. */
+function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (text: string) => T): T | undefined {
+  const text = frame.files.get(path)
+  if (text === undefined) return undefined
+  const known = parsed.get(path)
+  if (known?.text === text) return known.value
+  const value = parse(cleanText(text))
+  if (parsed.size > MEMO_LIMIT) parsed.clear()
+  parsed.set(path, { text, value })
+  return value
+}
+
+/** @param memo what was parsed of the frame before; it is kept up to date */
+export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
   const from = <T>(path: string, parse: (text: string) => T): (() => T) => once(() => parse(textOf(frame, path) ?? ''))
   return {
     ns: frame.ns,
@@ -168,7 +196,7 @@ export function toSample(frame: Frame): Sample {
     zswapParameters: once(() => textsUnder(frame, ZSWAP_PARAMETERS)),
     nodes: once(() => nodesOf(frame)),
     pools: once(() => poolsOf(frame)),
-    tasks: once(() => tasksOf(frame)),
+    tasks: once(() => tasksOf(frame, memo)),
     cgroups: once(() => cgroupsOf(frame)),
     zram: once(() => zramOf(frame)),
     userFaultFds: once(() => userFaultFdsOf(frame)),
@@ -242,7 +270,7 @@ function poolsOf(frame: Frame): HugePool[] {
   return [...pools.values()].sort((a, b) => (a.node ?? -1) - (b.node ?? -1) || a.sizeKb - b.sizeKb)
 }
 
-function tasksOf(frame: Frame): Task[] {
+function tasksOf(frame: Frame, memo: Memo): Task[] {
   const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
   const activity = parseActivity(textOf(frame, '/mmtop/activity') ?? '')
   return numbersIn(frame, /^\/proc\/(\d{1,10})\//).map(pid => {
@@ -253,13 +281,17 @@ function tasksOf(frame: Frame): Task[] {
     }
     // What has a line for each area is long, and few panels look at it.
     const smaps = once(() => parsed('smaps', parseSmaps) ?? [])
-    const rollup = once(() => parsed('smaps_rollup', parseSmaps)?.[0]?.bytes ?? (read('smaps') === undefined ? undefined : sumOf(smaps())))
-    const numaMaps = once(() => parsed('numa_maps', parseNumaMaps) ?? [])
+    const rollup = once(
+      () =>
+        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, parseSmaps)?.[0]?.bytes ??
+        (read('smaps') === undefined ? undefined : sumOf(smaps())),
+    )
+    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, parseNumaMaps) ?? [])
     return {
       pid,
       stat: parsed('stat', parsePidStat),
       statm: parsed('statm', parsePidStatm),
-      status: parsed('status', parsePidStatus),
+      status: remembered(memo.status, frame, `/proc/${pid}/status`, parsePidStatus),
       get rollup() {
         return rollup()
       },

@@ -120,7 +120,7 @@ export function listRows<R>(
   )
   const sort = ui.sort !== undefined && columns.some(column => column.key === ui.sort?.key) ? ui.sort : fallback
   const rows = sorted(
-    all.filter(row => filter.test(filterable(row, columns, model))),
+    ui.filter === '' ? all : all.filter(row => filter.test(filterable(row, columns, model))),
     columns.find(column => column.key === sort?.key),
     sort?.descending ?? false,
     model,
