@@ -35,6 +35,7 @@ import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
 import { verifyKsm } from './verify_ksm.ts'
 import { verifyMemcg } from './verify_memcg.ts'
+import { verifyNuma } from './verify_numa.ts'
 import { verifySpaces } from './verify_spaces.ts'
 import { verifySwap } from './verify_swap.ts'
 import { verifyThp } from './verify_thp.ts'
@@ -63,6 +64,7 @@ export function verify(k: Kernel): string[] {
     ...verifySwap(k),
     ...verifyKsm(k),
     ...verifyMemcg(k),
+    ...verifyNuma(k),
   )
   return wrong
 }
