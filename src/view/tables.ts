@@ -14,7 +14,9 @@ import { ROLLING } from './panels/overview.ts'
 import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
 import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
+import { MERGED_COLUMNS, mergedRows } from './subjects/ksm.ts'
 import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
+import { AGED_COLUMNS, agedRows, KIND_COLUMNS, kindRows } from './subjects/pages.ts'
 import { POLICY_COLUMNS, policyRows } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
 import { SLAB_COLUMNS, slabRows } from './subjects/slabs.ts'
@@ -110,6 +112,9 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
     startsWith('thp_', 'khugepaged_', 'mthp_', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'),
   ),
   ksm: scalarTable('ksm', startsWith('ksm_')),
+  merged: listTable('merged', () => MERGED_COLUMNS, mergedRows),
+  pages: listTable('pages', () => KIND_COLUMNS, kindRows),
+  workingset: listTable('workingset', () => AGED_COLUMNS, agedRows),
   zswap: scalarTable('zswap', startsWith('zswap_')),
   hugetlb: listTable(
     'hugetlb',

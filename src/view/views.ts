@@ -6,9 +6,11 @@ import { compare } from './panels/compare.ts'
 import { events } from './panels/events.ts'
 import { fragmentation } from './panels/fragmentation.ts'
 import { hugetlb } from './panels/hugetlb.ts'
+import { ksm } from './panels/ksm.ts'
 import { memory } from './panels/memory.ts'
 import { nodes } from './panels/nodes.ts'
 import { overview } from './panels/overview.ts'
+import { pages } from './panels/pages.ts'
 import { policies } from './panels/policies.ts'
 import { processes } from './panels/processes.ts'
 import { slab } from './panels/slab.ts'
@@ -17,6 +19,7 @@ import { thp } from './panels/thp.ts'
 import { tunables } from './panels/tunables.ts'
 import { userfaultfd } from './panels/userfaultfd.ts'
 import { vmstat } from './panels/vmstat.ts'
+import { workingSet } from './panels/working_set.ts'
 import { zones } from './panels/zones.ts'
 
 export interface View {
@@ -34,14 +37,17 @@ export const VIEWS: readonly View[] = [
   { name: 'memory', answers: 'Where is memory?', panel: memory, tables: ['meminfo'] },
   { name: 'thp', answers: 'How much is huge, and why not more?', panel: thp, tables: ['thp'] },
   { name: 'hugetlb', answers: 'Who has the huge page pools?', panel: hugetlb, tables: ['hugetlb'] },
+  { name: 'ksm', answers: 'What does merging save, and cost?', panel: ksm, tables: ['ksm', 'merged'] },
   { name: 'nodes', answers: 'Is memory where it is used?', panel: nodes, tables: ['nodes'] },
   { name: 'policies', answers: 'Who said where memory is to be, and is it?', panel: policies, tables: ['policies'] },
   { name: 'balancing', answers: 'Does memory follow who uses it?', panel: balancing, tables: ['balancing'] },
   { name: 'zones', answers: 'How far is reclaim?', panel: zones, tables: ['zones'] },
   { name: 'fragmentation', answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
+  { name: 'pages', answers: 'What is where in physical memory?', panel: pages, tables: ['pages'] },
   { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },
   { name: 'slab', answers: 'What does the kernel itself use?', panel: slab, tables: ['slabs'] },
   { name: 'swap', answers: 'What is swapped or compressed, and does it come back?', panel: swap, tables: ['swaps', 'zram', 'zswap'] },
+  { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset'] },
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
   { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
   { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },

@@ -38,7 +38,7 @@ const RESERVED = 1 << (KPF_NAMES.indexOf('RESERVED') - 32)
 /** Mappings of one page that are told, at most. */
 const MAPPED_MAX = 64
 /** Frames of a cell that are looked at, at most. */
-const PER_CELL = 1024
+const PER_CELL = 128
 
 export function kindOf(k: Kernel, pfn: number): Kind {
   if (!isOnline(k, pfn)) return 'hole'

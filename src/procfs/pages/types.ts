@@ -28,15 +28,16 @@ export interface FlagFilter {
 
 /** Reads a filter; the name that is no flag where there is one. */
 export function parseFlags(text: string): FlagFilter | string {
-  const filter = { with: [0, 0] as [number, number], without: [0, 0] as [number, number] }
+  const wanted: [number, number] = [0, 0]
+  const unwanted: [number, number] = [0, 0]
   for (const word of text === '-' ? [] : text.split(',')) {
     const name = word.replace(/^!/, '').toUpperCase()
     const bit = KPF_NAMES.indexOf(name)
     if (bit < 0 || /^\d/.test(name)) return word
-    const into = word.startsWith('!') ? filter.without : filter.with
+    const into = word.startsWith('!') ? unwanted : wanted
     into[bit >>> 5] |= 1 << (bit & 31)
   }
-  return filter
+  return { with: wanted, without: unwanted }
 }
 
 interface Tally {

@@ -2,12 +2,13 @@
 import { detailPaths, summaryPaths } from '../../sample/files.ts'
 import type { Model } from '../../sample/model.ts'
 import { formatBytes, formatCount, formatPercent, plural } from '../format.ts'
-import { block, section, toPanel } from '../layout.ts'
+import { block, fillBlock, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Size, span } from '../panel.ts'
 import { AREA_COLUMNS, areaRows } from '../subjects/areas.ts'
 import { hugeBytes, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { type Clauses, words } from './common.ts'
+import { OVERLAY_ROWS, overlayBlock, overlayPath } from './overlays.ts'
 
 /** Processes whose page tables are read every sample: what fits a tall screen. */
 const WATCHED = 100
@@ -61,12 +62,13 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel
   ]
   const said = words(facts, size, ui.ascii)
   const areas = areaRows(task)
-  const wants = detailPaths(row.pid)
+  const wants = [...detailPaths(row.pid), ...(model.kind === 'simulation' ? [overlayPath(row.pid, size.width)] : [])]
   if (areas.length === 0) {
     const none = block([[span('smaps of this process is being read', 'dim')]], size.width, ui.ascii)
     return toPanel([said, none], size, ui, { wants })
   }
-  const height = size.height - said.rows.length - 1
+  const room = size.height === Number.POSITIVE_INFINITY || size.height < 2 * OVERLAY_ROWS ? 0 : OVERLAY_ROWS
+  const height = size.height - said.rows.length - 1 - room
   const listed = listRows(areas, AREA_COLUMNS, area => area.start, {
     model,
     ui,
@@ -74,5 +76,7 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel
     fallback: { key: 'rss_bytes', descending: true },
   })
   const list = section('areas', drawList(listed, AREA_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
-  return toPanel([said, list], size, ui, { list: listed.state, wants })
+  const chosen = listed.state.ids[Math.max(0, listed.state.selected)]
+  const overlay = room === 0 ? undefined : overlayBlock(model, row.pid, chosen, size.width, ui)
+  return toPanel([said, fillBlock(list, height + 1), ...(overlay === undefined ? [] : [overlay])], size, ui, { list: listed.state, wants })
 }
