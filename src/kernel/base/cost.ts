@@ -33,7 +33,7 @@ export const COSTS = {
   /** One page of a file mapped: its reference, reverse map and entry. */
   file_map: 42,
   /** Looking up a page that is mapped already, on behalf of who populates. */
-  follow_page: 10,
+  follow_page: 12,
   /** Visiting one page-table entry without changing it. */
   pte_visit: 3,
   pte_change: 25,

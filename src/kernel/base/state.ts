@@ -20,6 +20,7 @@ import type { MemcgState } from './state_memcg.ts'
 import type { KernelLog, MemoryHotplug } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing, Traffic } from './state_numa.ts'
+import type { PsiState } from './state_psi.ts'
 import type { KswapdRun } from './state_reclaim.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
@@ -324,6 +325,7 @@ export interface Kernel {
   readonly fs: FileSystems
   readonly swap: SwapState
   readonly zswap: ZswapState
+  readonly psi: PsiState
   /** By number; undefined where a device was removed. */
   readonly zram: (ZramDevice | undefined)[]
   readonly memcg: MemcgState
@@ -385,6 +387,8 @@ export interface BootFigures {
   /** Which GiBs one entry maps, by number. */
   readonly directMapGibs: Set<number>
   kernelStackKb: number
+  /** Pages of kernel objects that boot made. */
+  slabPages: number
   maxThreads: number
   /** Page tables of no process. */
   kernelTables: number

@@ -265,6 +265,8 @@ export interface FileSystems {
   readonly negative: Set<string>
   /** By node: names and inodes of disk files that nobody uses, the least used first; true for those used since they were looked at. */
   readonly unused: UnusedFiles[]
+  /** By node: leaves of files' indices that hold nothing but shadows, the oldest first (reclaim/shadow_shrink.ts). */
+  readonly shadowLeaves: Map<number, Mapping>[]
   readonly mappings: Map<number, Mapping>
   readonly disks: Disk[]
   nextInode: number

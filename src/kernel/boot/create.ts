@@ -4,6 +4,7 @@
 import { contentTable } from '../base/content.ts'
 import { CACHE_PAGES, COST_NAMES } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
+import { psiState } from '../base/psi.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import { kernelLog } from '../base/log.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Machine, Node, Zone } from '../base/state.ts'
@@ -75,6 +76,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     gather: emptyGather(),
     fs: fileSystems(machine.nodes.length),
     swap: swapState(),
+    psi: psiState(daemon('psi', NO_NODE)),
     zswap: zswapState(daemon('zswap-shrink', NO_NODE)),
     zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
     memcg: memcgState(),
@@ -223,6 +225,7 @@ const bootFigures = (): BootFigures => ({
   directMap1gKb: 0,
   directMapGibs: new Set(),
   kernelStackKb: 0,
+  slabPages: 0,
   maxThreads: 0,
   kernelTables: 0,
   reserved: [],

@@ -4,6 +4,7 @@
  * A file of the disk's image is all of one content class, which takes no room here; pages written since are kept in
  * chunks of 512. A hole reads as zeros without asking the disk.
  */
+import { regionAdd, regionCount, regionDelete } from '../base/regions.ts'
 import type { DiskBlocks } from '../base/state_fs.ts'
 
 const CHUNK = 512
@@ -15,7 +16,12 @@ const HOLE = -1
 export const NO_BLOCK = -1
 
 /** A file whose first pages are in the disk's image, with that content; none for a new file. */
-export const diskBlocks = (imagePages: number, imageContent: number): DiskBlocks => ({ chunks: new Map(), imagePages, imageContent })
+export const diskBlocks = (imagePages: number, imageContent: number): DiskBlocks => ({
+  chunks: new Map(),
+  imagePages,
+  imageContent,
+  allocated: [],
+})
 
 /** Content class on disk of a page, or NO_BLOCK. */
 export function diskContent(blocks: DiskBlocks, page: number): number {
@@ -47,8 +53,18 @@ export function diskStore(blocks: DiskBlocks, page: number, content: number, ind
   chunk[(page % CHUNK) * 2 + 1] = index
 }
 
+/** Gives pages [first, end) blocks, which read as zeros until they are written. */
+export function diskAllocate({ allocated }: DiskBlocks, first: number, end: number): void {
+  regionAdd(allocated, first, end)
+}
+
+/** Whether the page has a block, so that a write need not find room for it. */
+export const diskHasBlock = (blocks: DiskBlocks, page: number): boolean =>
+  regionCount(blocks.allocated, page, page + 1) > 0 || diskContent(blocks, page) !== NO_BLOCK
+
 /** Makes pages [first, end) a hole; `end` may be Infinity. */
 export function diskPunch(blocks: DiskBlocks, first: number, end: number): void {
+  regionDelete(blocks.allocated, first, end)
   for (const key of [...blocks.chunks.keys()]) if (key * CHUNK >= first && (key + 1) * CHUNK <= end) blocks.chunks.delete(key)
   for (const [key, chunk] of blocks.chunks) {
     const from = Math.max(0, first - key * CHUNK)

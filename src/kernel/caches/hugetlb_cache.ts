@@ -17,7 +17,7 @@
  */
 import { must } from '../base/assert.ts'
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory, spendOnPages } from '../base/cost.ts'
 import { PG_dirty } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import { regionDelete } from '../base/regions.ts'
@@ -39,7 +39,7 @@ const bytesOf = (h: Hstate): number => hugePages(h) * PAGE_SIZE
 
 /** Fills a fresh huge page with zeros, as far as it holds anything else. */
 export function clearHugePage(k: Kernel, h: Hstate, head: Pfn): void {
-  spend(k, COST.clear_page, hugePages(h))
+  spendOnPages(k, COST.clear_page, head, hugePages(h))
   zero(k, head, 0, tailsTouched(k, head) ? hugePages(h) : 1)
 }
 
@@ -144,7 +144,7 @@ function zeroPart(k: Kernel, inode: Inode, h: Hstate, start: number, end: number
   const base = Math.floor(start / bytesOf(h)) * hugePages(h)
   const first = Math.ceil(start / PAGE_SIZE) - base
   const last = Math.floor(end / PAGE_SIZE) - base
-  spend(k, COST.clear_page, Math.max(0, last - first))
+  spendOnMemory(k, COST.clear_page, Math.max(0, last - first))
   if (tailsTouched(k, head)) zero(k, head, first, last)
   else if (first === 0 && last > 0) zero(k, head, 0, 1)
 }

@@ -174,10 +174,10 @@ export function lruAdd(k: Kernel, pfn: Pfn): void {
   if (batch.n === BATCH_PAGES || compoundOrder(k, pfn) > 0) drainLruAdd(k, batch)
 }
 
+/** What this takes is part of what it costs to get a page (COST.page_alloc). */
 function drainLruAdd(k: Kernel, batch: FolioBatch): void {
   const n = batch.n
   batch.n = 0
-  spend(k, COST_MOVE, n)
   for (let i = 0; i < n; i++) lruAddOne(k, asPfn(batch.pages[i]))
   for (let i = 0; i < n; i++) batchRelease(k, asPfn(batch.pages[i]))
 }

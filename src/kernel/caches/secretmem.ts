@@ -15,7 +15,7 @@
  * arch/x86/mm/pat/set_memory.c (set_direct_map_invalid_noflush, split_large_page).
  */
 import { allocPages } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { __GFP_ZERO, GFP_HIGHUSER, GFP_KERNEL, PG_uptodate, VM_FAULT_OOM, VM_FAULT_SIGBUS } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -34,7 +34,7 @@ export function secretmemFault(k: Kernel, mapping: Mapping, index: number): Pfn 
   if (there !== NO_PAGE) return there
   const pfn = allocPages(k, GFP_HIGHUSER | __GFP_ZERO, 0)
   if (pfn === NO_PAGE) return -VM_FAULT_OOM
-  spend(k, COST.clear_page, 1)
+  spendOnPages(k, COST.clear_page, pfn, 1)
   if (!account(k, mapping.inode)) {
     freePages(k, pfn, 0)
     return -VM_FAULT_SIGBUS
@@ -65,7 +65,7 @@ function unaccount(k: Kernel, { uid }: Inode, pages: number): void {
 /** Nobody has the file open any more: its pages, about to be freed, are the kernel's again and are wiped. */
 export function secretmemRelease(k: Kernel, inode: Inode): void {
   unaccount(k, inode, inode.mapping.nrPages)
-  spend(k, COST.clear_page, inode.mapping.nrPages)
+  spendOnMemory(k, COST.clear_page, inode.mapping.nrPages)
 }
 
 // --- the direct map

@@ -18,7 +18,7 @@
 
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesPolicy } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EINVAL, ENOMEM, ENOSPC } from '../base/errno.ts'
 import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, PG_dirty, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
@@ -62,6 +62,7 @@ export function shmemGetPage(k: Kernel, inode: Inode, index: number, sgp: Sgp, v
   const entry = shmemEntry(inode.mapping, index)
   if (entry !== 0) return shmemSwapin(k, inode.mapping, index, entry, sgp, vma)
   if (sgp === 'read') return NO_PAGE
+  if (sgp !== 'falloc') spend(k, COST.page_find, 1)
   const huge = shmemIsHuge(k, vma, inode, index, false) ? allocAndAcct(k, inode, index, vmaThpGfpMask(k, vma), true) : -ENOMEM
   const whole = huge < 0 ? huge : finishNew(k, inode, asPfn(huge), index, sgp)
   if (whole >= 0) return whole
@@ -101,7 +102,7 @@ function touchPresent(k: Kernel, pfn: Pfn, sgp: Sgp): Pfn {
 }
 
 function fill(k: Kernel, head: Pfn): void {
-  spend(k, COST.clear_page, compoundPages(k, head))
+  spendOnPages(k, COST.clear_page, head, compoundPages(k, head))
   k.page[head * PAGE_WORDS] |= PG_uptodate
 }
 

@@ -8,7 +8,7 @@
  * Source: mm/shmem.c (shmem_undo_range, shmem_setattr, shmem_fallocate), mm/truncate.c truncate_inode_partial_folio.
  */
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spendOnMemory } from '../base/cost.ts'
 import { EFBIG, ENOSPC } from '../base/errno.ts'
 import { PG_dirty, PG_head, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -59,7 +59,7 @@ function cutEdge(k: Kernel, inode: Inode, index: number, start: number, end: num
 
 /** Fills pages [first, end) of a huge page with zeros. */
 function zeroPages(k: Kernel, head: Pfn, first: number, end: number): void {
-  spend(k, COST.clear_page, Math.max(0, end - first))
+  spendOnMemory(k, COST.clear_page, Math.max(0, end - first))
   if ((k.page[head * PAGE_WORDS] & PG_head) === 0) return
   markTailsTouched(k, head)
   for (let i = first; i < end; i++) pageSetContent(k, asPfn(head + i), ZERO_CONTENT, 0)

@@ -3,7 +3,7 @@
  *
  * Source: mm/shmem.c (shmem_file_read_iter, shmem_write_begin, shmem_write_end).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnMemory } from '../base/cost.ts'
 import { EINVAL } from '../base/errno.ts'
 import { PG_dirty, PG_head, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -57,5 +57,5 @@ export function shmemWrite(k: Kernel, file: OpenFile, bytes: number, what: Writt
 /** The first write to a fresh huge page fills the rest of it with zeros. */
 function fillRest(k: Kernel, head: Pfn): void {
   markTailsTouched(k, head)
-  if ((k.page[head * PAGE_WORDS] & PG_uptodate) === 0) spend(k, COST.clear_page, HPAGE_PMD_NR - 1)
+  if ((k.page[head * PAGE_WORDS] & PG_uptodate) === 0) spendOnMemory(k, COST.clear_page, HPAGE_PMD_NR - 1)
 }

@@ -17,7 +17,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
 import { PAGE_SIZE } from '../base/units.ts'
-import { diskPunch } from '../caches/disk_blocks.ts'
+import { diskAllocate, diskPunch } from '../caches/disk_blocks.ts'
 import { canWriteback, isShmem } from '../caches/filemap.ts'
 import { directRead, filemapRead } from '../caches/filemap_read.ts'
 import { filemapWrite, type Written } from '../caches/filemap_write.ts'
@@ -28,6 +28,10 @@ import { shmemRead, shmemWrite } from '../caches/shmem_rw.ts'
 import { truncatePages, unmapMappingRange } from '../reclaim/truncate.ts'
 import { syncAll, writeAndWait } from '../reclaim/writeback.ts'
 import { hugetlbfsFallocate, hugetlbfsTruncate } from './hugetlb_fs.ts'
+
+/** Steps of finding blocks on a disk: seven for each 4 MiB, and those that make the change one of the journal's. */
+const STEP_BYTES = (4 * 2 ** 20) / 7
+const JOURNAL_STEPS = 10
 
 /** read(2) at the file's position. @returns bytes, 0 at the end, or a negative errno. */
 export function sysRead(k: Kernel, _task: Task, file: OpenFile, bytes: number): number {
@@ -123,6 +127,10 @@ function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number
     if (!punch) return shmemAllocateRange(k, inode, offset, bytes, (mode & FALLOC_FL_KEEP_SIZE) !== 0)
     shmemPunch(k, inode, offset, bytes)
     return 0
+  }
+  if (!punch) {
+    spend(k, COST.block_write_begin, JOURNAL_STEPS + Math.ceil(bytes / STEP_BYTES))
+    if (inode.blocks !== undefined) diskAllocate(inode.blocks, Math.floor(offset / PAGE_SIZE), Math.ceil((offset + bytes) / PAGE_SIZE))
   }
   if (punch) punchDisk(k, inode, offset, offset + bytes)
   else if ((mode & FALLOC_FL_KEEP_SIZE) === 0) inode.sizeBytes = Math.max(inode.sizeBytes, offset + bytes)

@@ -15,7 +15,7 @@
 
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
@@ -74,7 +74,7 @@ export function doAnonymousPage(k: Kernel, vma: Vma): number {
   prepareAnon(k, vma)
   const pfn = allocAnon(k, vma, offset)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
-  spend(k, COST_CLEAR, 1)
+  spendOnPages(k, COST_CLEAR, pfn, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
   countFaultedAnon(vma.mm)
   pageAddNewAnonRmap(k, pfn, vma, offset, false)
@@ -91,7 +91,7 @@ function notOurs(k: Kernel, vma: Vma): number {
     prepareAnon(k, vma)
     const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, k.vmf.offset)
     if (pfn === NO_PAGE) return VM_FAULT_OOM
-    spend(k, COST_CLEAR, 1)
+    spendOnPages(k, COST_CLEAR, pfn, 1)
     freePages(k, pfn, 0)
   }
   return handleUserfault(k, vma, VM_UFFD_MISSING)
@@ -148,7 +148,7 @@ export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   const pfn = allocAnon(k, vma, offset)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   if (entryValue(k, table, i) !== shared || (entryFlags(k, table, i) & PTE_PRESENT) === 0) return lostRace(k, pfn)
-  spend(k, old === NO_PAGE ? COST_CLEAR : COST_COPY, 1)
+  spendOnPages(k, old === NO_PAGE ? COST_CLEAR : COST_COPY, pfn, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
   if (old !== NO_PAGE) {
     pageSetContent(k, pfn, pageContent(k, old), pageContentIndex(k, old))

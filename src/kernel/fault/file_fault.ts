@@ -19,7 +19,7 @@
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { must } from '../base/assert.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { ENOMEM } from '../base/errno.ts'
 import {
@@ -60,13 +60,14 @@ import type { Mapping, OpenFile, SuperBlock } from '../base/state_fs.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { blockAdvance, waitOnPage } from '../caches/block.ts'
+import { diskHasBlock } from '../caches/disk_blocks.ts'
 import { canWriteback, filemapGet, filePages, isShmem } from '../caches/filemap.ts'
 import { attachBuffers } from '../caches/filemap_add.ts'
 import { readOnePage } from '../caches/filemap_read.ts'
 import { secretmemFault } from '../caches/secretmem.ts'
 import { shmemGetPage } from '../caches/shmem_page.ts'
 import { xaPage } from '../caches/xarray.ts'
-import { compoundHead, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
+import { compoundHead, pageContent, pageContentIndex, pageIndex, pageSetContent } from '../frames/page.ts'
 import { freeCharged } from '../frames/rmqueue.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
@@ -85,7 +86,7 @@ const FAULT_AROUND_PAGES = 16
 /** Misses, less hits, from which on a mapping no longer reads around; the count stops at ten times as many. */
 const MMAP_LOTSAMISS = 100
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
-const { fault_pte: COST_PTE, copy_page: COST_COPY } = COST
+const { fault_pte: COST_PTE, copy_page: COST_COPY, page_find: COST_FIND, file_map: COST_MAP, follow_page: COST_VISIT } = COST
 
 const fileOf = (vma: Vma): OpenFile => must(vma.file, 'an area maps a file that nobody has open')
 
@@ -106,7 +107,6 @@ export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
 }
 
 function attempt(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
-  spend(k, COST_PTE, 1)
   k.vmf.major = false
   const ret = attemptAs(k, vma, mapping, tried)
   return k.vmf.major ? ret | VM_FAULT_MAJOR : ret
@@ -119,6 +119,8 @@ function attemptAs(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): numbe
 
 /** The file's page at the fault, ready to be mapped; or minus the VM_FAULT_* bits that say why not. */
 function faultPage(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): number {
+  spend(k, COST_PTE, 1)
+  spend(k, COST_FIND, 1)
   const index = vma.pgoff + k.vmf.offset
   if (mapping.inode.sb.type === 'secretmem') return secretmemFault(k, mapping, index)
   if (!isShmem(mapping.inode.sb)) return filemapFault(k, vma, mapping, index, tried)
@@ -196,6 +198,8 @@ function doReadFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): num
  */
 function faultAround(k: Kernel, vma: Vma, mapping: Mapping): number {
   const vpn = k.vmf.vpn[0]
+  spend(k, COST_PTE, 1)
+  spend(k, COST_FIND, 1)
   const start = Math.max(vma.start, vpn - (vpn % FAULT_AROUND_PAGES))
   const end = Math.min(vma.end, start + FAULT_AROUND_PAGES, start - (start % 512) + 512, vma.start + filePages(mapping.inode) - vma.pgoff)
   const ra = fileOf(vma).readahead
@@ -220,6 +224,7 @@ function faultAround(k: Kernel, vma: Vma, mapping: Mapping): number {
 function readyPage(k: Kernel, mapping: Mapping, index: number): Pfn {
   const page = xaPage(mapping.pages, index)
   if (page === NO_PAGE) return NO_PAGE
+  spend(k, COST_VISIT, 1)
   const flags = k.page[compoundHead(k, page) * PAGE_WORDS]
   return (flags & (PG_locked | PG_uptodate | PG_readahead)) === PG_uptodate && (k.page[page * PAGE_WORDS] & PG_hwpoison) === 0
     ? page
@@ -249,6 +254,7 @@ function needTable(k: Kernel, vma: Vma): boolean {
 function setFileEntry(k: Kernel, vma: Vma, i: number, page: Pfn, write: boolean): void {
   const shared = VM_SHARED | VM_WRITE
   const writable = (vma.flags & shared) === shared && (write || !wantsWritenotify(fileOf(vma).inode.sb))
+  spend(k, COST_MAP, 1)
   countFaulted(k, vma.mm, compoundHead(k, page))
   pageAddFileRmap(k, page, vma, false)
   const protect = (vma.flags & VM_UFFD_WP) !== 0 && (entryFlags(k, k.vmf.table, i) & PTE_MARKER) !== 0
@@ -278,7 +284,7 @@ function doCowFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): numb
     freeCharged(k, copy, 0)
     return page < 0 ? -page : VM_FAULT_OOM
   }
-  spend(k, COST_COPY, 1)
+  spendOnPages(k, COST_COPY, copy, 1)
   k.page[copy * PAGE_WORDS] |= PG_uptodate
   pageSetContent(k, copy, pageContent(k, asPfn(page)), pageContentIndex(k, asPfn(page)))
   countFaultedAnon(vma.mm)
@@ -299,11 +305,13 @@ function doSharedFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): n
   return ret
 }
 
-/** The page of a disk file is about to become writable: it gets buffers and is dirty from now on (ext4_page_mkwrite). */
+/** The page of a disk file is about to become writable: it gets buffers, a promise of a block noted in the file's index if it has none, and is dirty from now on (ext4_page_mkwrite). */
 function pageMkwrite(k: Kernel, mapping: Mapping, page: Pfn): void {
   if (!canWriteback(mapping.inode.sb)) return
   attachBuffers(k, page)
   spend(k, COST.block_write_begin, 1)
+  const { blocks } = mapping.inode
+  if (blocks !== undefined && !diskHasBlock(blocks, pageIndex(k, compoundHead(k, page)))) spend(k, COST.page_cache, 1)
   markDirty(k, page)
 }
 

@@ -17,7 +17,7 @@
 
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   __GFP_MOVABLE,
@@ -145,7 +145,7 @@ function missingHuge(k: Kernel, vma: Vma): number {
     return VM_FAULT_FALLBACK
   }
   if (!zero) {
-    if (spare !== NO_PAGE) spend(k, COST.clear_page, HPAGE_PMD_NR)
+    if (spare !== NO_PAGE) spendOnPages(k, COST.clear_page, head, HPAGE_PMD_NR)
     freePages(k, head, HPAGE_PMD_ORDER)
   }
   return spare === NO_PAGE ? VM_FAULT_OOM : handleUserfault(k, vma, VM_UFFD_MISSING)
@@ -158,7 +158,7 @@ export function mkHugePmd(vma: Vma, dirty: boolean): number {
 }
 
 function clearHugePage(k: Kernel, head: Pfn): void {
-  spend(k, COST.clear_page, HPAGE_PMD_NR)
+  spendOnPages(k, COST.clear_page, head, HPAGE_PMD_NR)
   k.page[head * PAGE_WORDS] |= PG_uptodate
 }
 

@@ -15,7 +15,7 @@
  *
  * Source: mm/hugetlb.c (hugetlb_fault, hugetlb_no_page, hugetlb_wp, unmap_ref_private, huge_pte_alloc, huge_pmd_share).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import {
   PG_anon,
   PG_anon_exclusive,
@@ -181,7 +181,7 @@ function mayReuse(k: Kernel, vma: Vma, head: Pfn, offset: number): boolean {
 
 /** Copies a page's bytes to a fresh one. */
 export function copyHugePage(k: Kernel, h: Hstate, to: Pfn, from: Pfn): void {
-  spend(k, COST.copy_page, hugePages(h))
+  spendOnPages(k, COST.copy_page, to, hugePages(h))
   k.page[to * PAGE_WORDS] |= PG_uptodate
   const several = tailsTouched(k, from) || tailsTouched(k, to)
   if (several) markTailsTouched(k, to)

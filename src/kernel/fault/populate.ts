@@ -45,7 +45,7 @@ import { chunkOf, entryAt, LEVEL_PAGES, LEVEL_PMD, LEVEL_PUD, levelIndex, pteInd
 import { findVma } from '../spaces/vma.ts'
 import { handleMmFault } from './fault.ts'
 
-const COST_VISIT = COST.pte_visit
+const COST_VISIT = COST.follow_page
 
 const usable = (flags: number, write: boolean) =>
   (flags & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT && (!write || (flags & PTE_RW) !== 0)

@@ -17,6 +17,7 @@
  */
 import { must } from '../base/assert.ts'
 import { ZERO_CONTENT } from '../base/content.ts'
+import { COST, spendOnPages } from '../base/cost.ts'
 import { PG_locked, PG_readahead, PG_uptodate, PG_writeback } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
@@ -36,6 +37,7 @@ const FORCE_CHUNK = 512
 export function fillFromDisk(k: Kernel, inode: Inode, pfn: Pfn, index: number): boolean {
   const content = inode.blocks === undefined ? NO_BLOCK : diskContent(inode.blocks, index)
   if (content === NO_BLOCK || inode.blocks === undefined) {
+    spendOnPages(k, COST.clear_page, pfn, 1)
     pageSetContent(k, pfn, ZERO_CONTENT, 0)
     k.page[pfn * PAGE_WORDS] = (k.page[pfn * PAGE_WORDS] & ~PG_locked) | PG_uptodate
     return false

@@ -9,7 +9,7 @@
  */
 
 import { patchContent, ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend } from '../base/cost.ts'
+import { CACHE_PAGES, COST, spend, spendLineMiss } from '../base/cost.ts'
 import {
   PG_head,
   PTE_ACCESSED,
@@ -48,6 +48,7 @@ export function accessPage(k: Kernel, mm: Mm, write: boolean, to: Access): void 
     const pfn = hardwareWalk(k, mm, write)
     if (pfn !== NO_PAGE) {
       spend(k, COST_ACCESS, 1)
+      if (k.inCache[pfn & (CACHE_PAGES - 1)] !== pfn) spendLineMiss(k, pfn)
       to.pfn = pfn
       to.fault = 0
       return

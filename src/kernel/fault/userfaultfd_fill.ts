@@ -15,7 +15,7 @@
  */
 import { memcgCharge } from '../alloc/charge.ts'
 import { allocPagesVma } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EEXIST, EFAULT, EINVAL, EIO, ENOENT, ENOMEM } from '../base/errno.ts'
 import {
   GFP_HIGHUSER_MOVABLE,
@@ -158,7 +158,7 @@ function copyIn(k: Kernel, to: Pfn, { sourceMm, source }: Fill, nth: number): nu
   k.vmf.vpn[0] = source + nth
   accessPage(k, sourceMm, false, access)
   if (access.fault !== 0) return -EFAULT
-  spend(k, COST.copy_page, 1)
+  spendOnPages(k, COST.copy_page, to, 1)
   pageSetContent(k, to, pageContent(k, access.pfn), pageContentIndex(k, access.pfn))
   return 0
 }
@@ -171,7 +171,7 @@ function fillShared(k: Kernel, vma: Vma, mapping: Mapping, table: number, vpn: n
   const pfn = shmemAllocPage(k, inode, index)
   if (pfn < 0) return -ENOMEM
   const page = asPfn(pfn)
-  if (fill.mode === 'zeropage') spend(k, COST.clear_page, 1)
+  if (fill.mode === 'zeropage') spendOnPages(k, COST.clear_page, page, 1)
   const copied = fill.mode === 'zeropage' ? 0 : copyIn(k, page, fill, nth)
   const there = xaPage(mapping.pages, index) !== NO_PAGE || !isNone(entryFlags(k, table, pteIndex(vpn)))
   const wrong = copied < 0 ? copied : beyondEnd(vma, vpn) ? -EFAULT : there ? -EEXIST : 0
@@ -268,7 +268,7 @@ function copyInHuge(k: Kernel, head: Pfn, pages: number, { sourceMm, source }: F
     }
     if (!same) pageSetContent(k, asPfn(head + i), content, pageContentIndex(k, access.pfn))
   }
-  spend(k, COST.copy_page, pages)
+  spendOnPages(k, COST.copy_page, head, pages)
   return 0
 }
 

@@ -17,7 +17,7 @@
  */
 
 import { assert, must } from '../base/assert.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spendOnPages } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
 import { PG_table, PTE_HUGE, PTE_PRESENT, PTE_TABLE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
@@ -77,7 +77,7 @@ export function tableAllocate(k: Kernel, pfn: Pfn): number {
   tables.pfn[table] = pfn
   tables.used[table] = 0
   pageSet(k, pfn, PG_table)
-  spend(k, COST.page_table, 1)
+  spendOnPages(k, COST.clear_page, pfn, 1)
   return table
 }
 
