@@ -164,6 +164,7 @@ function initCounters(k: Kernel, footprint: BootFootprint, counters: BootCounter
   })
   k.sysctl.user_reserve_kbytes = footprint.userReserveKbytes
   k.sysctl.admin_reserve_kbytes = footprint.adminReserveKbytes
+  k.boot.slabPages = footprint.nodes.reduce((sum, use) => sum + use.slabReclaimable + use.slabUnreclaimable, 0)
   k.boot.percpuPages = footprint.percpuPages
   k.boot.maxThreads = footprint.maxThreads
   k.boot.vmallocUsedPages = footprint.nodes.reduce((sum, use) => sum + use.vmalloc + use.kernelStack, 0)

@@ -92,12 +92,23 @@ export function shadowLeafNode(mapping: Mapping, key: number): number {
   return onlyShadows(node) ? node.nid : -1
 }
 
-/** To be called after a leaf was changed: keeps workingset_nodes, the number of leaves with nothing but shadows, in step. */
+/** A leaf among those of all files, as the lists of shadow leaves know it; and back. */
+const MAPPING_STEP = 2 ** 31
+const shadowKey = (mapping: Mapping, key: number): number => mapping.id * MAPPING_STEP + key
+export const leafOfShadowKey = (shadow: number): number => shadow % MAPPING_STEP
+
+/** To be called after a leaf was changed: keeps the lists of leaves with nothing but shadows, and workingset_nodes, in step. */
 export function leafChanged(k: Kernel, mapping: Mapping, key: number, was: number): void {
   const is = shadowLeafNode(mapping, key)
   if (was === is) return
-  if (was >= 0) k.nodes[was].stat[NS.workingset_nodes]--
-  if (is >= 0) k.nodes[is].stat[NS.workingset_nodes]++
+  if (was >= 0) {
+    k.nodes[was].stat[NS.workingset_nodes]--
+    k.fs.shadowLeaves[was].delete(shadowKey(mapping, key))
+  }
+  if (is >= 0) {
+    k.nodes[is].stat[NS.workingset_nodes]++
+    k.fs.shadowLeaves[is].set(shadowKey(mapping, key), mapping)
+  }
 }
 
 /** Nobody remembers the page once it is removed. */
@@ -168,6 +179,8 @@ export function verifyFilemap(k: Kernel): string[] {
       wrong.push(`node ${node.id}: ${files[node.id]} pages cached, nr_file_pages ${node.stat[NR_FILE_PAGES]}`)
     if (shmem[node.id] !== node.stat[NR_SHMEM])
       wrong.push(`node ${node.id}: ${shmem[node.id]} pages of memory files, nr_shmem ${node.stat[NR_SHMEM]}`)
+    if (shadowNodes[node.id] !== k.fs.shadowLeaves[node.id].size)
+      wrong.push(`node ${node.id}: ${shadowNodes[node.id]} leaves of shadows, ${k.fs.shadowLeaves[node.id].size} listed`)
     if (shadowNodes[node.id] !== node.stat[NS.workingset_nodes])
       wrong.push(`node ${node.id}: ${shadowNodes[node.id]} leaves of shadows, workingset_nodes ${node.stat[NS.workingset_nodes]}`)
   }

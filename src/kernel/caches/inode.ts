@@ -36,6 +36,7 @@ export const fileSystems = (nodes: number): FileSystems => ({
   byPath: new Map(),
   negative: new Set(),
   unused: Array.from({ length: nodes }, () => ({ names: new Map(), inodes: new Map(), deferred: 0 })),
+  shadowLeaves: Array.from({ length: nodes }, () => new Map()),
   mappings: new Map(),
   disks: [],
   writeback: { flusher: sleeping('flush'), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },

@@ -300,16 +300,25 @@ function forEachSlab(k: Kernel, cache: KmemCache, visit: (slab: Pfn, place: 'cpu
   }
 }
 
+/** Pages that are taken in one piece, too large for a slab: what compressors work with (kmalloc_large). */
+function largePages(k: Kernel): number {
+  const owners = [...k.zswap.pools, ...k.zram.filter(device => device !== undefined)]
+  const pieces = owners.flatMap(({ working }) => working.pieces.filter(({ slab }) => slab))
+  return pieces.reduce((pages, { order }) => pages + 2 ** order, 0)
+}
+
 /** What does not add up in the caches, in words. */
 export function verifySlab(k: Kernel): string[] {
   const wrong: string[] = []
   const seen = new Set<number>()
+  let pages = k.boot.slabPages + largePages(k)
   for (const cache of distinctCaches(k)) {
     const sum = { slabs: 0, objects: 0, active: 0 }
     forEachSlab(k, cache, (slab, place) => {
       sum.slabs++
       sum.objects += roomOf(k, cache, slab)
       sum.active += used(k, slab)
+      pages += 1 << compoundOrder(k, slab)
       if (seen.has(slab)) wrong.push(`slab ${slab} of ${cache.name} is in two places`)
       seen.add(slab)
       if ((k.page[slab * PAGE_WORDS] & PG_slab) === 0) wrong.push(`page ${slab} is no slab of ${cache.name}`)
@@ -320,5 +329,7 @@ export function verifySlab(k: Kernel): string[] {
     if (sum.slabs !== cache.nrSlabs || sum.objects !== cache.total || sum.active !== cache.active)
       wrong.push(`${cache.name}: ${sum.active} of ${sum.objects} objects used, counted ${cache.active} of ${cache.total}`)
   }
+  const counted = k.nodes.reduce((total, { stat }) => total + stat[NS.nr_slab_reclaimable] + stat[NS.nr_slab_unreclaimable], 0)
+  if (pages !== counted) wrong.push(`slabs have ${pages} pages, nr_slab_reclaimable and _unreclaimable ${counted}`)
   return wrong
 }

@@ -1,6 +1,6 @@
 /**
  * Asking the owners of other memory to give some back along with the page lists: partly unmapped huge pages, which are
- * split, the huge page of zeros, and names and inodes of files that nobody uses.
+ * split, the huge page of zeros, shadows of evicted pages, and names and inodes of files that nobody uses.
  *
  * Each is asked for the share that reclaim looks at of the lists, doubled, a batch at a time. What is less than a batch is put off, unless it
  * is as much as there is; what was put off comes on top the next time, up to twice what there is. For huge pages it is forgotten.
@@ -13,6 +13,7 @@ import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { SUPER_BATCH, superCacheCount, superCacheScan } from './dcache_shrink.ts'
+import { shadowCount, shadowScan } from './shadow_shrink.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
 
 /** Twice the share: four, divided by the two seeks that an object costs. */
@@ -37,9 +38,18 @@ export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: numbe
   return (
     shrink(k, waiting, priority).freed +
     shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
+    shrink(k, shadows(k, node), priority).freed +
     shrinkSuper(k, node, priority, gfp)
   )
 }
+
+const shadows = (k: Kernel, node: Node): Owner => ({
+  freeable: shadowCount(k, node),
+  batch: BATCH,
+  deferred: 0,
+  free: true,
+  scan: max => shadowScan(k, node, max),
+})
 
 function shrinkSuper(k: Kernel, node: Node, priority: number, gfp: number): number {
   const unused = k.fs.unused[node.id]
@@ -52,14 +62,16 @@ function shrinkSuper(k: Kernel, node: Node, priority: number, gfp: number): numb
 
 interface Owner {
   readonly freeable: number
+  /** Nothing is lost with them: half of them go each time. */
+  readonly free?: true
   readonly batch: number
   readonly deferred: number
   readonly scan: (max: number) => number
 }
 
-function shrink(k: Kernel, { freeable, batch, deferred, scan }: Owner, priority: number): { freed: number; deferred: number } {
+function shrink(k: Kernel, { freeable, free, batch, deferred, scan }: Owner, priority: number): { freed: number; deferred: number } {
   if (freeable === 0) return { freed: 0, deferred }
-  const delta = (freeable >> priority) * SEEKS_FACTOR
+  const delta = free === true ? freeable >> 1 : (freeable >> priority) * SEEKS_FACTOR
   let left = Math.min((deferred >> priority) + delta, 2 * freeable)
   let [freed, scanned] = [0, 0]
   while (left > 0 && (left >= batch || left >= freeable)) {
