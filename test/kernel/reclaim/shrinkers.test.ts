@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest'
+import { NS } from '../../../src/kernel/base/counters.ts'
+import { fput } from '../../../src/kernel/caches/files.ts'
+import { kmemCache } from '../../../src/kernel/caches/slab.ts'
+import { sysStat, sysUnlink } from '../../../src/kernel/calls/files.ts'
+import { dropCaches } from '../../../src/kernel/reclaim/drop_caches.ts'
+import { shadowCount, shadowScan } from '../../../src/kernel/reclaim/shadow_shrink.ts'
+import { shrinkSlab } from '../../../src/kernel/reclaim/shrink_slab.ts'
+import { verify } from '../../../src/kernel/verify.ts'
+import { event, type Lab, labOf, MIB, open, readFile, stat } from '../files/lab.ts'
+
+const NAMES = 3000
+
+/** A disk with that many empty files, each closed again. */
+function withFiles(): Lab {
+  const lab = labOf([256])
+  for (let i = 0; i < NAMES; i++) {
+    const file = open(lab, `/mnt/f${i}`, { create: 0o644, write: true })
+    lab.task.files.delete(file)
+    fput(lab.k, file)
+  }
+  return lab
+}
+
+const unusedNames = ({ k }: Lab) => k.fs.unused.reduce((sum, { names }) => sum + names.size, 0)
+
+describe('names and inodes that nobody uses', () => {
+  it('are given back by drop_caches 2: the names, then the inodes', () => {
+    const lab = withFiles()
+    const inodes = kmemCache(lab.k, 'ext4_inode_cache')
+    expect(unusedNames(lab)).toBe(NAMES)
+    const active = inodes.active
+    dropCaches(lab.k, 2)
+    expect(unusedNames(lab)).toBe(0)
+    expect(inodes.active).toBeLessThanOrEqual(active - NAMES + inodes.objectsPerSlab)
+    expect(event(lab.k, 'slabs_scanned')).toBeGreaterThanOrEqual(2 * NAMES)
+    expect(verify(lab.k)).toEqual([])
+  })
+
+  it('that were used since they were looked at last get one more round', () => {
+    const lab = withFiles()
+    for (let i = 0; i < NAMES; i++) sysStat(lab.k, lab.task, `/mnt/f${i}`)
+    const before = event(lab.k, 'slabs_scanned')
+    dropCaches(lab.k, 2)
+    expect(event(lab.k, 'slabs_scanned') - before).toBeGreaterThanOrEqual(3 * NAMES)
+    expect(unusedNames(lab)).toBe(0)
+  })
+
+  it('stay while the file is open, and as names that are not there when it is removed', () => {
+    const lab = withFiles()
+    open(lab, '/mnt/f0')
+    sysUnlink(lab.k, lab.task, '/mnt/f1')
+    expect(lab.k.fs.negative.has('/mnt/f1')).toBe(true)
+    dropCaches(lab.k, 2)
+    const kept = [...lab.k.fs.inodes.values()].filter(({ path, cached }) => path.startsWith('/mnt/f') && cached !== 0)
+    expect(kept.map(({ path }) => path)).toEqual(['/mnt/f0'])
+    expect(lab.k.fs.negative.size).toBe(0)
+  })
+
+  it('are asked for as vfs_cache_pressure says: not at all with 0', () => {
+    const lab = withFiles()
+    const [node] = lab.k.nodes
+    lab.k.sysctl.vfs_cache_pressure = 0
+    expect(shrinkSlab(lab.k, node, 0, 0)).toBe(0)
+    expect(unusedNames(lab)).toBe(NAMES)
+    lab.k.sysctl.vfs_cache_pressure = 100
+    expect(shrinkSlab(lab.k, node, 0, 0)).toBeGreaterThan(0)
+  })
+
+  it('less than a batch is put off, and comes on top the next time', () => {
+    const lab = withFiles()
+    const [node] = lab.k.nodes
+    expect(shrinkSlab(lab.k, node, 0, 4)).toBe(0)
+    const { deferred } = lab.k.fs.unused[0]
+    expect(deferred).toBe((NAMES >> 4) * 2)
+    shrinkSlab(lab.k, node, 0, 4)
+    expect(lab.k.fs.unused[0].deferred).toBeGreaterThan(deferred)
+  })
+})
+
+describe('shadows of evicted pages', () => {
+  it('are too many only when there are more leaves of them than an eighth of the pages', () => {
+    const lab = labOf([160], { big: 300 })
+    readFile(lab, '/mnt/big', 300 * MIB)
+    const [node] = lab.k.nodes
+    const leaves = stat(lab.k, 'workingset_nodes')
+    expect(leaves).toBeGreaterThan(1000)
+    expect(shadowCount(lab.k, node)).toBe(0)
+    lab.k.nodes[0].lruvecs[0].size.fill(0)
+    expect(shadowCount(lab.k, node)).toBeGreaterThan(leaves / 4)
+  })
+
+  it('go leaf by leaf, the oldest first, with the memory of the leaf', () => {
+    const lab = labOf([160], { big: 300 })
+    readFile(lab, '/mnt/big', 300 * MIB)
+    const [node] = lab.k.nodes
+    const leaves = stat(lab.k, 'workingset_nodes')
+    const first = [...lab.k.fs.shadowLeaves[0].keys()][100]
+    expect(shadowScan(lab.k, node, 100)).toBe(100)
+    expect(stat(lab.k, 'workingset_nodes')).toBe(leaves - 100)
+    expect([...lab.k.fs.shadowLeaves[0].keys()][0]).toBe(first)
+    expect(node.stat[NS.workingset_nodereclaim]).toBe(100)
+    expect(verify(lab.k)).toEqual([])
+  })
+})
