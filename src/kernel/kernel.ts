@@ -3,6 +3,7 @@
  * the clock asks for the earliest and lets it run on a CPU of its node that is free first.
  */
 import { COST, spend } from './base/cost.ts'
+import { psiAverage, psiResume, psiSuspend, psiTurn } from './base/psi.ts'
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
 import { runBlockDone } from './caches/block.ts'
@@ -31,6 +32,7 @@ function daemons(k: Kernel): Work[] {
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.zswap.shrinker, run: runZswapShrink },
     { daemon: k.vmstat, run: runVmstat },
+    { daemon: k.psi.averager, run: psiAverage, nice: true },
     { daemon: k.khugepaged.daemon, run: runKhugepaged, nice: true },
     { daemon: k.ksm.daemon, run: runKsmd, nice: true },
     { daemon: k.workingSet.daemon, run: runWorkingSet, nice: true },
@@ -81,9 +83,14 @@ function runOne(k: Kernel, { daemon, run, nice }: Work): void {
   k.clock[0] = start
   daemon.cpu = cpu
   daemon.wakeNs = Number.POSITIVE_INFINITY
+  const interrupted = psiSuspend(k)
+  const waited = k.costNs[COST.io_wait]
   run(k)
   daemon.endNs = k.clock[0]
   daemon.ranNs += k.clock[0] - start
+  const io = k.costNs[COST.io_wait] - waited
+  if (nice !== true) psiTurn(k, cpu, 0, { ready: 0, busy: k.clock[0] - start - io, io }, true)
+  psiResume(k, interrupted)
   if (nice !== true) k.cpus[cpu].nowNs = k.clock[0]
 }
 

@@ -8,6 +8,7 @@
  */
 
 import { EINVAL, ERANGE } from '../kernel/base/errno.ts'
+import { psiText } from '../kernel/base/psi.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Cgroup } from '../kernel/base/state_cgroup.ts'
 import {
@@ -35,7 +36,7 @@ import { kstrtoint } from '../kernel/tunables_parse.ts'
 import { memcgFiles } from './cgroup_memory.ts'
 import type { Directory, Entry, File } from './file.ts'
 import { listText } from './format.ts'
-import { pressure } from './machine.ts'
+import { writePressure } from './pressure.ts'
 
 interface Parts {
   readonly read?: (k: Kernel, group: Cgroup) => string | number
@@ -162,10 +163,10 @@ const CORE_FILES: Readonly<Record<string, File>> = {
     read: (k, group) => `${cgroupType(k, group)}\n`,
     write: (k, group, text) => (text === 'threaded' ? cgroupEnableThreaded(k, group) : -EINVAL),
   }),
-  'cpu.pressure': groupFile({ read: pressure }),
+  'cpu.pressure': groupFile({ read: (k, group) => psiText(k, group.id, 'cpu'), write: (_, __, text) => writePressure(text) }),
   'cpu.stat': groupFile({ read: usage }),
-  'io.pressure': groupFile({ read: pressure }),
-  'memory.pressure': groupFile({ read: pressure }),
+  'io.pressure': groupFile({ read: (k, group) => psiText(k, group.id, 'io'), write: (_, __, text) => writePressure(text) }),
+  'memory.pressure': groupFile({ read: (k, group) => psiText(k, group.id, 'memory'), write: (_, __, text) => writePressure(text) }),
 }
 
 const cpuset = (parts: Parts): File => groupFile({ ...parts, controller: CONTROLLER_CPUSET })

@@ -57,8 +57,3 @@ export function stat(k: Kernel): string {
     'softirq 0 0 0 0 0 0 0 0 0 0 0\n',
   ].join('')
 }
-
-const STALLED = 'avg10=0.00 avg60=0.00 avg300=0.00 total=0\n'
-
-/** Pressure is not measured: nobody ever waits. */
-export const pressure = (): string => `some ${STALLED}full ${STALLED}`

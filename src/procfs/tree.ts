@@ -23,7 +23,7 @@ import type { Binary } from './binary.ts'
 import { buddyinfo, extfragIndex, pagetypeinfo, unusableIndex } from './buddyinfo.ts'
 import { cgroupDirectory } from './cgroup.ts'
 import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, numbers, pid, proc } from './file.ts'
-import { cmdline, filesystems, loadavg, pressure, stat, uptime, version } from './machine.ts'
+import { cmdline, filesystems, loadavg, stat, uptime, version } from './machine.ts'
 import { meminfo } from './meminfo.ts'
 import { PAGE_CGROUP, PAGE_COUNT, PAGE_FLAGS, PAGEMAP } from './page_files.ts'
 import { PAGE_IDLE } from './page_idle.ts'
@@ -34,6 +34,7 @@ import { sched } from './pid/sched.ts'
 import { smaps, smapsRollup } from './pid/smaps.ts'
 import { comm, cmdline as pidCmdline, stat as pidStat, statm, status } from './pid/status.ts'
 import { oomAdj, oomScore, oomScoreAdj, setOomAdj, setOomScoreAdj, writeClearRefs, writeComm } from './pid/writes.ts'
+import { systemPressure } from './pressure.ts'
 import { slabinfo } from './slabinfo.ts'
 import { swaps } from './swaps.ts'
 import { cpuDirectory } from './sysfs_cpu.ts'
@@ -47,8 +48,6 @@ import { zramControl, zramDebug, zramDirectory } from './sysfs_zram.ts'
 import { vmstat } from './vmstat.ts'
 import { zoneinfo } from './zoneinfo.ts'
 import { zswapCounters } from './zswap.ts'
-
-const psi: File = { ...proc(pressure), refuses: EINVAL }
 
 const PROCESS: Directory = dir({
   cgroup: pid(({ k, task }) => `0::${cgroupPath(k, task.cgroup)}\n`),
@@ -83,7 +82,7 @@ export const TREE: Directory = dir({
     loadavg: proc(loadavg),
     meminfo: proc(meminfo),
     pagetypeinfo: proc(pagetypeinfo),
-    pressure: dir({ cpu: psi, io: psi, memory: psi }),
+    pressure: dir({ cpu: systemPressure('cpu'), io: systemPressure('io'), memory: systemPressure('memory') }),
     slabinfo: proc(slabinfo),
     stat: proc(stat),
     swaps: proc(swaps),

@@ -15,6 +15,7 @@
  */
 import { must } from '../kernel/base/assert.ts'
 import { COST, spend } from '../kernel/base/cost.ts'
+import { psiTurn } from '../kernel/base/psi.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
 import { settleObjects } from '../kernel/calls/objects.ts'
@@ -191,6 +192,8 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   k.clock[0] = startNs
   k.needResched = false
   task.cpu = cpu
+  const readyNs = thread.readyNs
+  const ioNs = k.costNs[COST.io_wait]
   thread.readyNs = startNs
   thread.turn = run.turn++
   const waited = waitedNs(k)
@@ -205,6 +208,8 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   const endNs = k.clock[0]
   const busyNs = endNs - startNs - (waitedNs(k) - waited)
   task.ranNs += busyNs
+  const others = run.threads.some(other => other !== thread && other.task.cpu === cpu && other.readyNs <= startNs)
+  psiTurn(k, cpu, task.cgroup, { ready: startNs - readyNs, busy: busyNs, io: k.costNs[COST.io_wait] - ioNs }, !others)
   k.cpus[cpu].nowNs = startNs + busyNs
   thread.readyNs = Math.max(thread.readyNs, endNs)
 }

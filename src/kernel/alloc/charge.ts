@@ -20,6 +20,7 @@
 import { COST, spend } from '../base/cost.ts'
 import { ME, MS } from '../base/counters.ts'
 import { __GFP_DIRECT_RECLAIM, __GFP_HIGH, __GFP_NOFAIL, __GFP_NORETRY, __GFP_RETRY_MAYFAIL, GFP_KERNEL } from '../base/flags.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
 import { PAGE_ALLOC_COSTLY_ORDER, PAGE_SIZE, type Pfn } from '../base/units.ts'
@@ -126,7 +127,9 @@ function chargeAtLimit(k: Kernel, id: number, pages: number, gfp: number): boole
     if ((gfp & __GFP_DIRECT_RECLAIM) === 0) break
     memcgMemoryEvent(k, over, ME.max)
     raised = true
+    psiMemstallEnter(k)
     const reclaimed = tryToFreeMemCgroupPages(k, over, pages, gfp, true)
+    psiMemstallLeave(k)
     if (memcgMargin(k, over) >= pages) continue
     if (!drained) {
       drainAllStock(k, over)
@@ -221,7 +224,9 @@ function reclaimHigh(k: Kernel, id: number, pages: number): number {
     const { usage, high } = memcgOf(k, at).memory
     if (usage <= high) continue
     memcgMemoryEvent(k, at, ME.high)
+    psiMemstallEnter(k)
     reclaimed += tryToFreeMemCgroupPages(k, at, pages, GFP_KERNEL, true)
+    psiMemstallLeave(k)
   }
   return reclaimed
 }

@@ -21,6 +21,7 @@ import {
   ALLOC_OOM,
   ALLOC_WMARK_HIGH,
 } from '../base/flags.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import { NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_NORMAL } from '../base/units.ts'
 import { unreserveHighatomicPageblock } from '../frames/buddy.ts'
@@ -42,7 +43,9 @@ const tryFreelist = (k: Kernel, ac: AllocContext, flags: number): Pfn =>
 export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffort, wake: () => void): Pfn {
   const costly = ac.order > PAGE_ALLOC_COSTLY_ORDER
   for (let noProgress = 0; ; ) {
+    psiMemstallEnter(k)
     const progress = tryToFreePages(k, ac, ac.order, ac.gfp, ac.highest)
+    psiMemstallLeave(k)
     const page = progress > 0 ? afterReclaim(k, ac) : NO_PAGE
     if (page !== NO_PAGE) return page
     const compacted = allocPagesDirectCompact(k, ac, effort.priority)
@@ -50,7 +53,8 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return NO_PAGE
     noProgress = progress > 0 && !costly ? 0 : noProgress + 1
     const again =
-      shouldReclaimRetry(k, ac, noProgress) || (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zone => zoneReclaimablePages(k, zone)))
+      shouldReclaimRetry(k, ac, noProgress) ||
+      (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zone => zoneReclaimablePages(k, zone)))
     if (!again) {
       const last = mayOom(k, ac)
       if (last !== undefined) return last

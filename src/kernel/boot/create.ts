@@ -4,9 +4,9 @@
 import { contentTable } from '../base/content.ts'
 import { CACHE_PAGES, COST_NAMES } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
-import { psiState } from '../base/psi.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import { kernelLog } from '../base/log.ts'
+import { psiState } from '../base/psi.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Machine, Node, Zone } from '../base/state.ts'
 import type { Cgroup } from '../base/state_cgroup.ts'
 import type { KhugepagedState } from '../base/state_huge.ts'
@@ -89,7 +89,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     workingSet: { daemon: daemon('working_set', NO_NODE), intervalMs: 0, rounds: 0, atNs: 0, ages: new Uint8Array(0) },
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
-    uffd: { contexts: new Map(), next: 1, woken: [], told: [] },
+    uffd: { contexts: new Map(), next: 1, woken: [], told: [], proposed: new Map() },
     tasks: new Map(),
     nextPid: 1,
     totalramPages: 0,

@@ -19,8 +19,9 @@
 import { fail, must } from '../base/assert.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS, ZS } from '../base/counters.ts'
-import { PG_locked, PG_reclaim, PG_uptodate, PG_writeback } from '../base/flags.ts'
+import { PG_locked, PG_reclaim, PG_uptodate, PG_workingset, PG_writeback } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, DiskRequest, Mapping } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_KB, PAGE_SIZE, type Pfn } from '../base/units.ts'
@@ -188,10 +189,13 @@ export function waitUntil(k: Kernel, doneNs: number): void {
 /** Waits until the page of the mapping is neither being read nor written. */
 export function waitOnPage(k: Kernel, mapping: Mapping, index: number, pfn: Pfn): void {
   if ((k.page[pfn * PAGE_WORDS] & (PG_locked | PG_writeback)) === 0) return
+  const thrashing = (k.page[pfn * PAGE_WORDS] & (PG_locked | PG_workingset)) === (PG_locked | PG_workingset)
+  if (thrashing) psiMemstallEnter(k)
   for (const disk of k.fs.disks) {
     const request = disk.queue.find(r => r.mapping === mapping && r.first <= index && index < r.first + r.pages)
     if (request !== undefined) waitUntil(k, request.doneNs)
   }
+  if (thrashing) psiMemstallLeave(k)
 }
 
 /** Waits until the page that is in the swap cache at the slot is neither being read nor written. */

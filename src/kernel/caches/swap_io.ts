@@ -14,8 +14,9 @@
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
-import { PG_locked, PG_uptodate, PG_writeback } from '../base/flags.ts'
+import { PG_locked, PG_uptodate, PG_workingset, PG_writeback } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import type { SwapArea } from '../base/state_swap.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
@@ -68,9 +69,15 @@ export function swapReadpage(k: Kernel, pfn: Pfn, entry: number): void {
     blockSubmitSwap(k, area.device.disk, false, area.type, offset, 1)
     return
   }
+  const thrashing = isMissed(k, pfn)
+  if (thrashing) psiMemstallEnter(k)
   zramRead(k, area.device.zram, offset, pfn)
+  if (thrashing) psiMemstallLeave(k)
   readDone(k, pfn)
 }
+
+/** A page that was evicted not long ago: waiting for it is waiting for memory. */
+const isMissed = (k: Kernel, pfn: Pfn): boolean => (k.page[pfn * PAGE_WORDS] & PG_workingset) !== 0
 
 function readDone(k: Kernel, pfn: Pfn): void {
   k.page[pfn * PAGE_WORDS] = (k.page[pfn * PAGE_WORDS] & ~PG_locked) | PG_uptodate
@@ -81,5 +88,8 @@ export function waitOnSwapCache(k: Kernel, head: Pfn): void {
   if ((k.page[head * PAGE_WORDS] & (PG_locked | PG_writeback)) === 0) return
   const entry = swapEntryOf(k, head)
   const area = swapArea(k, entry)
+  const thrashing = isMissed(k, head) && (k.page[head * PAGE_WORDS] & PG_locked) !== 0
+  if (thrashing) psiMemstallEnter(k)
   waitOnSwapPage(k, must(area.device.disk, 'a page waits for a device that has no queue'), area.type, swpOffset(entry))
+  if (thrashing) psiMemstallLeave(k)
 }

@@ -12,6 +12,7 @@
  */
 import { now } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { MAX_NR_ZONES } from '../base/units.ts'
 import { drainAllPages } from '../frames/pcp.ts'
@@ -88,6 +89,7 @@ function doWork(k: Kernel, node: Node): void {
   const { kcompactd } = node
   const { order, highestZoneidx } = kcompactd
   k.event[EV.compact_daemon_wake]++
+  psiMemstallEnter(k)
   for (const zone of nodeZones(k, node)) {
     if (
       zone.type > highestZoneidx ||
@@ -105,6 +107,7 @@ function doWork(k: Kernel, node: Node): void {
     k.event[EV.compact_daemon_migrate_scanned] += cc.migrateScanned
     k.event[EV.compact_daemon_free_scanned] += cc.freeScanned
   }
+  psiMemstallLeave(k)
   kcompactd.order = 0
   kcompactd.highestZoneidx = MAX_NR_ZONES - 1
 }

@@ -16,6 +16,7 @@
 import { now } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import type { KswapdRun, ScanControl } from '../base/state_reclaim.ts'
 import { PAGEBLOCK_ORDER } from '../base/units.ts'
@@ -41,7 +42,9 @@ export function runKswapd(k: Kernel, node: Node): void {
     kswapd.run = beginRun(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
   }
   const { run } = kswapd
+  psiMemstallEnter(k)
   const outcome = round(k, node, run)
+  psiMemstallLeave(k)
   if (outcome === 'more') {
     kswapd.wakeNs = now(k)
     return

@@ -13,6 +13,7 @@
  */
 import { EV, ZS } from '../base/counters.ts'
 import { __GFP_IO } from '../base/flags.ts'
+import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel, Zone } from '../base/state.ts'
 import { NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
 import { pageZone } from '../frames/page.ts'
@@ -48,7 +49,9 @@ export interface Compacted {
 /** Compacts for the request and tries to allocate (__alloc_pages_direct_compact). */
 export function allocPagesDirectCompact(k: Kernel, ac: AllocContext, priority: number): Compacted {
   if (ac.order === 0) return { page: NO_PAGE, result: COMPACT.skipped }
+  psiMemstallEnter(k)
   const result = tryToCompactPages(k, ac, priority)
+  psiMemstallLeave(k)
   const caught = takeCaptured(k)
   if (result === COMPACT.skipped) return { page: NO_PAGE, result }
   k.event[EV.compact_stall]++
