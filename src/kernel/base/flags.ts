@@ -131,6 +131,8 @@ export const VM_ACCOUNT = 0x100000
 export const VM_NORESERVE = 0x200000
 export const VM_HUGETLB = 0x400000
 export const VM_SYNC = 0x800000
+/** Of the proposal of 2014 (fault/userfault_2014.ts); the value is free. */
+export const VM_USERFAULT = 0x1000000
 export const VM_WIPEONFORK = 0x2000000
 export const VM_DONTDUMP = 0x4000000
 export const VM_SOFTDIRTY = 0x8000000
@@ -232,6 +234,9 @@ export const MADV_POPULATE_READ = 22
 export const MADV_POPULATE_WRITE = 23
 export const MADV_DONTNEED_LOCKED = 24
 export const MADV_COLLAPSE = 25
+/** Of the proposal of 2014, whose numbers 18 and 19 are others' today. */
+export const MADV_USERFAULT = 2014
+export const MADV_NOUSERFAULT = 2015
 export const MADV_HWPOISON = 100
 export const MADV_SOFT_OFFLINE = 101
 

@@ -2,6 +2,7 @@
  * Shapes of userfaultfd: the contexts behind its descriptors, the threads that wait at them, and what they are told.
  * Address spaces and tasks are named by number, because a context outlives both.
  */
+import type { Regions } from './regions.ts'
 
 /** What is behind a descriptor (struct userfaultfd_ctx). */
 export interface UffdContext {
@@ -76,6 +77,17 @@ export interface UffdFigures {
   continued: number
 }
 
+/** A descriptor as the proposal of 2014 had it. */
+export interface Userfault2014 {
+  readonly id: number
+  readonly mm: number
+  /** Virtual pages that are registered with it. */
+  readonly ranges: Regions
+  /** Faults whose threads wait, and those of them that nobody has read. */
+  readonly waiting: UffdFault[]
+  readonly unread: UffdFault[]
+}
+
 export interface UserfaultfdState {
   readonly contexts: Map<number, UffdContext>
   next: number
@@ -83,4 +95,6 @@ export interface UserfaultfdState {
   readonly woken: number[]
   /** Contexts at which something has come up for who polls. */
   readonly told: number[]
+  /** Descriptors of the 2014 proposal; their numbers are contexts' numbers. */
+  readonly proposed: Map<number, Userfault2014>
 }

@@ -6,6 +6,7 @@
  *     unknown, unaligned                                                               EINVAL
  *     DONTNEED FREE COLD PAGEOUT              locked areas (DONTNEED_LOCKED takes them)  EINVAL
  *     FREE, WIPEONFORK                        anything but private anonymous memory    EINVAL
+ *     USERFAULT (the proposal of 2014)        the same                                 EINVAL
  *     FREE COLD PAGEOUT, unaligned DONTNEED   huge TLB pages                           EINVAL
  *     REMOVE                                  locked or no file; not shared writable   EINVAL; EACCES
  *     POPULATE_READ, _WRITE                   areas that do not allow it               EINVAL
@@ -34,6 +35,7 @@ import {
   MADV_MERGEABLE,
   MADV_NOHUGEPAGE,
   MADV_NORMAL,
+  MADV_NOUSERFAULT,
   MADV_PAGEOUT,
   MADV_POPULATE_READ,
   MADV_POPULATE_WRITE,
@@ -42,6 +44,7 @@ import {
   MADV_SEQUENTIAL,
   MADV_SOFT_OFFLINE,
   MADV_UNMERGEABLE,
+  MADV_USERFAULT,
   MADV_WILLNEED,
   MADV_WIPEONFORK,
   VM_DONTCOPY,
@@ -54,6 +57,7 @@ import {
   VM_SEQ_READ,
   VM_SHARED,
   VM_SPECIAL,
+  VM_USERFAULT,
   VM_WIPEONFORK,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
@@ -86,6 +90,8 @@ const MARKS: Readonly<Record<number, { readonly clear: number; readonly set: num
   [MADV_KEEPONFORK]: { clear: VM_WIPEONFORK, set: 0 },
   [MADV_DONTDUMP]: { clear: 0, set: VM_DONTDUMP },
   [MADV_DODUMP]: { clear: VM_DONTDUMP, set: 0 },
+  [MADV_USERFAULT]: { clear: 0, set: VM_USERFAULT },
+  [MADV_NOUSERFAULT]: { clear: VM_USERFAULT, set: 0 },
 }
 
 /** Advice that is an act, or needs more than a mark. */
@@ -187,6 +193,7 @@ function markedFlags(k: Kernel, vma: Vma, advice: number): number | undefined {
   const { flags } = vma
   if (advice === MADV_DOFORK && (flags & VM_IO) !== 0) return undefined
   if (advice === MADV_WIPEONFORK && (vma.file !== undefined || (flags & VM_SHARED) !== 0)) return undefined
+  if (advice === MADV_USERFAULT && (vma.mapping !== undefined || (flags & VM_SHARED) !== 0)) return undefined
   if (advice === MADV_DODUMP && (flags & VM_HUGETLB) === 0 && (flags & VM_SPECIAL) !== 0) return undefined
   if (advice === MADV_HUGEPAGE || advice === MADV_NOHUGEPAGE) return hugepageMadvise(k, vma, flags, advice)
   if (advice === MADV_MERGEABLE || advice === MADV_UNMERGEABLE) return ksmFlags(flags, advice)

@@ -21,6 +21,7 @@ import { ksmExit } from '../daemons/ksmd.ts'
 import { mmPutHugeZeroPage } from '../fault/huge_memory.ts'
 import { khugepagedExit } from '../fault/huge_memory_check.ts'
 import { mmNuma, taskNuma, taskNumaFree } from '../fault/numa_stats.ts'
+import { userfaultExit } from '../fault/userfault_2014.ts'
 import { forgetWaiter, holdUffd } from '../fault/userfaultfd.ts'
 import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { kmemUncharge } from '../frames/memcg_charge.ts'
@@ -220,6 +221,7 @@ export function taskThread(k: Kernel, task: Task): number {
 export function taskExit(k: Kernel, task: Task): void {
   spend(k, COST.exit_task, 1)
   forgetWaiter(k, task)
+  userfaultExit(k, task, task.mm)
   taskNumaFree(task)
   if (task.mm !== undefined) mmPut(k, task.mm)
   task.mm = undefined

@@ -38,6 +38,7 @@ import {
   VM_FAULT_SIGBUS,
   VM_SHARED,
   VM_UFFD_MISSING,
+  VM_USERFAULT,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -53,6 +54,7 @@ import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageMoveAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import { countCopied, countFaultedAnon } from '../spaces/rss.ts'
 import { prepareAnon } from '../spaces/vma.ts'
+import { userfault2014 } from './userfault_2014.ts'
 import { handleUserfault } from './userfaultfd.ts'
 
 const { fault_pte: COST_PTE, clear_page: COST_CLEAR, copy_page: COST_COPY } = COST
@@ -65,7 +67,7 @@ export const mkPte = (vma: Vma, dirty: boolean): number =>
 /** The first touch of a page of private anonymous memory; the entry of k.vmf is empty (do_anonymous_page). */
 export function doAnonymousPage(k: Kernel, vma: Vma): number {
   const { table, i, offset } = k.vmf
-  if ((vma.flags & (VM_SHARED | VM_UFFD_MISSING)) !== 0) return notOurs(k, vma)
+  if ((vma.flags & (VM_SHARED | VM_UFFD_MISSING | VM_USERFAULT)) !== 0) return notOurs(k, vma)
   spend(k, COST_PTE, 1)
   if (!k.vmf.write) {
     setEntry(k, table, i, k.zeroPage, PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL)
@@ -94,7 +96,7 @@ function notOurs(k: Kernel, vma: Vma): number {
     spendOnPages(k, COST_CLEAR, pfn, 1)
     freePages(k, pfn, 0)
   }
-  return handleUserfault(k, vma, VM_UFFD_MISSING)
+  return (vma.flags & VM_USERFAULT) !== 0 ? userfault2014(k, vma) : handleUserfault(k, vma, VM_UFFD_MISSING)
 }
 
 /** A fresh page for a page of the area, charged to the area's memory cgroup; NO_PAGE when there is none, or none more for the group. */

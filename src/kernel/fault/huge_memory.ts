@@ -40,6 +40,7 @@ import {
   VM_SHARED,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
+  VM_USERFAULT,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -70,6 +71,7 @@ import { prepareAnon } from '../spaces/vma.ts'
 import { hugepageVmaCheck, khugepagedEnterVma, transhugeVmaSuitable, vmaThpGfpMask } from './huge_memory_check.ts'
 import { doNumaPage } from './numa_fault.ts'
 import { makeTables, tablePage } from './tables.ts'
+import { userfault2014 } from './userfault_2014.ts'
 import { handleUserfault } from './userfaultfd.ts'
 
 const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
@@ -100,7 +102,7 @@ function doHugePmdAnonymousPage(k: Kernel, vma: Vma, pmd: number, i: number): nu
   if (!transhugeVmaSuitable(vma, vpn)) return VM_FAULT_FALLBACK
   prepareAnon(k, vma)
   khugepagedEnterVma(k, vma, vma.flags)
-  if ((vma.flags & VM_UFFD_MISSING) !== 0) return missingHuge(k, vma)
+  if ((vma.flags & (VM_UFFD_MISSING | VM_USERFAULT)) !== 0) return missingHuge(k, vma)
   if (!k.vmf.write && k.thp.useZeroPage) return mapHugeZeroPage(k, vma.mm, pmd, i)
   const offset = k.vmf.offset - pteIndex(vpn)
   const head = allocPagesVma(k, vmaThpGfpMask(k, vma), HPAGE_PMD_ORDER, vma, offset)
@@ -148,7 +150,8 @@ function missingHuge(k: Kernel, vma: Vma): number {
     if (spare !== NO_PAGE) spendOnPages(k, COST.clear_page, head, HPAGE_PMD_NR)
     freePages(k, head, HPAGE_PMD_ORDER)
   }
-  return spare === NO_PAGE ? VM_FAULT_OOM : handleUserfault(k, vma, VM_UFFD_MISSING)
+  if (spare === NO_PAGE) return VM_FAULT_OOM
+  return (vma.flags & VM_USERFAULT) !== 0 ? userfault2014(k, vma) : handleUserfault(k, vma, VM_UFFD_MISSING)
 }
 
 /** Entry flags of a huge page just mapped into an area. */

@@ -88,7 +88,7 @@ export function noteExactAddress(k: Kernel, vma: Vma | undefined, address: numbe
 // --- waking
 
 /** Lets a sleeping task go on. */
-function wake(k: Kernel, pid: number): void {
+export function wakeTask(k: Kernel, pid: number): void {
   const task = k.tasks.get(pid)
   if (task?.wait === undefined) return
   task.wait.woken = true
@@ -112,7 +112,7 @@ function wakeFault(k: Kernel, { figures }: UffdContext, { pid, sinceNs }: UffdFa
   figures.waitedNs += ns
   figures.longestNs = Math.max(figures.longestNs, ns)
   figures.histogram[Math.min(UFFD_HISTOGRAM - 1, Math.max(0, Math.floor(Math.log2(ns + 1)) - FIRST_CLASS + 1))]++
-  wake(k, pid)
+  wakeTask(k, pid)
 }
 
 // --- reading
@@ -144,7 +144,7 @@ export function uffdRead(k: Kernel, reader: Task, context: UffdContext): UffdMsg
 /** The event is read, or nobody will read it: who reported it goes on. */
 function eventDone(k: Kernel, context: UffdContext, { pid }: UffdEvent): void {
   context.changing--
-  wake(k, pid)
+  wakeTask(k, pid)
 }
 
 /** A context for an address space, which nobody has a descriptor of yet. */
