@@ -4,9 +4,8 @@ import type { Kernel } from './base/state.ts'
 import type { Vma } from './base/state_mm.ts'
 import type { NumaGroup } from './base/state_numa.ts'
 import type { Mempolicy } from './base/state_shared.ts'
-import { PTRS_PER_TABLE } from './base/units.ts'
 import { isHuge } from './spaces/huge_pmd.ts'
-import { entryFlags, entryValue } from './spaces/pagetable.ts'
+import { entryFlags, entryValue, pteIndex } from './spaces/pagetable.ts'
 import { eachVma } from './spaces/vma.ts'
 import { walkPmds } from './spaces/walk.ts'
 
@@ -49,9 +48,9 @@ function verifyMarks(k: Kernel): string[] {
   for (const mm of k.spaces.mms.values()) {
     for (const vma of eachVma(mm)) {
       if ((vma.flags & VM_HUGETLB) !== 0) continue
-      walkPmds(k, mm, vma.start, vma.end, (pmd, i, start) => {
+      walkPmds(k, mm, vma.start, vma.end, (pmd, i, start, end) => {
         if (isHuge(entryFlags(k, pmd, i))) verifyMark(vma, entryFlags(k, pmd, i), start, wrong)
-        else for (let j = 0; j < PTRS_PER_TABLE; j++) verifyMark(vma, entryFlags(k, entryValue(k, pmd, i), j), start, wrong)
+        else for (let vpn = start; vpn < end; vpn++) verifyMark(vma, entryFlags(k, entryValue(k, pmd, i), pteIndex(vpn)), vpn, wrong)
       })
     }
   }

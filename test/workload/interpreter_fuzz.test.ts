@@ -63,6 +63,11 @@ function program(seed: number): string {
     () => `${worker()} ${one(['mlockall current', 'mlockall future,onfault', 'munlockall'])}`,
     () => `${worker()} mbind ${region()} ${policy()} ${range()} ${one(['', 'flags=move', 'flags=strict'])}`,
     () => `${worker()} set_mempolicy ${policy()}`,
+    () => `${worker()} migrate_pages ${one(['0', '1', '0,1', '0-2'])} ${one(['0', '1', '1,0', '2', '1,2,0'])}`,
+    () => `${worker()} move_pages ${region()} ${below(100) * 4}K 400K ${one(['0', '1', '2', 'query'])}`,
+    () => `${worker()} touch ${region()} ${one(['read', 'write'])} for=${below(60)}`,
+    () =>
+      `write /sys/kernel/debug/sched/numa_balancing/${one(['scan_delay_ms 1', 'scan_period_min_ms 5', 'scan_size_mb 1', 'scan_period_max_ms 20'])}`,
     () =>
       `${worker()} ${one(['readfile /mnt/d', 'writefile /mnt/e 300K content=page', 'writefile /mnt/d 64K off=1M', 'fadvise /mnt/d dontneed', 'fsync /mnt/e', 'unlink /mnt/e', 'mkfiles /mnt/f 20'])}`,
     () =>
