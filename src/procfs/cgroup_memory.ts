@@ -5,7 +5,8 @@
  *
  * Source: mm/memcontrol.c (memory_files, swap_files, zswap_files).
  */
-import { ME, MS } from '../kernel/base/counters.ts'
+
+import { ME } from '../kernel/base/counters.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import { PAGE_SIZE } from '../kernel/base/units.ts'
 import {
@@ -17,7 +18,8 @@ import {
   memcgSetSwap,
   memcgSetZswapMax,
 } from '../kernel/calls/memcg_files.ts'
-import { memcgOf, memcgTree, PAGE_COUNTER_MAX } from '../kernel/frames/memcg.ts'
+import { memcgOf, PAGE_COUNTER_MAX } from '../kernel/frames/memcg.ts'
+import { zswapBytes } from '../kernel/frames/memcg_charge.ts'
 import { memcgNumaStatText, memcgStatText } from '../kernel/frames/memcg_stat.ts'
 
 interface MemcgFile {
@@ -72,7 +74,7 @@ export const memcgFiles: Readonly<Record<string, MemcgFile>> = {
     write: (k, id, text) => memcgSetSwap(memcgOf(k, id), 'max', text),
   },
   'memory.zswap.current': {
-    read: (k, id) => `${memcgTree(k, id).reduce((sum, below) => sum + memcgOf(k, below).stat[MS.zswap], 0)}\n`,
+    read: (k, id) => `${zswapBytes(k, id)}\n`,
   },
   'memory.zswap.max': {
     read: (k, id) => limitText(memcgOf(k, id).zswapMax),

@@ -5,7 +5,7 @@
  */
 import { VM_EVENTS } from '../kernel/base/counters.ts'
 import type { Kernel } from '../kernel/base/state.ts'
-import { dirtyLimits } from '../kernel/reclaim/writeback.ts'
+import { dirtyLimits } from '../kernel/reclaim/dirty_limits.ts'
 import { statLines } from './sums.ts'
 
 export function vmstat(k: Kernel): string {

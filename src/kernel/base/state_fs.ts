@@ -60,6 +60,8 @@ export interface Mapping {
   readonly inode: Inode
   readonly pages: XArray
   readonly charged: ChargedObjects
+  /** The memory cgroup whose page was the first that was dirty: by its limits the file is written. */
+  dirtier: number
   nrPages: number
   nrShadows: number
   nrDirty: number

@@ -40,6 +40,7 @@ export function withMapping(k: Kernel, bare: BareInode, unevictable: boolean): I
     inode: bare,
     pages: xarray(),
     charged: { memcg: ROOT_MEMCG, nid: 0, nodes: 0, inodes: 0, dentries: 0 },
+    dirtier: ROOT_MEMCG,
     nrPages: 0,
     nrShadows: 0,
     nrDirty: 0,

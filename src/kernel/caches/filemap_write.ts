@@ -73,7 +73,7 @@ export function filemapWrite(k: Kernel, file: OpenFile, bytes: number, what: Wri
     done += stop - file.posBytes
     file.posBytes = stop
     if (stop > inode.sizeBytes) inode.sizeBytes = stop
-    if (canWriteback(inode.sb)) balanceDirtyPages(k)
+    if (canWriteback(inode.sb)) balanceDirtyPages(k, inode.mapping)
   }
   return done
 }

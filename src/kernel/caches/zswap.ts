@@ -19,6 +19,7 @@
  *
  * Source: mm/zswap.c, mm/frontswap.c (which forgets what a slot held before it is stored anew).
  */
+
 import { must } from '../base/assert.ts'
 import { compressedBytes, findCompressor } from '../base/compress.ts'
 import { COST, now, spend } from '../base/cost.ts'
@@ -30,7 +31,9 @@ import type { Kernel } from '../base/state.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { WorkingMemory, Zpool, ZswapCounters, ZswapPool, ZswapState } from '../base/state_zswap.ts'
 import { asPfn, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { isThp, pageContent, pageContentIndex, pageNode, pageSetContent } from '../frames/page.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
+import { memcgChargeZswap, memcgMayZswap, memcgUnchargeZswap } from '../frames/memcg_charge.ts'
+import { isThp, pageContent, pageContentIndex, pageMemcg, pageNode, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { kmemFree, kmemTake } from './slab.ts'
 import { verifyZbud } from './zbud.ts'
@@ -53,7 +56,8 @@ const POOL = 3
 const HANDLE = 4
 const CONTENT = 5
 const INDEX = 6
-const STRIDE = 7
+const MEMCG = 7
+const STRIDE = 8
 
 const noCounts = (): ZswapCounters => ({
   poolLimitHit: 0,
@@ -216,6 +220,7 @@ function freeEntry(k: Kernel, entry: number): void {
     zpoolFree(k, pool.zpool, words[at + HANDLE])
     if (--pool.entries === 0) dropEmptyPools(k)
   }
+  memcgUnchargeZswap(k, words[at + MEMCG], words[at + LENGTH])
   recordFree(entries, entry)
   kmemFree(k, 'zswap_entry', 1)
   counters.storedPages--
@@ -239,7 +244,9 @@ export function zswapSwapoff(k: Kernel, type: number): void {
 export function zswapStore(k: Kernel, pfn: Pfn, type: number, offset: number): boolean {
   zswapInvalidatePage(k, type, offset)
   const { zswap } = k
-  if (isThp(k, pfn) || !zswap.enabled || zswap.trees[type] === undefined || !accepts(k)) return false
+  if (isThp(k, pfn) || !zswap.enabled || zswap.trees[type] === undefined) return false
+  const memcg = pageMemcg(k, pfn)
+  if (!memcgMayZswap(k, memcg) || !accepts(k)) return false
   if (!kmemTake(k, 'zswap_entry', 1, __GFP_MEMALLOC)) {
     zswap.counters.rejectKmemcacheFail++
     return false
@@ -259,10 +266,13 @@ export function zswapStore(k: Kernel, pfn: Pfn, type: number, offset: number): b
   words[at + OFFSET] = offset
   words[at + CONTENT] = content
   words[at + INDEX] = pageContentIndex(k, pfn)
+  words[at + MEMCG] = memcg
+  memcgChargeZswap(k, memcg, words[at + LENGTH])
   setEntry(k, type, offset, entry)
   zswap.counters.storedPages++
   updateTotalSize(k)
   k.event[EV.zswpout]++
+  countMemcgEvent(k, memcg, EV.zswpout, 1)
   return true
 }
 
@@ -292,6 +302,7 @@ export function zswapLoad(k: Kernel, pfn: Pfn, type: number, offset: number): bo
   if (entry === 0) return false
   fill(k, entry, pfn)
   k.event[EV.zswpin]++
+  countMemcgEvent(k, k.zswap.entries.words[entry * STRIDE + MEMCG], EV.zswpin, 1)
   return true
 }
 

@@ -317,7 +317,7 @@ function pageMkwrite(k: Kernel, mapping: Mapping, page: Pfn): void {
 
 function dirtyShared(k: Kernel, mapping: Mapping, page: Pfn): void {
   markDirty(k, compoundHead(k, page))
-  if (canWriteback(mapping.inode.sb)) balanceDirtyPages(k)
+  if (canWriteback(mapping.inode.sb)) balanceDirtyPages(k, mapping)
 }
 
 /** A write to a present, read-only entry of a shared writable area (wp_page_shared). */

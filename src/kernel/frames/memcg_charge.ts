@@ -16,7 +16,7 @@ import { ME, MS, NS } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Memcg, MemcgStock, PageCounter } from '../base/state_memcg.ts'
 import { PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { hasId, memcgIsBelow, memcgMemoryEvent, memcgOf, ROOT_MEMCG } from './memcg.ts'
+import { hasId, memcgIsBelow, memcgMemoryEvent, memcgOf, memcgTree, PAGE_COUNTER_MAX, ROOT_MEMCG } from './memcg.ts'
 import { compoundPages, pageMemcg, pageSetMemcg } from './page.ts'
 
 /** Pages charged at once (MEMCG_CHARGE_BATCH). */
@@ -277,12 +277,56 @@ export function memcgSwapFull(k: Kernel, head: Pfn): boolean {
   return false
 }
 
+// --- compressed swap
+
+/** Whether compressed swap may take more for the group: it and all above it are below their memory.zswap.max (obj_cgroup_may_zswap). */
+export function memcgMayZswap(k: Kernel, id: number): boolean {
+  for (let at = id; at > ROOT_MEMCG; at = memcgOf(k, at).parent) {
+    const { zswapMax } = memcgOf(k, at)
+    if (zswapMax < PAGE_COUNTER_MAX && Math.floor(zswapBytes(k, at) / PAGE_SIZE) >= zswapMax) return false
+  }
+  return true
+}
+
+/** Bytes that compressed swap has for the group and all below it. */
+export const zswapBytes = (k: Kernel, id: number): number =>
+  memcgTree(k, id).reduce((sum, below) => sum + memcgOf(k, below).stat[MS.zswap], 0)
+
+/** Charges a group for a page that was compressed to so many bytes, beyond its limit if need be: that makes room (obj_cgroup_charge_zswap). */
+export function memcgChargeZswap(k: Kernel, id: number, bytes: number): void {
+  if (id === ROOT_MEMCG) return
+  const memcg = memcgOf(k, id)
+  memcg.stat[MS.zswap] += bytes
+  memcg.stat[MS.zswapped]++
+  if (bytes === 0 || consumeObjStock(k, id, bytes)) return
+  const pages = Math.ceil(bytes / PAGE_SIZE)
+  if (!consumeStock(k, id, pages)) {
+    const over = counterTryCharge(k, id, 'memory', pages)
+    if (over !== ROOT_MEMCG) {
+      memcgMemoryEvent(k, over, ME.max)
+      counterCharge(k, id, 'memory', pages)
+    }
+  }
+  memcg.stat[MS.kernel] += pages
+  refillObjStock(k, id, pages * PAGE_SIZE - bytes, false)
+}
+
+/** The compressed page is gone (obj_cgroup_uncharge_zswap). */
+export function memcgUnchargeZswap(k: Kernel, id: number, bytes: number): void {
+  if (id === ROOT_MEMCG) return
+  const memcg = memcgOf(k, id)
+  memcg.stat[MS.zswap] -= bytes
+  memcg.stat[MS.zswapped]--
+  refillObjStock(k, id, bytes, true)
+  if (memcg.stat[MS.zswapped] === 0) releaseMemcg(k, memcg)
+}
+
 // --- the end of a group
 
 /** A group without directory that nothing names any more goes; what it had counted becomes its parent's. */
 export function releaseMemcg(k: Kernel, memcg: Memcg): void {
   const { id, online, pages, swapEntries, slabBytes, children } = memcg
-  if (online || pages > 0 || swapEntries > 0 || slabBytes > 0 || children.length > 0) return
+  if (online || pages > 0 || swapEntries > 0 || slabBytes > 0 || memcg.stat[MS.zswapped] > 0 || children.length > 0) return
   k.memcg.stocks.forEach((stock, cpu) => {
     if (stock.memcg === id || stock.objMemcg === id) drainStock(k, cpu)
   })

@@ -10,7 +10,7 @@
  *
  * Two limits, in pages, of what could be dirty (free and file pages): above dirty_background_* the flusher is woken, and
  * half way between it and dirty_* whoever dirties pages waits for the disk. Linux makes them pause at a measured rate;
- * here they wait for requests to end, which comes to the same total.
+ * here they wait for requests to end, which comes to the same total. A memory cgroup has limits of its own (dirty_limits.ts).
  *
  * Invariants: nr_dirty and nr_writeback count the marked pages of disk files; a page is not in two requests.
  *
@@ -25,15 +25,16 @@ import { PG_dirty, PG_locked, PG_writeback, PTE_DIRTY, PTE_RW } from '../base/fl
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, Inode, Mapping } from '../base/state_fs.ts'
-import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { blockAdvance, blockSubmit, REQUEST_PAGES, waitOnPage, waitOnRange, waitUntil } from '../caches/block.ts'
 import { diskStore } from '../caches/disk_blocks.ts'
 import { canWriteback, mappingOf } from '../caches/filemap.ts'
 import { leafKey, leafStart, xaKeys, xaLeaf } from '../caches/xarray.ts'
 import { modLruvecState } from '../frames/memcg.ts'
-import { pageContent, pageContentIndex, pageIndex, pageNode, pageZone } from '../frames/page.ts'
+import { pageContent, pageContentIndex, pageIndex, pageMemcg, pageNode, pageZone } from '../frames/page.ts'
 import { entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
 import { rmapEntries, tableMapping } from '../spaces/rmap.ts'
+import { type DirtyLimits, type DirtyState, dirtyLimits, isBeyondFreerun, memcgDirtyState } from './dirty_limits.ts'
 
 const { nr_dirty: NR_DIRTY, nr_writeback: NR_WRITEBACK, nr_dirtied: NR_DIRTIED } = NS
 const NR_WRITE_PENDING = ZS.nr_zone_write_pending
@@ -60,6 +61,7 @@ function accountDirtied(k: Kernel, mapping: Mapping, pfn: Pfn): void {
   modLruvecState(k, pfn, NR_DIRTY, 1)
   stat[NR_DIRTIED]++
   pageZone(k, pfn).stat[NR_WRITE_PENDING]++
+  if (mapping.nrDirty === 0 && mapping.nrWriteback === 0) mapping.dirtier = pageMemcg(k, pfn)
   mapping.nrDirty++
   must(xaLeaf(mapping.pages, leafKey(pageIndex(k, pfn))), 'a dirty page is in no leaf').dirty++
   k.fs.writeback.dirtied++
@@ -166,44 +168,23 @@ export function writeOne(k: Kernel, disk: Disk, pfn: Pfn): void {
 
 // --- limits
 
-export interface DirtyLimits {
-  readonly background: number
-  readonly dirty: number
-}
-
-/** Pages that could be dirty: free ones above the reserves, and those of files (global_dirtyable_memory). */
-function dirtyableMemory(k: Kernel): number {
-  const free = k.zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_free_pages], 0)
-  return Math.max(0, free - k.totalreservePages) + nodeSum(k, NS.nr_inactive_file) + nodeSum(k, NS.nr_active_file) + 1
-}
-
-/** The two limits as they stand now, in pages: nr_dirty_background_threshold and nr_dirty_threshold (global_dirty_limits). */
-export function dirtyLimits(k: Kernel): DirtyLimits {
-  const {
-    dirty_bytes: bytes,
-    dirty_background_bytes: backgroundBytes,
-    dirty_ratio: ratio,
-    dirty_background_ratio: backgroundRatio,
-  } = k.sysctl
-  const available = dirtyableMemory(k)
-  const share = (percent: number) => Math.floor((Math.floor((percent * PAGE_SIZE) / 100) * available) / PAGE_SIZE)
-  const dirty = bytes > 0 ? Math.ceil(bytes / PAGE_SIZE) : share(ratio)
-  const background = backgroundBytes > 0 ? Math.ceil(backgroundBytes / PAGE_SIZE) : share(backgroundRatio)
-  return { dirty, background: background >= dirty ? Math.floor(dirty / 2) : background }
-}
-
-/** To be called by whoever dirtied pages: wakes the flusher and, when far too much is dirty, waits (balance_dirty_pages_ratelimited). */
-export function balanceDirtyPages(k: Kernel): void {
+/**
+ * To be called by whoever dirtied pages of the file: wakes the flusher and, when far too much is dirty, waits
+ * (balance_dirty_pages_ratelimited).
+ */
+export function balanceDirtyPages(k: Kernel, { dirtier }: Mapping): void {
   const { writeback } = k.fs
   if (writeback.dirtied < RATELIMIT_PAGES) return
   writeback.dirtied = 0
   blockAdvance(k)
   for (;;) {
-    const limits = dirtyLimits(k)
-    const dirty = nodeSum(k, NR_DIRTY)
-    if (dirty > limits.background && k.sysctl.laptop_mode === 0) wakeFlusher(k)
-    if (dirty + nodeSum(k, NR_WRITEBACK) <= (limits.dirty + limits.background) / 2) return
+    const all: DirtyState = { ...dirtyLimits(k), nrDirty: nodeSum(k, NR_DIRTY), nrWriteback: nodeSum(k, NR_WRITEBACK) }
+    const group = memcgDirtyState(k, dirtier)
+    if (all.nrDirty > all.background && k.sysctl.laptop_mode === 0) wakeFlusher(k)
+    const groupWaits = group !== undefined && isBeyondFreerun(group)
+    if (!isBeyondFreerun(all) && !groupWaits) return
     writeBackground(k)
+    if (groupWaits) writeGroup(k, dirtier)
     const first = earliestDone(k)
     if (first === Number.POSITIVE_INFINITY) return
     waitUntil(k, first)
@@ -236,6 +217,15 @@ export function writeBackground(k: Kernel): void {
     k.fs.writeback.queuedNs = now(k)
     const inode = k.fs.writeback.dirty.values().next().value
     if (inode === undefined || writeChunk(k, inode, chunkPages(limits)) === 0) return
+  }
+}
+
+/** The same for the files that count for a memory cgroup, by its limit. */
+function writeGroup(k: Kernel, memcg: number): void {
+  for (const inode of [...k.fs.writeback.dirty.values()]) {
+    const group = memcgDirtyState(k, memcg)
+    if (group === undefined || group.nrDirty <= group.background) return
+    if (inode.mapping.dirtier === memcg) writeChunk(k, inode, chunkPages(dirtyLimits(k)))
   }
 }
 
