@@ -74,6 +74,13 @@ function rounds(): { readonly touchMs: number[]; readonly munmapMs: number[] } {
 
 const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]
 
+/** Pages a second of the second of two like lines that take a GiB each. */
+function again(lines: string, first: string, second: string): number {
+  const sim = start(`${lines}${first}\n${second}\n`)
+  skip(sim, lines.split('\n').filter(line => /^(spawn|cgroup|[A-Z]) /.test(line)).length + 1)
+  return perSecond(GIB_PAGES, timed(sim))
+}
+
 /** Nanoseconds of wall time a fault, on a machine of which three quarters are written. */
 function faultNs(gib: number): number {
   const sim = warm(gib, `A mmap R ${gib * 768}M\nA touch R write\n`)
@@ -118,6 +125,26 @@ const MEASURES: readonly Measure[] = [
     name: 'ksm_compare_pages_per_s',
     target: '> 260000 (by the cost model), a million pages in the tree',
     run: () => perSecond(4 * GIB_PAGES, ksmScanMs('unshared')),
+  },
+  {
+    name: 'swap_out_pages_per_s',
+    target: '> 380000 (by the cost model)',
+    run: () =>
+      again(
+        'machine mem=3G swap=8G\ncmdline transparent_hugepage=never\nspawn A\nA mmap R 2G\nA touch R write\n',
+        'A madvise R pageout 0 1G',
+        'A madvise R pageout 1G 1G',
+      ),
+  },
+  {
+    name: 'reclaim_scan_pages_per_s',
+    target: '> 2700000 (by the cost model)',
+    run: () =>
+      again(
+        'machine mem=4G disk=4G\ncmdline transparent_hugepage=never\nfile f 3G\nspawn A\ncgroup G add A\nA readfile /mnt/f\n',
+        'cgroup G set memory.reclaim 1G',
+        'cgroup G set memory.reclaim 1G',
+      ),
   },
   { name: 'pagemap_read_mib_per_s', target: '>= 100', run: pagemapMibPerS },
   { name: 'bytes_per_page', target: '<= 32, page tables apart: 8 more for each page mapped', run: bytesPerPage },
