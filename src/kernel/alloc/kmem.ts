@@ -10,6 +10,7 @@ import {
   __GFP_NOFAIL,
   __GFP_NORETRY,
   __GFP_NOWARN,
+  __GFP_RECLAIM,
   __GFP_RECLAIMABLE,
   GFP_KERNEL,
 } from '../base/flags.ts'
@@ -68,12 +69,16 @@ export function bufferAlloc(k: Kernel, page: Pfn): boolean {
   return false
 }
 
-/** A slab of the cache's order, without effort for more than one page; else of a single page if an object fits in it. */
+/**
+ * A slab of the cache's order: where a smaller one would hold an object too, only if no memory has to be reclaimed for it. Else one of the
+ * smallest order, with all the effort that the request allows.
+ */
 function newSlab(k: Kernel, cache: KmemCache, gfp: number): boolean {
   const wanted = gfp | (cache.reclaimable ? __GFP_RECLAIMABLE : 0)
-  const least = cache.objectBytes <= PAGE_SIZE ? 0 : cache.order
-  const eager = cache.order > least ? (wanted | __GFP_NOWARN | __GFP_NORETRY) & ~__GFP_DIRECT_RECLAIM : wanted
-  return slabOf(k, cache, eager, cache.order) || (cache.order > least && slabOf(k, cache, wanted, least))
+  const least = Math.max(0, Math.ceil(Math.log2(cache.objectBytes / PAGE_SIZE)))
+  const modest = wanted | __GFP_NOWARN | __GFP_NORETRY
+  const eager = (gfp & __GFP_DIRECT_RECLAIM) !== 0 && cache.order > least ? modest & ~__GFP_RECLAIM : modest
+  return slabOf(k, cache, eager, cache.order) || slabOf(k, cache, wanted, least)
 }
 
 function slabOf(k: Kernel, cache: KmemCache, gfp: number, order: number): boolean {
