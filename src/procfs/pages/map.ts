@@ -119,9 +119,16 @@ export function frameLines(k: Kernel, pfn: number): string[] {
     `references ${pageCount(k, head)}`,
     `mapcount ${kpagecount(k, pfn)}`,
     `list ${listOf(k, head)}`,
+    ...ageLine(k, head),
     `cgroup ${k.memcg.groups[pageMemcg(k, head)]?.cgroup ?? 0}`,
     ...mappingLines(k, page, head),
   ]
+}
+
+/** How long the page was not used, where the working-set estimator looks. */
+function ageLine({ workingSet }: Kernel, head: Pfn): string[] {
+  const { intervalMs, ages } = workingSet
+  return intervalMs === 0 || ages[head] === 0 ? [] : [`unused ${ages[head] - 1} rounds of ${intervalMs} ms`]
 }
 
 const listOf = (k: Kernel, head: Pfn): string =>
