@@ -140,7 +140,7 @@ function endSwapRequest(k: Kernel, { swap, first, pages, write }: DiskRequest): 
 export function startSwapWriteback(k: Kernel, head: Pfn): void {
   const pages = compoundPages(k, head)
   k.page[head * PAGE_WORDS] |= PG_writeback
-  k.nodes[pageNode(k, head)].stat[NS.nr_writeback] += pages
+  modLruvecState(k, head, NS.nr_writeback, pages)
   pageZone(k, head).stat[ZS.nr_zone_write_pending] += pages
 }
 
@@ -151,7 +151,7 @@ export function endSwapWriteback(k: Kernel, head: Pfn): void {
   const { stat } = k.nodes[pageNode(k, head)]
   rotateWritten(k, head)
   k.page[at] &= ~PG_writeback
-  stat[NS.nr_writeback] -= pages
+  modLruvecState(k, head, NS.nr_writeback, -pages)
   stat[NS.nr_written] += pages
   pageZone(k, head).stat[ZS.nr_zone_write_pending] -= pages
   putPage(k, head)

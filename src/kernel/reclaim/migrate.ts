@@ -56,6 +56,7 @@ import { swapCacheMove } from '../caches/swap_cache.ts'
 import { waitOnSwapCache } from '../caches/swap_io.ts'
 import { xaReplace } from '../caches/xarray.ts'
 import { moveCpupid } from '../frames/cpupid.ts'
+import { modLruvecState } from '../frames/memcg.ts'
 import { memcgMigrate } from '../frames/memcg_charge.ts'
 import {
   compoundPages,
@@ -66,7 +67,6 @@ import {
   pageCount,
   pageIndex,
   pageMapped,
-  pageNode,
   pageOwner,
   pageSetContent,
   pageSetOwner,
@@ -289,8 +289,8 @@ function moveCached(k: Kernel, from: Pfn, to: Pfn): void {
 }
 
 function countMoved(k: Kernel, from: Pfn, to: Pfn, stat: number, pages: number): void {
-  k.nodes[pageNode(k, from)].stat[stat] -= pages
-  k.nodes[pageNode(k, to)].stat[stat] += pages
+  modLruvecState(k, from, stat, -pages)
+  modLruvecState(k, to, stat, pages)
 }
 
 function copyPages(k: Kernel, from: Pfn, to: Pfn): void {
