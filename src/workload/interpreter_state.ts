@@ -241,6 +241,9 @@ export interface UffdSide {
   /** Address of its mapping of zeros, 0 before there is one. */
   zeros: number
   handler: Handler | undefined
+  /** Its descriptor of the 2014 proposal, 0 for none, and the region that its handler moves pages from. */
+  proposed: number
+  from: string
 }
 
 /** The thread of a process that handles faults. */

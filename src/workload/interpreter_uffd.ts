@@ -57,6 +57,7 @@ import { addressOf, TOUCHES, touchOwn } from './interpreter_executor.ts'
 import type { Outcome } from './interpreter_records.ts'
 import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, Fields, Handler, OpOf, Region, Run, UffdSide, Worker } from './interpreter_state.ts'
+import { resolveByMoving } from './interpreter_userfault.ts'
 import type { Content, UffdFeature, UffdHandlerMode, UffdRegisterMode } from './program.ts'
 
 type UffdOp = OpOf<
@@ -110,6 +111,8 @@ export const noUffd = (): UffdSide => ({
   events: [],
   zeros: 0,
   handler: undefined,
+  proposed: 0,
+  from: '',
 })
 
 const contextOf = (k: Kernel, id: number): UffdContext | undefined => k.uffd.contexts.get(id)
@@ -232,10 +235,15 @@ function copyPages(
 // ------------------------------------------------------------------------------------------- the handler
 
 function startHandler(run: Run, worker: Worker, mode: UffdHandlerMode, content: Content): number {
-  const { k } = run
-  const { uffd } = worker
   fillSource(run, worker, content)
   setUffdMode(run, worker, mode)
+  return startThread(run, worker)
+}
+
+/** The thread that handles faults, unless there is one. */
+export function startThread(run: Run, worker: Worker): number {
+  const { k } = run
+  const { uffd } = worker
   if (uffd.handler !== undefined) return 0
   touchOwn(k, worker.task, TOUCHES.uffdHandler)
   const tid = taskThread(k, worker.task)
@@ -270,6 +278,7 @@ export function runHandler(run: Run, handler: Handler, untilNs: number): void {
       return
     }
   }
+  if (uffd.proposed > 0) resolveByMoving(k, worker)
   handler.polledNs = now(k)
   handler.readyNs = Number.POSITIVE_INFINITY
 }
@@ -354,7 +363,7 @@ export function wakeUffd(run: Run): void {
   for (const id of k.uffd.told.splice(0)) {
     for (const worker of workers) {
       const handler = worker?.uffd.handler
-      if (handler !== undefined && worker?.uffd.polled.includes(id)) handler.readyNs = Math.min(handler.readyNs, ns)
+      if (handler !== undefined && (worker?.uffd.polled.includes(id) || worker?.uffd.proposed === id)) handler.readyNs = Math.min(handler.readyNs, ns)
     }
   }
 }

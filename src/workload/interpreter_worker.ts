@@ -19,7 +19,8 @@ import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, Job, OpOf, Ports, Run, Worker } from './interpreter_state.ts'
 import { endWorker, forkWorker, startWorker, taskOp, wakeWaiters } from './interpreter_task.ts'
 import { check, touch } from './interpreter_touch.ts'
-import { uffdEvents, uffdOp } from './interpreter_uffd.ts'
+import { startThread, uffdEvents, uffdOp } from './interpreter_uffd.ts'
+import { userfaultOp } from './interpreter_userfault.ts'
 import { resolvePids } from './parse.ts'
 import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Source } from './program.ts'
 
@@ -187,6 +188,13 @@ function perform(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: 
     case 'statfiles':
     case 'rmfiles':
       return fileOp(run, worker, doing, op, untilNs)
+    case 'userfault_register':
+    case 'userfault_close':
+    case 'remap_anon_pages':
+      return userfaultOp(run.k, worker, doing, op)
+    case 'userfault_handler':
+      worker.uffd.from = op.from
+      return startThread(run, worker)
     default:
       return uffdOp(run, worker, doing, op, untilNs)
   }

@@ -378,5 +378,27 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     mode: oneOf(a, UFFD_HANDLER_MODES, 'handler mode'),
     content: content(a, 171),
   })),
+  userfault_register: worker('R [off len]', 'registers the range with a descriptor of the 2014 proposal', a => ({
+    op: 'userfault_register',
+    region: region(a),
+    range: range(a),
+  })),
+  userfault_close: worker('', 'closes that descriptor: who waits for it gets SIGBUS', () => ({ op: 'userfault_close' })),
+  userfault_handler: worker('from=R', 'starts a thread that moves the missing pages there from region R', a => ({
+    op: 'userfault_handler',
+    from: get(a, 'from', value.region),
+  })),
+  remap_anon_pages: worker(
+    'R [off len] from=R [fromoff=SIZE] [holes]',
+    'moves pages to the range from another region, as the 2014 proposal had it',
+    a => ({
+      op: 'remap_anon_pages',
+      region: region(a),
+      range: range(a),
+      from: get(a, 'from', value.region),
+      offset: maybe(a, 'fromoff', value.size) ?? 0,
+      holes: flag(a, 'holes'),
+    }),
+  ),
   uffd_events: worker('', 'shows what the handler has seen', () => ({ op: 'uffd_events' })),
 }

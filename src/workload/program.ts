@@ -23,6 +23,7 @@ export const ADVICES = [
   ...(['hugepage', 'nohugepage', 'mergeable', 'unmergeable', 'dontneed', 'dontneed_locked', 'free', 'remove'] as const),
   ...(['populate_read', 'populate_write', 'cold', 'pageout', 'willneed', 'dontfork', 'dofork', 'wipeonfork'] as const),
   ...(['keeponfork', 'collapse', 'normal', 'random', 'sequential', 'dontdump', 'hwpoison', 'soft_offline'] as const),
+  ...(['userfault', 'nouserfault'] as const),
 ] as const
 export type Advice = (typeof ADVICES)[number]
 
@@ -279,6 +280,18 @@ export type WorkerOp =
   | { readonly op: 'uffd_unregister' | 'uffd_zeropage' | 'uffd_continue' | 'uffd_wake'; readonly region: string; readonly range: Range }
   | { readonly op: 'uffd_writeprotect'; readonly region: string; readonly on: boolean; readonly range: Range }
   | { readonly op: 'uffd_copy'; readonly region: string; readonly range: Range; readonly content: Content; readonly wp: boolean }
+  /** The proposal of 2014. `offset` bytes from the start of region `from`. */
+  | { readonly op: 'userfault_register'; readonly region: string; readonly range: Range }
+  | { readonly op: 'userfault_close' }
+  | { readonly op: 'userfault_handler'; readonly from: string }
+  | {
+      readonly op: 'remap_anon_pages'
+      readonly region: string
+      readonly range: Range
+      readonly from: string
+      readonly offset: number
+      readonly holes: boolean
+    }
   | { readonly op: 'uffd_handler'; readonly mode: UffdHandlerMode; readonly content: Content }
 
 export type CgroupAction =
