@@ -22,15 +22,15 @@ export function writeToDevice(k: Kernel, area: SwapArea, offset: number, head: P
     blockSubmitSwap(k, area.device.disk, true, area.type, offset, pages)
     return
   }
-  // zram's own way in takes single pages only: a huge page fails there, and then goes as a request.
-  if (pages > 1) {
+  // zram's own way in takes single pages only. A page that fails there, as a huge one does, then goes as a request.
+  if (pages > 1 || zramWrite(k, area.device.zram, offset, head) < 0) {
     endSwapWriteback(k, head)
     startSwapWriteback(k, head)
+    for (let i = 0; i < pages; i++)
+      if (zramWrite(k, area.device.zram, offset + i, asPfn(head + i)) < 0) {
+        k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] | PG_dirty) & ~PG_reclaim
+        break
+      }
   }
-  for (let i = 0; i < pages; i++)
-    if (zramWrite(k, area.device.zram, offset + i, asPfn(head + i)) < 0) {
-      k.page[head * PAGE_WORDS] = (k.page[head * PAGE_WORDS] | PG_dirty) & ~PG_reclaim
-      break
-    }
   endSwapWriteback(k, head)
 }

@@ -1,6 +1,7 @@
 /**
  * Asking the owners of other memory to give some back along with the page lists: partly unmapped huge pages, which are
- * split, the huge page of zeros, shadows of evicted pages, and names and inodes of files that nobody uses.
+ * split, the huge page of zeros, shadows of evicted pages, names and inodes of files that nobody uses, and pools of compressed
+ * objects that could be packed closer.
  *
  * Each is asked for the share that reclaim looks at of the lists, doubled, a batch at a time. What is less than a batch is put off, unless it
  * is as much as there is; what was put off comes on top the next time, up to twice what there is. For huge pages it is forgotten.
@@ -11,6 +12,8 @@ import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
+import type { ZsPool } from '../base/state_zswap.ts'
+import { zsCompact, zsFreeablePages } from '../caches/zsmalloc.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { SUPER_BATCH, superCacheCount, superCacheScan } from './dcache_shrink.ts'
 import { shadowCount, shadowScan } from './shadow_shrink.ts'
@@ -39,9 +42,25 @@ export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: numbe
     shrink(k, waiting, priority).freed +
     shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
     shrink(k, shadows(k, node), priority).freed +
-    shrinkSuper(k, node, priority, gfp)
+    shrinkSuper(k, node, priority, gfp) +
+    shrinkPools(k, priority)
   )
 }
+
+/** Pools of compressed objects pack them closer, all at once when they are asked at all (zs_shrinker_scan). */
+function shrinkPools(k: Kernel, priority: number): number {
+  let freed = 0
+  for (const pool of zsPools(k)) {
+    const scan = () => zsCompact(k, pool) || SHRINK_STOP
+    freed += shrink(k, { freeable: zsFreeablePages(pool), batch: BATCH, deferred: 0, scan }, priority).freed
+  }
+  return freed
+}
+
+const zsPools = (k: Kernel): ZsPool[] => [
+  ...k.zswap.pools.flatMap(({ zpool }) => (zpool.kind === 'zsmalloc' ? [zpool] : [])),
+  ...k.zram.flatMap(device => device?.pool ?? []),
+]
 
 const shadows = (k: Kernel, node: Node): Owner => ({
   freeable: shadowCount(k, node),
