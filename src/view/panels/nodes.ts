@@ -25,13 +25,30 @@ const COUNTERS = [
 
 const KNOBS = ['/proc/sys/kernel/numa_balancing', '/proc/sys/vm/zone_reclaim_mode', '/sys/kernel/mm/numa/demotion_enabled']
 
-/** Parts of a node's memory, as its meminfo names them. */
-const PARTS = ['AnonPages', 'FilePages', 'Slab', 'PageTables', 'KernelStack'] as const
+/** What a node's memory is used for, of the lines of its meminfo; together with what is free nearly all of it. */
+const PARTS: readonly { readonly name: string; readonly about: string; readonly bytes: (row: NodeRow, pageBytes: number) => number }[] = [
+  { name: 'huge anon', about: 'AnonHugePages', bytes: row => bytesOf(row, 'AnonHugePages') },
+  { name: 'other anon', about: 'AnonPages', bytes: row => bytesOf(row, 'AnonPages') - bytesOf(row, 'AnonHugePages') },
+  { name: 'file', about: 'FilePages', bytes: row => bytesOf(row, 'FilePages') - bytesOf(row, 'Shmem') },
+  { name: 'shmem', about: 'Shmem', bytes: row => bytesOf(row, 'Shmem') },
+  {
+    name: 'kernel',
+    about: 'Slab',
+    bytes: row => ['Slab', 'PageTables', 'KernelStack'].reduce((sum, key) => sum + bytesOf(row, key), 0),
+  },
+  { name: 'pool', about: 'HugePages_Total', bytes: (row, pageBytes) => (row.node.meminfo.counts.get('HugePages_Total') ?? 0) * pageBytes },
+]
+
+const bytesOf = ({ node }: NodeRow, key: string): number => node.meminfo.bytes.get(key) ?? 0
 
 export const nodes: PanelFunction = (model, ui, size): Panel => {
   const rows = nodeRows(model)
   const said = words(clauses(model, rows), size, ui.ascii)
-  const bars = section('what each node holds', barBlock(rows, size.width, ui), ui.ascii)
+  const bars = section(
+    'what each node holds',
+    barBlock(rows, model.sample.meminfo().bytes.get('Hugepagesize') ?? 0, size.width, ui),
+    ui.ascii,
+  )
   const table = section(
     'memory and allocations per second',
     drawTable({ columns: NODE_COLUMNS, rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
@@ -82,27 +99,26 @@ function remoteShare(rows: readonly NodeRow[]): string | undefined {
   return bytes < 1 ? undefined : `${formatBytes(bytes)}/s moved, ${formatPercent((remote / bytes) * 100)} across nodes`
 }
 
-function barBlock(rows: readonly NodeRow[], width: number, ui: PanelUi): Block {
-  const most = Math.max(1, ...rows.map(row => row.node.meminfo.bytes.get('MemTotal') ?? 0))
-  const legend: Row = PARTS.flatMap((key, i): Span[] => {
+function barBlock(rows: readonly NodeRow[], pageBytes: number, width: number, ui: PanelUi): Block {
+  const most = Math.max(1, ...rows.map(row => bytesOf(row, 'MemTotal')))
+  const legend: Row = PARTS.flatMap(({ name }, i): Span[] => {
     const { sign, style } = fillOf(i, ui.ascii)
-    return [span(`${sign} `, style), span(`${key}  `, 'dim')]
+    return [span(`${sign} `, style), span(`${name}  `, 'dim')]
   })
   const bars = rows.map((row): Row => {
-    const bytes = (key: string) => row.node.meminfo.bytes.get(key) ?? 0
     const about = `N${row.node.node}.MemFree`
     const room = Math.max(0, width - 28)
     // A smaller node has a shorter bar, so that bars compare.
     const bar = segmentBar(
-      PARTS.map(key => ({ value: bytes(key), about: `N${row.node.node}.${key}` })),
-      bytes('MemTotal'),
-      Math.round((bytes('MemTotal') / most) * room),
+      PARTS.map(part => ({ value: part.bytes(row, pageBytes), about: `N${row.node.node}.${part.about}` })),
+      bytesOf(row, 'MemTotal'),
+      Math.round((bytesOf(row, 'MemTotal') / most) * room),
       ui.ascii,
     )
     return [
       span(fitText(`N${row.node.node}`, 4), 'label', about),
       ...bar,
-      span(` ${formatBytes(bytes('MemFree'))} free of ${formatBytes(bytes('MemTotal'))}`, 'value', about),
+      span(` ${formatBytes(bytesOf(row, 'MemFree'))} free of ${formatBytes(bytesOf(row, 'MemTotal'))}`, 'value', about),
     ]
   })
   return block([[span('    '), ...legend], ...bars], width, ui.ascii)
