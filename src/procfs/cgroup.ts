@@ -19,6 +19,7 @@ import {
   cgroupChild,
   cgroupControl,
   cgroupEnableThreaded,
+  cgroupFreeze,
   cgroupKill,
   cgroupOf,
   cgroupSetSubtreeControl,
@@ -26,6 +27,7 @@ import {
   cgroupTree,
   cgroupType,
   controllersText,
+  isFrozen,
   isPopulated,
   NO_MAXIMUM,
 } from '../kernel/calls/cgroup.ts'
@@ -115,13 +117,10 @@ const usage = (k: Kernel, group: Cgroup): string => {
 
 const CORE_FILES: Readonly<Record<string, File>> = {
   'cgroup.controllers': groupFile({ read: (k, group) => controllersText(cgroupControl(k, group)).replace(/^\n$/, '') }),
-  'cgroup.events': below({ read: (k, group) => `populated ${Number(isPopulated(k, group.id))}\nfrozen ${Number(group.frozen)}\n` }),
+  'cgroup.events': below({ read: (k, group) => `populated ${Number(isPopulated(k, group.id))}\nfrozen ${Number(isFrozen(k, group))}\n` }),
   'cgroup.freeze': below({
     read: (_, group) => `${Number(group.frozen)}\n`,
-    write: (_, group, text) =>
-      withInt(text, 0, 1, value => {
-        group.frozen = value === 1
-      }),
+    write: (k, group, text) => withInt(text, 0, 1, value => cgroupFreeze(k, group, value === 1)),
   }),
   'cgroup.kill': below({
     write: (k, group, text) => {

@@ -140,7 +140,7 @@ function earliest(run: Run): Turn | undefined {
   let bestCpu = 0
   let bestNs = Number.POSITIVE_INFINITY
   for (const thread of run.threads) {
-    if (thread.readyNs === Number.POSITIVE_INFINITY) continue
+    if (rests(thread)) continue
     const cpu = cpuFor(run.k, thread)
     const startNs = Math.max(thread.readyNs, run.k.cpus[cpu].nowNs)
     if (best !== undefined && (startNs > bestNs || (startNs === bestNs && thread.turn > best.turn))) continue
@@ -151,11 +151,15 @@ function earliest(run: Run): Turn | undefined {
   return best && { thread: best, cpu: bestCpu, startNs: bestNs, othersNs: nextOther(run, best, bestCpu) }
 }
 
+/** It has nothing to do, or its control group is frozen. */
+const rests = (thread: Thread): boolean =>
+  thread.readyNs === Number.POSITIVE_INFINITY || (thread.kind === 'worker' && thread.task.frozen && thread.task.killed === 0)
+
 /** When somebody other than the thread, which is about to run on that CPU, does something that it could notice. */
 function nextOther(run: Run, next: Thread, nextCpu: number): number {
   let othersNs = Number.POSITIVE_INFINITY
   for (const thread of run.threads) {
-    if (thread === next || thread.readyNs === Number.POSITIVE_INFINITY) continue
+    if (thread === next || rests(thread)) continue
     const cpu = cpuFor(run.k, thread)
     const startNs = Math.max(thread.readyNs, run.k.cpus[cpu].nowNs)
     othersNs = Math.min(othersNs, isQuiet(thread) && cpu !== nextCpu ? startNs + QUIET_NS : startNs)

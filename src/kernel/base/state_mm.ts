@@ -163,6 +163,8 @@ export interface Task {
   policy: Mempolicy | undefined
   /** Node that interleaving without an address used last. */
   ilPrev: number
+  /** Its control group, or one above, is frozen: it does not run, unless to die. */
+  frozen: boolean
   /** Numbers of its control group, and of the group whose cpuset rules it. */
   cgroup: number
   cpuset: number

@@ -240,7 +240,7 @@ export function cgroupMkdir(k: Kernel, parent: Cgroup, name: string): Cgroup | n
     cpuset: undefined,
     maxDepth: NO_MAXIMUM,
     maxDescendants: NO_MAXIMUM,
-    frozen: parent.frozen,
+    frozen: false,
     pressure: true,
   }
   group.domain = group.id
@@ -295,10 +295,23 @@ export function cgroupAttach(k: Kernel, group: Cgroup, pid: number, writer: Task
 
 /** A task is charged, and restricted, as its group says. */
 function settle(k: Kernel, task: Task, group: Cgroup): number {
+  task.frozen = isFrozen(k, group)
   task.memcg = group.memcg
   if (task.mm !== undefined) task.mm.memcg = group.memcg
   cpusetAttach(k, task, group)
   return 0
+}
+
+/** Whether the group or one above it is frozen. */
+export function isFrozen(k: Kernel, group: Cgroup): boolean {
+  for (let at: Cgroup | undefined = group; at !== undefined; at = parentOf(k, at)) if (at.frozen) return true
+  return false
+}
+
+/** cgroup.freeze: stops the processes of the group and below it, or lets them go on. */
+export function cgroupFreeze(k: Kernel, group: Cgroup, frozen: boolean): void {
+  group.frozen = frozen
+  for (const below of cgroupTree(k, group.id)) for (const task of cgroupTasks(k, below.id)) task.frozen = isFrozen(k, below)
 }
 
 /** cgroup.kill: ends all processes of the group and below it; whoever runs processes does it. */

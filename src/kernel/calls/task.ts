@@ -115,6 +115,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     cpu: k.cpu,
     policy: undefined,
     ilPrev: -1,
+    frozen: false,
     cgroup: 1,
     cpuset: 1,
     memsAllowed: -1,
