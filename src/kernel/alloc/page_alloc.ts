@@ -18,12 +18,12 @@
 import { NUMA } from '../base/counters.ts'
 import {
   __GFP_ACCOUNT,
-  __GFP_ATOMIC,
   __GFP_COMP,
   __GFP_DIRECT_RECLAIM,
   __GFP_HIGH,
   __GFP_IO,
   __GFP_KSWAPD_RECLAIM,
+  __GFP_NOMEMALLOC,
   __GFP_NORETRY,
   __GFP_THISNODE,
   ALLOC_CPUSET,
@@ -169,23 +169,24 @@ function charged(k: Kernel, pfn: Pfn, order: number, gfp: number): Pfn {
   return NO_PAGE
 }
 
-/** The marks and reserves the request may go down to (gfp_to_alloc_flags). */
+/**
+ * The marks and reserves the request may go down to (gfp_to_alloc_flags). One that may not wait may use what is reserved for atomic requests, and
+ * with __GFP_HIGH a large one has its block reserved, whatever the task's cpuset says.
+ */
 function gfpToAllocFlags(gfp: number, order: number): number {
   let flags = ALLOC_WMARK_MIN | ALLOC_CPUSET
   if ((gfp & __GFP_HIGH) !== 0) flags |= ALLOC_MIN_RESERVE
   if ((gfp & __GFP_KSWAPD_RECLAIM) !== 0) flags |= ALLOC_KSWAPD
-  if ((gfp & __GFP_ATOMIC) !== 0) {
-    flags |= ALLOC_NON_BLOCK
-    if (order > 0) flags |= ALLOC_HIGHATOMIC
-    flags &= ~ALLOC_CPUSET
-  }
-  return flags
+  if ((gfp & __GFP_DIRECT_RECLAIM) !== 0) return flags
+  if ((gfp & __GFP_NOMEMALLOC) === 0) flags |= (gfp & __GFP_HIGH) !== 0 && order > 0 ? ALLOC_NON_BLOCK | ALLOC_HIGHATOMIC : ALLOC_NON_BLOCK
+  return (gfp & __GFP_HIGH) !== 0 ? flags & ~ALLOC_CPUSET : flags
 }
 
 function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
   const flags = gfpToAllocFlags(gfp, order)
   if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
-  const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, nodemask)
+  const anywhere = (flags & ALLOC_CPUSET) === 0 && (gfp & __GFP_THISNODE) === 0
+  const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, anywhere ? ALL_NODES : nodemask)
   if (page !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return page
   const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, highest: gfpZone(gfp) }
   const effort: CompactEffort = { priority: PRIO_SYNC_LIGHT, retries: 0 }
