@@ -7,6 +7,7 @@
 import { COST_NAMES } from '../kernel/base/cost.ts'
 import { errnoName } from '../kernel/base/errno.ts'
 import type { Daemon } from '../kernel/base/state_shared.ts'
+import { CGROUP_ROOT, cgroupPath, cgroupTree } from '../kernel/calls/cgroup.ts'
 import { LOCK_LEVELS } from '../kernel/spaces/pt_lock.ts'
 import { tunables } from '../kernel/tunables.ts'
 import { procReadBytes } from '../procfs/tree.ts'
@@ -87,6 +88,15 @@ function describe({ statement, ret, err, fields }: OpRecord): string {
 
 const mib = (pages: number): number => Math.round(pages / 25.6) / 10
 
+/** Control groups that a frame shows at most. */
+const GROUPS_MAX = 64
+
+/** Paths of control groups below the mount point, parents first. */
+const groupPaths = (k: Simulation['k']): string[] =>
+  cgroupTree(k, CGROUP_ROOT)
+    .slice(1, 1 + GROUPS_MAX)
+    .map(({ id }) => cgroupPath(k, id).slice(1))
+
 /** The machine as it is now. Its time is later than the last frame's. */
 export function takeFrame(watched: Watched): Frame {
   const { sim } = watched
@@ -98,7 +108,7 @@ export function takeFrame(watched: Watched): Frame {
     nodes: k.nodes.map(node => node.id),
     hugepageSizesKb: k.hugetlb.hstates.map(({ sizeKb }) => sizeKb),
     pids: [...k.tasks.keys()],
-    cgroups: sim.run.cgroups,
+    cgroups: groupPaths(k),
   }
   const files = new Map<string, string>()
   for (const path of [...basePaths(shape), ...watched.tunables.map(({ path }) => path), ...watched.paths]) {
