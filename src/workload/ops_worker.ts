@@ -384,18 +384,18 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     range: range(a),
   })),
   userfault_close: worker('', 'closes that descriptor: who waits for it gets SIGBUS', () => ({ op: 'userfault_close' })),
-  userfault_handler: worker('from=R', 'starts a thread that moves the missing pages there from region R', a => ({
+  userfault_handler: worker('FROM', 'starts a thread that moves the missing pages there from that region', a => ({
     op: 'userfault_handler',
-    from: get(a, 'from', value.region),
+    from: get(a, 'FROM', value.region),
   })),
   remap_anon_pages: worker(
-    'R [off len] from=R [fromoff=SIZE] [holes]',
+    'R FROM [off len] [fromoff=SIZE] [holes]',
     'moves pages to the range from another region, as the 2014 proposal had it',
     a => ({
       op: 'remap_anon_pages',
       region: region(a),
       range: range(a),
-      from: get(a, 'from', value.region),
+      from: get(a, 'FROM', value.region),
       offset: maybe(a, 'fromoff', value.size) ?? 0,
       holes: flag(a, 'holes'),
     }),

@@ -1,0 +1,82 @@
+/** Broken memory, and memory that nobody else may read. */
+import { describe, expect, it } from 'vitest'
+import { HUGE_MACHINE, outcome, ran } from './lab.ts'
+
+const WRITTEN = 'spawn A\nA mmap R 1M\nA touch R write content=page\n'
+
+describe('MADV_HWPOISON', () => {
+  it('takes the page away: whoever touches it gets SIGBUS, who populates EHWPOISON', () => {
+    const { op, field } = ran(
+      `${WRITTEN}A madvise R hwpoison 0 4K\nA touch R read 0 4K\nA madvise R populate_read\nread /proc/meminfo\nexit A\n`,
+    )
+    expect(field('A touch R read 0 4K', 'si_code')).toBe(4)
+    expect(outcome(op('A madvise R populate_read'))).toBe('EHWPOISON')
+    expect(field('read /proc/meminfo', 'text')).toMatch(/HardwareCorrupted: +4 kB/)
+  })
+
+  it('leaves the pages around it, and a range that is unmapped can be used again', () => {
+    const { op, field } = ran(
+      `${WRITTEN}A madvise R hwpoison 4K 4K\nA check R 8K 64K content=page\nA madvise R dontneed\nA touch R write\nexit A\n`,
+    )
+    expect(field('A check R 8K 64K content=page', 'match')).toBe(16)
+    expect(op('A touch R write').ret).toBe(256)
+  })
+
+  it('splits a huge page for its one page', () => {
+    const { field } = ran('spawn A\nA mmap R 2M\nA touch R write\nA madvise R hwpoison 0 4K\nA pagemap R\nexit A\n', HUGE_MACHINE)
+    expect(field('A pagemap R', 'present')).toBe(511)
+  })
+
+  it('dissolves a huge TLB page, of which the rest is free memory', () => {
+    const { field } = ran(
+      'spawn A\nA mmap H 2M flags=private,anonymous,hugetlb\nA touch H write stride=2M\nA madvise H hwpoison 0 4K\nA touch H read 0 4K\nread /proc/meminfo\nexit A\n',
+    )
+    expect(field('A touch H read 0 4K', 'signal')).toBe('SIGBUS')
+    expect(field('read /proc/meminfo', 'text')).toMatch(/HugePages_Total: +3\n/)
+  })
+
+  it('is for the privileged', () => {
+    const { op } = ran(`${WRITTEN}A setuid 1000\nA madvise R hwpoison 0 4K\nexit A\n`)
+    expect(outcome(op('A madvise R hwpoison 0 4K'))).toBe('EPERM')
+  })
+})
+
+describe('MADV_SOFT_OFFLINE', () => {
+  it('moves the contents elsewhere, and nobody notices', () => {
+    const { field } = ran(`${WRITTEN}A madvise R soft_offline 0 64K\nA check R content=page\nread /proc/meminfo\nexit A\n`)
+    expect(field('A check R content=page', 'match')).toBe(256)
+    expect(field('read /proc/meminfo', 'text')).toMatch(/HardwareCorrupted: +64 kB/)
+  })
+})
+
+describe('memfd_secret', () => {
+  const MACHINE = 'machine mem=128M cpus=2\ncmdline secretmem.enable=1 transparent_hugepage=never\n'
+
+  it('is not there unless it was asked for at boot', () => {
+    const { op } = ran('spawn A\nA mmap S 1M secret\nexit A\n')
+    expect(outcome(op('A mmap S 1M secret'))).toBe('ENOSYS')
+  })
+
+  it('takes its pages out of the direct map, for good', () => {
+    const { field } = ran('read /proc/meminfo\nspawn A\nA mmap S 1M secret\nA touch S write\nexit A\nread /proc/meminfo \n', MACHINE)
+    const text = String(field('read /proc/meminfo', 'text'))
+    expect(Number(/DirectMap4k: +(\d+)/.exec(text)?.[1]) % 4).toBe(0)
+  })
+
+  it('counts against the limit of locked memory when it is touched', () => {
+    const { op, field } = ran('spawn A\nA rlimit memlock 64K\nA mmap S 1M secret\nA touch S write\nexit A\n', MACHINE)
+    expect(op('A touch S write').ret).toBe(16)
+    expect(field('A touch S write', 'signal')).toBe('SIGBUS')
+  })
+
+  it('can be mapped shared only, given a length once, and not be populated, moved or executed', () => {
+    const { op, field } = ran(
+      'spawn A\nA mmap S 1M secret\nA touch S write\nA ftruncate S 2M\nA madvise S populate_read\nA move_pages S 0 16K query\nA mmap X 1M secret prot=rx\nexit A\n',
+      MACHINE,
+    )
+    expect(outcome(op('A ftruncate S 2M'))).toBe('EINVAL')
+    expect(outcome(op('A madvise S populate_read'))).toBe('EINVAL')
+    expect(field('A move_pages S 0 16K query', 'status')).toEqual({ '-ENOENT': 4 })
+    expect(outcome(op('A mmap X 1M secret prot=rx'))).toBe('EPERM')
+  })
+})
