@@ -1,0 +1,67 @@
+/**
+ * Random work on machines whose swap is compressed: pools, compressors and limits change while pages come and go; every byte is what was
+ * written, every pool adds up, and the same run happens again.
+ */
+import { describe, expect, it } from 'vitest'
+import { type Rng, rngBelow } from '../../../src/kernel/base/rng.ts'
+import { run } from './lab.ts'
+
+const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 2)
+const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
+const LINES = 30
+
+const MODULES = 'modules=zram,lz4,zstd'
+const ZRAM = 'write /sys/block/zram0/disksize 16M\nmkswap /dev/zram0\nswapon /dev/zram0 prio=5'
+const MACHINES = [
+  `machine mem=128M cpus=2 swap=32M ${MODULES}\ncmdline transparent_hugepage=never zswap.enabled=1`,
+  `machine mem=128M cpus=2 swap=16M ${MODULES}\ncmdline transparent_hugepage=always zswap.enabled=1\n${ZRAM}`,
+  `machine nodes=2 mem=80M,80M cpus=1,1 swap=16M ${MODULES}\n${ZRAM}`,
+]
+
+function program(seed: number): readonly [machine: string, lines: string] {
+  const rng: Rng = { state: seed * 104729 }
+  const one = <T>(of: readonly T[]): T => of[rngBelow(rng, of.length)]
+  const range = () => one(['', `${rngBelow(rng, 5)}M 1M`, `${rngBelow(rng, 1000) * 4}K 256K`])
+  const zswap = (file: string, values: readonly string[]) => `write /sys/module/zswap/parameters/${file} ${one(values)}`
+  const zram = (file: string, values: readonly string[]) => `write /sys/block/zram0/${file} ${one(values)}`
+  const kinds: readonly (() => string)[] = [
+    () => `A madvise ${one(['k', 'z'])} pageout ${range()}`,
+    () => `A madvise ${one(['k', 'z'])} pageout ${range()}`,
+    () => `A touch z write ${range()} content=${one(['comp:10', 'comp:35', 'comp:60', 'comp:95', 'unique', 'zero', 'const:3', 'page'])}`,
+    () => `A touch z write ${range()}`,
+    () => `A touch ${one(['k', 'z'])} read ${range()}`,
+    () => `A madvise z dontneed ${range()}`,
+    () => zswap('compressor', ['lzo', 'lz4', 'zstd', 'deflate', 'none']),
+    () => zswap('zpool', ['zbud', 'zsmalloc']),
+    () => zswap('max_pool_percent', ['0', '1', '3', '20']),
+    () => zswap('enabled', ['Y', 'Y', 'N']),
+    () => zswap('same_filled_pages_enabled', ['Y', 'N']),
+    () => zram('compact', ['1']),
+    () => zram('mem_limit', ['0', '1M', '4M']),
+    () => zram('idle', ['all']),
+    () => `B mmap p ${one(['40M', '90M'])}\nB touch p write content=comp:50\nB munmap p`,
+    () => `swapoff ${one(['/dev/vda', '/dev/zram0'])}`,
+    () => `swapon ${one(['/dev/vda', '/dev/zram0'])}`,
+    () => 'write /proc/sys/vm/drop_caches 2',
+    () => 'write /proc/sys/vm/compact_memory 1',
+    () => `sleep ${rngBelow(rng, 20)}`,
+  ]
+  const begin = ['spawn A', 'spawn B', 'A mmap k 5M', 'A touch k write content=comp:45', 'A mmap z 6M', 'A oom_score_adj -1000']
+  const lines = Array.from({ length: LINES }, () => one(kinds)())
+  return [one(MACHINES), [...begin, ...lines, 'A check k content=comp:45'].map(line => line.replace(/ +/g, ' ').trim()).join('\n')]
+}
+
+describe('random work on compressed swap', () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
+    it(`loses nothing: seed ${seed}`, () => {
+      const [machine, lines] = program(seed)
+      try {
+        const first = run(machine, lines, 6)
+        expect(run(machine, lines).results).toEqual(first.results)
+      } catch (error) {
+        if (error instanceof Error) error.message += `\n${machine}\n${lines}`
+        throw error
+      }
+    })
+  }
+})
