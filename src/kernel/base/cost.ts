@@ -50,7 +50,7 @@ export const COSTS = {
   copy_user: 250,
   /** Looking at one page on an active list for uses; deciding on one that is to be reclaimed, and taking it from its cache; moving one. */
   lru_scan: 90,
-  reclaim_page: 450,
+  reclaim_page: 160,
   lru_move: 40,
   /** Asking the dozens of owners of other memory (caches of file systems above all) for some, where there is little to be had. */
   shrink_slab: 20_000,
