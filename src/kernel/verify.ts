@@ -39,6 +39,7 @@ import { verifyNuma } from './verify_numa.ts'
 import { verifySpaces } from './verify_spaces.ts'
 import { verifySwap } from './verify_swap.ts'
 import { verifyThp } from './verify_thp.ts'
+import { verifyUffd } from './verify_uffd.ts'
 import { verifyCompressed } from './verify_zswap.ts'
 
 /** What a page was found to be: a bit per place. */
@@ -61,6 +62,7 @@ export function verify(k: Kernel): string[] {
     ...verifyHugetlb(k),
     ...verifyFiles(k),
     ...verifyThp(k),
+    ...verifyUffd(k),
     ...verifySwap(k),
     ...verifyKsm(k),
     ...verifyMemcg(k),
