@@ -1,7 +1,7 @@
 /**
  * Memory blocks going offline and coming back.
  *
- *     offline   isolate the block | move everything in it elsewhere | dissolve free huge TLB pages | take it off the free lists
+ *     offline   isolate the block, give empty slabs back | move everything in it elsewhere | dissolve free huge TLB pages | take it off the free lists
  *               no: EBUSY           other nodes first                  no: EBUSY
  *
  *     online    give it to a zone | its pages free, at the tail of the lists | per-CPU lists and zonelists, if the zone was empty
@@ -25,6 +25,7 @@ import { EV } from '../base/counters.ts'
 import { EBUSY, EINTR, EINVAL } from '../base/errno.ts'
 import { __GFP_MOVABLE, __GFP_RETRY_MAYFAIL, GFP_USER, PG_buddy, PG_hugetlb, PG_lru } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
+import { KERN_INFO, printk } from '../base/log.ts'
 import type { Kernel, Zone } from '../base/state.ts'
 import type { MemoryBlock, OnlineType } from '../base/state_memory.ts'
 import {
@@ -32,14 +33,17 @@ import {
   MAX_NR_ZONES,
   MAX_ORDER,
   MIGRATE_MOVABLE,
+  MIGRATE_TYPES,
   type NodeId,
   PAGEBLOCK_ORDER,
   PAGEBLOCK_PAGES,
   type Pfn,
   ZONE_MOVABLE,
+  ZONE_NAMES,
   ZONE_NORMAL,
 } from '../base/units.ts'
 import { isolateLru } from '../caches/lru.ts'
+import { distinctCaches, kmemShrink } from '../caches/slab.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
 import { freeBootBlock, isolateFreeBlock } from '../frames/buddy.ts'
 import { availableHugePages, hstateOfPage, inHugeCache, releaseHugePage, removeFreeHugePage } from '../frames/hugetlb_pool.ts'
@@ -47,7 +51,7 @@ import { memoryNodes } from '../frames/mempolicy.ts'
 import { compoundHead, compoundMapcount, compoundPages, W_PRIVATE } from '../frames/page.ts'
 import { pagesIsolated, startIsolatePageRange, undoIsolatePageRange } from '../frames/page_isolation.ts'
 import { addPcps, resetPcps, zonePcpDisable, zonePcpEnable } from '../frames/pcp.ts'
-import { buildZonelists, initPerZoneWmarkMin, populated } from '../frames/zone.ts'
+import { buildZonelists, initPerZoneWmarkMin, nrFreeZonePages, populated } from '../frames/zone.ts'
 import { migratePages, putbackMovablePages } from '../reclaim/migrate.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
 
@@ -65,7 +69,9 @@ export function offlineMemoryBlock(k: Kernel, block: MemoryBlock): number {
   const end = start + k.memory.blockPages
   zonePcpDisable(k, zone)
   lruAddDrainAll(k)
-  const error = startIsolatePageRange(k, zone, start, end) ? emptyRange(k, zone, start, end) : -EBUSY
+  const isolated = startIsolatePageRange(k, zone, start, end)
+  if (isolated) for (const cache of distinctCaches(k)) kmemShrink(k, cache)
+  const error = isolated ? emptyRange(k, zone, start, end) : -EBUSY
   zonePcpEnable(zone)
   if (error !== 0) return error
   removeRange(k, zone, start, end)
@@ -152,9 +158,23 @@ function removeRange(k: Kernel, zone: Zone, start: number, end: number): void {
   initPerZoneWmarkMin(k)
   if (!populated(zone)) {
     resetPcps(zone)
-    buildZonelists(k)
+    rebuildZonelists(k)
   }
   shrinkZone(k, zone, start, end)
+}
+
+/** A zone came or went: nodes look for help in another order, and the log says in which (build_all_zonelists). */
+function rebuildZonelists(k: Kernel): void {
+  buildZonelists(k)
+  for (const node of k.nodes) {
+    const order = [...new Set(node.zonelist.map(index => k.zones[index].node))]
+    printk(k, KERN_INFO, `Fallback order for Node ${node.id}: ${order.join(' ')} `)
+  }
+  const pages = nrFreeZonePages(k, ZONE_MOVABLE)
+  const grouping = pages < PAGEBLOCK_PAGES * MIGRATE_TYPES ? 'off' : 'on'
+  printk(k, KERN_INFO, `Built ${k.nodes.length} zonelists, mobility grouping ${grouping}.  Total pages: ${pages}`)
+  const highest = Math.max(...k.zones.filter(zone => populated(zone) && zone.type !== ZONE_MOVABLE).map(zone => zone.type))
+  printk(k, KERN_INFO, `Policy zone: ${ZONE_NAMES[highest]}`)
 }
 
 function addPages(k: Kernel, zone: Zone, pages: number): void {
@@ -204,7 +224,7 @@ export function onlineMemoryBlock(k: Kernel, block: MemoryBlock, type: OnlineTyp
   for (let pfn = start; pfn < end; pfn += 1 << TOP_ORDER) freeBootBlock(k, zone, asPfn(pfn), TOP_ORDER, MIGRATE_MOVABLE)
   k.event[EV.pgfree] += end - start
   addPages(k, zone, end - start)
-  if (first) buildZonelists(k)
+  if (first) rebuildZonelists(k)
   initPerZoneWmarkMin(k)
   block.online = true
   block.zone = zone.index

@@ -1,9 +1,12 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { must } from '../../../src/kernel/base/assert.ts'
 import { EV, ZS } from '../../../src/kernel/base/counters.ts'
 import { EBUSY, EINVAL } from '../../../src/kernel/base/errno.ts'
+import { MADV_DONTNEED } from '../../../src/kernel/base/flags.ts'
 import type { Kernel } from '../../../src/kernel/base/state.ts'
 import { asPfn, MAX_NR_ZONES, ZONE_DMA32, ZONE_MOVABLE } from '../../../src/kernel/base/units.ts'
+import { sysMadvise } from '../../../src/kernel/calls/madvise.ts'
 import { pageNode, pfnValid } from '../../../src/kernel/frames/page.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { procRead, procWrite } from '../../../src/procfs/tree.ts'
@@ -67,8 +70,8 @@ describe('a memory block', () => {
     const k = twoNodes()
     const task = must(k.current, 'no task')
     k.cpu = 2
-    mapAnon(k, task, BASE, 300 * MIB)
-    touch(k, task, BASE, 300 * MIB, true)
+    mapAnon(k, task, BASE, 200 * MIB)
+    touch(k, task, BASE, 200 * MIB, true)
     const mm = must(task.mm, 'no memory')
     const rss = mm.rssAnon
     expect(write(k, file(5), 'offline')).toBe(7)
@@ -143,5 +146,30 @@ describe('a memory block', () => {
     const k = twoNodes()
     expect(procRead(k, '/sys/devices/system/node/node1/memory5/state')).toBe('online\n')
     expect(procRead(k, '/sys/devices/system/node/node0/memory5/state')).toBeLessThan(0)
+  })
+
+  it('can come and go at any time, whatever else goes on', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat({ max: 5 }), fc.nat({ max: 7 }), fc.nat({ max: 1 })), { minLength: 20, maxLength: 40 }),
+        steps => {
+          const k = twoNodes()
+          const task = must(k.current, 'no task')
+          mapAnon(k, task, BASE, 400 * MIB)
+          for (const [what, block, cpu] of steps) {
+            k.cpu = 2 * cpu
+            const words = ['offline', 'online', 'online_movable']
+            if (what < words.length) write(k, file(block), words[what])
+            else if (what === 3) touch(k, task, BASE + block * 40 * MIB, 40 * MIB, true)
+            else if (what === 4) write(k, '/proc/sys/vm/nr_hugepages', String(block * 8))
+            else sysMadvise(k, task, BASE + block * 40 * MIB, 20 * MIB, MADV_DONTNEED)
+          }
+          expect(verify(k)).toEqual([])
+          expect(k.totalramPages).toBe(k.zones.reduce((sum, { managedPages }) => sum + managedPages, 0))
+          k.cpu = 0
+        },
+      ),
+      { numRuns: 4, seed: 7 },
+    )
   })
 })
