@@ -35,8 +35,8 @@ const HELD: Readonly<Record<string, number>> = {
   thp: 96.5,
   uffd: 99,
   workingset: 95.1,
-  zram: 31.6,
-  zswap: 45,
+  zram: 93,
+  zswap: 98,
 }
 
 interface Check {

@@ -20,7 +20,7 @@
  * Source: mm/zswap.c, mm/frontswap.c (which forgets what a slot held before it is stored anew).
  */
 
-import { must } from '../base/assert.ts'
+import { fail, must } from '../base/assert.ts'
 import { compressedBytes, findCompressor } from '../base/compress.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS } from '../base/counters.ts'
@@ -160,7 +160,8 @@ export function zswapSetPool(k: Kernel, what: 'zpool' | 'compressor', name: stri
  * reclaims; here it runs when he is through, so the page that it is about to free counts as free.
  */
 function isFull({ totalramPages, zswap }: Kernel): boolean {
-  const asked = zswap.pools.some(({ shrinkRequests, zpool }) => shrinkRequests > 0 && zpoolEvictable(zpool))
+  let asked = false
+  for (const { shrinkRequests, zpool } of zswap.pools) asked ||= shrinkRequests > 0 && zpoolEvictable(zpool)
   return Math.floor((totalramPages * zswap.maxPoolPercent) / 100) < zswap.totalPages - Number(asked)
 }
 
@@ -205,18 +206,21 @@ function setEntry(k: Kernel, type: number, offset: number, entry: number): void 
   slots[offset % PIECE] = entry
 }
 
+function poolOf(k: Kernel, id: number): ZswapPool {
+  const { pools } = k.zswap
+  for (const pool of pools) if (pool.id === id) return pool
+  return fail('a compressed page is in no pool')
+}
+
 /** Takes an entry out of its tree and frees it with its data (zswap_free_entry). */
 function freeEntry(k: Kernel, entry: number): void {
-  const { entries, counters, pools } = k.zswap
+  const { entries, counters } = k.zswap
   const { words } = entries
   const at = entry * STRIDE
   setEntry(k, words[at + TYPE], words[at + OFFSET], 0)
   if (words[at + LENGTH] === 0) counters.sameFilledPages--
   else {
-    const pool = must(
-      pools.find(({ id }) => id === words[at + POOL]),
-      'a compressed page is in no pool',
-    )
+    const pool = poolOf(k, words[at + POOL])
     zpoolFree(k, pool.zpool, words[at + HANDLE])
     if (--pool.entries === 0) dropEmptyPools(k)
   }
