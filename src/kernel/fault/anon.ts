@@ -18,6 +18,7 @@ import { allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
+  __GFP_ZERO,
   GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
   PG_anon,
@@ -47,6 +48,7 @@ import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
 import { folioFreeSwap, freeSwapCache } from '../caches/swap_cache.ts'
+import { CPUPID_UNSET, pageCpupidXchgLast } from '../frames/cpupid.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
@@ -74,7 +76,7 @@ export function doAnonymousPage(k: Kernel, vma: Vma): number {
     return 0
   }
   prepareAnon(k, vma)
-  const pfn = allocAnon(k, vma, offset)
+  const pfn = allocAnon(k, vma, offset, GFP_HIGHUSER_MOVABLE | __GFP_ZERO)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   spendOnPages(k, COST_CLEAR, pfn, 1)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
@@ -100,8 +102,8 @@ function notOurs(k: Kernel, vma: Vma): number {
 }
 
 /** A fresh page for a page of the area, charged to the area's memory cgroup; NO_PAGE when there is none, or none more for the group. */
-export function allocAnon(k: Kernel, vma: Vma, offset: number): Pfn {
-  const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+export function allocAnon(k: Kernel, vma: Vma, offset: number, gfp: number): Pfn {
+  const pfn = allocPagesVma(k, gfp, 0, vma, offset)
   if (vma.mm.memcg === ROOT_MEMCG || pfn === NO_PAGE || memcgCharge(k, pfn, vma.mm, GFP_KERNEL)) return pfn
   freePages(k, pfn, 0)
   return NO_PAGE
@@ -116,6 +118,7 @@ export function doWpPage(k: Kernel, vma: Vma): number {
   if ((flags & PTE_SPECIAL) !== 0) return wpPageCopy(k, vma, NO_PAGE)
   if ((k.page[compoundHead(k, pfn) * PAGE_WORDS] & PG_anon) !== 0 && mayReuse(k, pfn)) {
     reuse(k, vma, pfn)
+    if (k.numa.lastCpupid.length > 0) pageCpupidXchgLast(k, pfn, CPUPID_UNSET)
     k.event[EV.pgreuse]++
     setEntry(k, table, i, pfn, (flags | PTE_ACCESSED | WRITTEN | PTE_RW) & ~PTE_UFFD_WP)
     return 0
@@ -147,7 +150,7 @@ export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   const { table, i, offset } = k.vmf
   prepareAnon(k, vma)
   const shared = entryValue(k, table, i)
-  const pfn = allocAnon(k, vma, offset)
+  const pfn = allocAnon(k, vma, offset, old === NO_PAGE ? GFP_HIGHUSER_MOVABLE | __GFP_ZERO : GFP_HIGHUSER_MOVABLE)
   if (pfn === NO_PAGE) return VM_FAULT_OOM
   if (entryValue(k, table, i) !== shared || (entryFlags(k, table, i) & PTE_PRESENT) === 0) return lostRace(k, pfn)
   spendOnPages(k, old === NO_PAGE ? COST_CLEAR : COST_COPY, pfn, 1)
