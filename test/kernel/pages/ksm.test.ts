@@ -27,7 +27,7 @@ import { K_LEFT, K_RIGHT, KSM_WORDS, ksmRecords, takeRecord } from '../../../src
 import { treeErase, treeInsert, treeRecords, treeReplace, verifyTree } from '../../../src/kernel/spaces/ksm_tree.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { procRead, procWrite } from '../../../src/procfs/tree.ts'
-import { byte, childOf, event, frameOf, type Space, space, spaceOf } from '../calls/space.ts'
+import { byte, childOf, event, frameOf, RO, RW, type Space, space, spaceOf } from '../calls/space.ts'
 import { hugeSpace } from '../huge/lab.ts'
 
 /** Writes pages of the same bytes at the same index, in whatever process: what guests have in common. */
@@ -53,7 +53,7 @@ function fillConst({ k, mm }: Space, page: number, pages: number): void {
 function scan(k: Kernel, scans = 3): void {
   setRun(k, 1, undefined)
   const until = k.ksm.fullScans + scans
-  for (let i = 0; i < 1e5 && k.ksm.fullScans < until && k.ksm.slots.length > 0; i++) runKsmd(k)
+  for (let i = 0; i < 1e4 && k.ksm.fullScans < until && k.ksm.slots.length > 0; i++) runKsmd(k)
   setRun(k, 0, undefined)
 }
 
@@ -295,6 +295,27 @@ describe('advice to merge', () => {
   })
 })
 
+describe('taking everything apart', () => {
+  it('that takes more memory than there is kills whoever asked for it, and stops KSM', () => {
+    const s = space(192)
+    s.k.ksm.pagesToScan = 1e6
+    s.k.ksm.maxPageSharing = 1e6
+    for (let part = 0; part < 6; part++) {
+      s.map(part * 16384, 10_000)
+      fillConst(s, part * 16384, 10_000)
+      s.advise(part * 16384, 10_000, MADV_MERGEABLE)
+      scan(s.k)
+    }
+    expect(counts(s)).toEqual({ pagesShared: 1, pagesSharing: 59_999, pagesUnshared: 0 })
+    const writer = childOf(s)
+    expect(procWrite(s.k, writer.task, '/sys/kernel/mm/ksm/run', '2')).toBeLessThan(0)
+    expect(writer.task.killed).toBe(9)
+    expect(s.task.killed).toBe(0)
+    expect(ksmFile(s.k, 'run')).toBe('0')
+    expect(event(s.k, 'oom_kill')).toBe(1)
+  })
+})
+
 describe('trees of records', () => {
   it('stay balanced and in order whatever is put in, taken out and replaced', () => {
     fc.assert(
@@ -336,7 +357,7 @@ function insert(tree: KsmTree, keys: Map<number, number>, key: number): void {
 
 describe('any life of processes that merge', () => {
   it('leaves nothing that does not add up', () => {
-    const step = fc.tuple(fc.nat(7), fc.nat(3), fc.nat(60), fc.integer({ min: 1, max: 24 }), fc.nat(2))
+    const step = fc.tuple(fc.nat(10), fc.nat(3), fc.nat(60), fc.integer({ min: 1, max: 24 }), fc.nat(2))
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), steps => {
         const first = space(96)
@@ -354,6 +375,9 @@ describe('any life of processes that merge', () => {
           else if (op === 4 && all.length < 4) all.push(childOf(s))
           else if (op === 5) s.advise(page, pages, MADV_DONTNEED)
           else if (op === 6 && all.length > 1) taskExit(s.k, all.splice(all.indexOf(s), 1)[0].task)
+          else if (op === 7) s.protect(page, pages, [RO, RW, 0][kind])
+          else if (op === 8) s.remap(page, pages, pages, MREMAP_MAYMOVE | MREMAP_FIXED, 200 + 100 * kind + page)
+          else if (op === 9) s.unmap(page, pages)
           else setRun(s.k, kind, undefined)
         }
         first.k.current = all[0].task
