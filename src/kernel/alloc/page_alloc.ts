@@ -20,6 +20,7 @@ import {
   __GFP_ACCOUNT,
   __GFP_COMP,
   __GFP_DIRECT_RECLAIM,
+  __GFP_HARDWALL,
   __GFP_HIGH,
   __GFP_IO,
   __GFP_KSWAPD_RECLAIM,
@@ -136,7 +137,10 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
   const own = k.sysctl.zone_reclaim_mode !== 0
   let pfn = (own ? freelistOrReclaim : getPageFromFreelist)(k, gfp, order, flags, preferred, zonelist, mask)
-  if (pfn === NO_PAGE) pfn = slowpath(k, gfp, order, preferred, zonelist, mask)
+  if (pfn === NO_PAGE) {
+    const hard = nodemask !== ALL_NODES || (gfp & (__GFP_HARDWALL | __GFP_THISNODE)) !== 0
+    pfn = slowpath(k, gfp, order, preferred, zonelist, hard ? mask : ALL_NODES, nodemask)
+  }
   return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
 }
 
@@ -182,13 +186,25 @@ function gfpToAllocFlags(gfp: number, order: number): number {
   return (gfp & __GFP_HIGH) !== 0 ? flags & ~ALLOC_CPUSET : flags
 }
 
-function slowpath(k: Kernel, gfp: number, order: number, preferred: Zone, zonelist: readonly number[], nodemask: number): Pfn {
+/**
+ * @param nodemask nodes it may use: those of its policy, or of its cpuset; kernel memory (no __GFP_HARDWALL) comes from anywhere now.
+ * @param policy those of the policy, ALL_NODES without one.
+ */
+function slowpath(
+  k: Kernel,
+  gfp: number,
+  order: number,
+  preferred: Zone,
+  zonelist: readonly number[],
+  nodemask: number,
+  policy: number,
+): Pfn {
   const flags = gfpToAllocFlags(gfp, order)
   if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
   const anywhere = (flags & ALLOC_CPUSET) === 0 && (gfp & __GFP_THISNODE) === 0
   const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, anywhere ? ALL_NODES : nodemask)
   if (page !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return page
-  const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, highest: gfpZone(gfp) }
+  const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, policy, highest: gfpZone(gfp) }
   const effort: CompactEffort = { priority: PRIO_SYNC_LIGHT, retries: 0 }
   const early = compactFirst(k, ac, effort)
   if (early !== undefined) return early

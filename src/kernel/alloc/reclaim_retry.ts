@@ -109,6 +109,6 @@ function mayOom(k: Kernel, ac: AllocContext): Pfn | undefined {
   if (page !== NO_PAGE) return page
   if (ac.order > PAGE_ALLOC_COSTLY_ORDER || (ac.gfp & (__GFP_RETRY_MAYFAIL | __GFP_THISNODE)) !== 0 || ac.highest < ZONE_NORMAL)
     return NO_PAGE
-  const nodemask = ac.nodemask === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.nodemask
+  const nodemask = ac.policy === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.policy
   return outOfMemory(k, { gfp: ac.gfp, order: ac.order, nodemask, memcg: ROOT_MEMCG }) ? undefined : NO_PAGE
 }

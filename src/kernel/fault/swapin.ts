@@ -163,7 +163,7 @@ function mapSwappedIn(k: Kernel, vma: Vma, entry: number, flags: number, page: P
 function mapCopy(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn): number {
   const { table, i, offset, write } = k.vmf
   prepareAnon(k, vma)
-  const copy = allocAnon(k, vma, offset)
+  const copy = allocAnon(k, vma, offset, GFP_HIGHUSER_MOVABLE)
   if (copy === NO_PAGE) return VM_FAULT_OOM
   if (entryValue(k, table, i) !== swpOffset(entry) || entryFlags(k, table, i) !== flags) {
     freePages(k, copy, 0)

@@ -29,6 +29,8 @@ export interface AllocContext {
   readonly preferred: Zone
   readonly zonelist: readonly number[]
   readonly nodemask: number
+  /** What of that is its policy's doing; ALL_NODES: nothing. */
+  readonly policy: number
   /** The highest zone type it may use. */
   readonly highest: number
 }
