@@ -3,9 +3,10 @@
  * space its mm_struct and an object for each area; an open file a filp. They are counted where they are, and their caches follow
  * after each slice of a process' time: what it made and took apart within the slice never had a slab of its own.
  *
- * Of anon_vma_chain one for each anon_vma is counted: those of forked address spaces on top of them are not.
+ * Of anon_vma_chain one for each anon_vma is counted: those of forked address spaces on top of them are not. How full the nodes of the tree
+ * of areas are is not modelled: those of a large tree are taken to be half full.
  *
- * Source: kernel/fork.c (proc_caches_init, copy_process), fs/file_table.c alloc_empty_file, mm/rmap.c.
+ * Source: kernel/fork.c (proc_caches_init, copy_process), fs/file_table.c alloc_empty_file, mm/rmap.c, lib/maple_tree.c (mas_split).
  */
 import { kmemAlloc } from '../alloc/kmem.ts'
 import type { Kernel } from '../base/state.ts'
@@ -22,12 +23,16 @@ export interface InUse {
 export function objectsInUse(k: Kernel): Readonly<Record<string, InUse>> {
   const of = (objects: number, ofThreads = false): InUse => ({ objects, ofThreads })
   const { mms, anonVmas } = k.spaces
-  let areas = 0
-  for (const mm of mms.values()) areas += mm.vmas.count
+  let [areas, nodes] = [0, 0]
+  for (const mm of mms.values()) {
+    areas += mm.vmas.count
+    nodes += mapleNodes(mm.vmas.count)
+  }
   const files = openFiles(k)
   const tasks = k.tasks.size
   return {
     vm_area_struct: of(areas),
+    maple_node: of(nodes),
     anon_vma: of(anonVmas.size),
     anon_vma_chain: of(anonVmas.size),
     mm_struct: of(mms.size),
@@ -40,6 +45,17 @@ export function objectsInUse(k: Kernel): Readonly<Record<string, InUse>> {
     filp: of(files),
     lsm_file_cache: of(files),
   }
+}
+
+/** Entries of a node of the tree of areas, and of one of many: those that were split when they were full are half full. */
+const NODE_ENTRIES = 16
+const ENTRIES_OF_MANY = 8
+
+/** Nodes of the tree of so many areas, upper levels included. */
+function mapleNodes(areas: number): number {
+  let nodes = areas < NODE_ENTRIES ? 1 : Math.ceil(areas / ENTRIES_OF_MANY)
+  for (let level = nodes; level > 1; nodes += level) level = Math.ceil(level / ENTRIES_OF_MANY)
+  return nodes
 }
 
 /** Files that some process has open; a fork's are its parent's. */
