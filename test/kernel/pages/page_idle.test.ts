@@ -2,22 +2,36 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { must } from '../../../src/kernel/base/assert.ts'
 import { EINVAL, ENXIO } from '../../../src/kernel/base/errno.ts'
-import { MADV_POPULATE_WRITE, PG_idle, PG_young, PTE_ACCESSED } from '../../../src/kernel/base/flags.ts'
+import {
+  MADV_PAGEOUT,
+  MADV_POPULATE_WRITE,
+  MAP_FIXED_NOREPLACE,
+  MAP_SHARED,
+  PG_dirty,
+  PG_idle,
+  PG_locked,
+  PG_swapcache,
+  PG_young,
+  PTE_ACCESSED,
+} from '../../../src/kernel/base/flags.ts'
 import type { Kernel } from '../../../src/kernel/base/state.ts'
 import { asPfn, type Pfn } from '../../../src/kernel/base/units.ts'
 import { filemapGet } from '../../../src/kernel/caches/filemap.ts'
 import { isolateLru, lruAddDrainCpu, putbackLru } from '../../../src/kernel/caches/lru.ts'
 import { blockdevPages } from '../../../src/kernel/caches/metadata.ts'
+import { mlockDrainCpu } from '../../../src/kernel/caches/mlock_lru.ts'
+import { sysMmap } from '../../../src/kernel/calls/mmap.ts'
 import { pageIsIdle, pageMarkIdle } from '../../../src/kernel/calls/page_idle.ts'
-import { pageTest } from '../../../src/kernel/frames/page.ts'
+import { pageClear, pageSet, pageTest } from '../../../src/kernel/frames/page.ts'
+import { runDaemons } from '../../../src/kernel/kernel.ts'
 import { folioReferenced } from '../../../src/kernel/reclaim/vmscan_rmap.ts'
 import { entryValue, pteIndex, pteTable } from '../../../src/kernel/spaces/pagetable.ts'
 import { KPF_NAMES, kpageflags } from '../../../src/procfs/pagemap.ts'
 import { procReadBytes, procWriteBytes } from '../../../src/procfs/tree.ts'
-import { BASE, childOf, PAGE, type Space, space } from '../calls/space.ts'
-import { labOf, MIB, open, readFile, writeFile } from '../files/lab.ts'
+import { BASE, childOf, PAGE, type Space, space, spaceOf } from '../calls/space.ts'
+import { labOf, MIB, open, readFile, sleepMs, writeFile } from '../files/lab.ts'
 import { hugeSpace } from '../huge/lab.ts'
-import { mapAnon, touch } from '../machine.ts'
+import { bootSmall, mapAnon, runInit, touch } from '../machine.ts'
 
 const BITMAP = '/sys/kernel/mm/page_idle/bitmap'
 const ROOT_GROUP = 0
@@ -234,6 +248,71 @@ describe('the idle mark', () => {
     drain(s.k)
     pageMarkIdle(s.k, page)
     expect(pageIsIdle(s.k, page)).toBe(true)
+  })
+})
+
+describe('pages of other kinds', () => {
+  it('in the swap cache are tracked', () => {
+    const k = bootSmall([256], { swapBytes: 64 * MIB })
+    const s = spaceOf(k, runInit(k))
+    s.map(0, 64)
+    s.write(0, 64)
+    drain(k)
+    s.advise(0, 64, MADV_PAGEOUT)
+    k.clock[0] += 1e9
+    runDaemons(k, k.clock[0])
+    s.read(0, 64)
+    drain(k)
+    const pages = Array.from({ length: 64 }, (_, page) => frameOf(s, page)).filter(pfn => pageTest(k, pfn, PG_swapcache))
+    expect(pages.length).toBeGreaterThan(0)
+    mark(k, ...pages)
+    expect(pages.every(pfn => bit(k, pfn))).toBe(true)
+  })
+
+  it('that are locked in memory are tracked too: kpageflags tells them, for those who want to leave them out', () => {
+    const s = used(4)
+    s.lock(0, 2)
+    for (const cpu of s.k.cpus) mlockDrainCpu(s.k, cpu.id)
+    drain(s.k)
+    const frames = [0, 1, 2, 3].map(page => frameOf(s, page))
+    mark(s.k, ...frames)
+    const word = new Uint32Array(2)
+    const unevictable = frames.filter(pfn => {
+      kpageflags(s.k, pfn, word)
+      return (word[0] & (1 << KPF_NAMES.indexOf('UNEVICTABLE'))) !== 0
+    })
+    expect(frames.map(pfn => bit(s.k, pfn))).toEqual([true, true, true, true])
+    expect(unevictable).toEqual(frames.slice(0, 2))
+  })
+
+  it('that are written to disk because too much is dirty stay idle', () => {
+    const lab = labOf([256], {})
+    writeFile(lab, '/mnt/new', MIB)
+    drain(lab.k)
+    const { mapping } = open(lab, '/mnt/new').inode
+    const page = filemapGet(mapping, 7)
+    mark(lab.k, page)
+    expect(pageTest(lab.k, page, PG_dirty)).toBe(true)
+    for (let i = 0; i < 40; i++) sleepMs(lab, 1000)
+    expect(pageTest(lab.k, page, PG_dirty)).toBe(false)
+    expect(bit(lab.k, page)).toBe(true)
+  })
+
+  it('of files that are under I/O keep the accessed marks of their entries, so as not to wait for them', () => {
+    const lab = labOf([256], { f: 1 })
+    readFile(lab, '/mnt/f', MIB)
+    drain(lab.k)
+    const file = open(lab, '/mnt/f')
+    const flags = MAP_SHARED | MAP_FIXED_NOREPLACE
+    sysMmap(lab.k, lab.task, { address: BASE, bytes: MIB, prot: 1, flags, file, pgoff: 0 })
+    touch(lab.k, lab.task, BASE, MIB, false)
+    const page = filemapGet(file.inode.mapping, 5)
+    pageSet(lab.k, page, PG_locked)
+    pageMarkIdle(lab.k, page)
+    expect(spaceOf(lab.k, lab.task).entry(5) & PTE_ACCESSED).not.toBe(0)
+    expect(pageIsIdle(lab.k, page)).toBe(true)
+    pageClear(lab.k, page, PG_locked)
+    expect(pageIsIdle(lab.k, page)).toBe(false)
   })
 })
 
