@@ -87,8 +87,6 @@ export const swapPteFlags = (entry: number): number => PTE_SWAP | (swpType(entry
 
 export const swapArea = (k: Kernel, entry: number): SwapArea => must(k.swap.areas[swpType(entry)], `no swap area for entry ${entry}`)
 export const swapCacheOf = (area: SwapArea, offset: number): XArray => area.cache[offset >>> CACHE_SHIFT]
-/** Indices that the swap cache of an area of so many slots needs. */
-export const swapCacheIndices = (max: number): number => Math.ceil(max / 2 ** CACHE_SHIFT)
 
 /** More than half of all swap is in use (vm_swap_full): slots of pages that are in memory again are given up. */
 export const vmSwapFull = (k: Kernel): boolean => k.swap.freePages * 2 < k.swapPages
