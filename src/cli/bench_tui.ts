@@ -71,6 +71,16 @@ async function start(words: readonly string[], command: string): Promise<Screens
   }
 }
 
+/** Starts the command for a measure, and ends it whatever comes of that. */
+async function during<T>(words: readonly string[], command: string, measure: (screens: Screens) => Promise<T>): Promise<T> {
+  const screens = await start(words, command)
+  try {
+    return await measure(screens)
+  } finally {
+    screens.kill()
+  }
+}
+
 /** The end of a write that has figures: the overview says how much is free. */
 const FIGURES = /free[\s\S]*\x1b\[\?2026l/
 
@@ -79,42 +89,37 @@ export async function firstFrameMs(runs = 9, command = builtCommand()): Promise<
   const times: number[] = []
   for (let i = 0; i < runs; i++) {
     const startMs = performance.now()
-    const screens = await start([], command)
-    await screens.shows(FIGURES)
-    times.push(performance.now() - startMs)
-    screens.kill()
+    await during([], command, async screens => {
+      await screens.shows(FIGURES)
+      times.push(performance.now() - startMs)
+    })
   }
   return times.sort((a, b) => a - b)[Math.floor(runs / 2)]
 }
 
 /** Milliseconds from a key to the end of the write that shows what it does, the median of `keys`, while the screens are at work. */
 export async function keyToPaintMs(base: Frame, keys = 30, command = builtCommand()): Promise<number> {
-  return onChangingFigures(base, 60, 20, async file => {
-    const screens = await start(['play', file], command)
-    await screens.shows(FIGURES)
-    const times: number[] = []
-    for (let i = 0; i < keys; i++) {
-      await new Promise(resolve => setTimeout(resolve, 37 + (i % 5) * 10))
-      const startMs = performance.now()
-      screens.type(i % 2 === 0 ? '4' : '1')
-      await screens.shows(i % 2 === 0 ? /split_page[\s\S]*\x1b\[\?2026l/ : /steal[\s\S]*\x1b\[\?2026l/)
-      times.push(performance.now() - startMs)
-    }
-    screens.kill()
-    return times.sort((a, b) => a - b)[Math.floor(keys / 2)]
-  })
+  const ways = [
+    ['4', /split_page[\s\S]*\x1b\[\?2026l/],
+    ['1', /steal[\s\S]*\x1b\[\?2026l/],
+  ] as const
+  return onChangingFigures(base, 60, 20, file =>
+    during(['play', file], command, async screens => {
+      await screens.shows(FIGURES)
+      return keyMs(screens, ways, keys, 37)
+    }),
+  )
 }
 
 /** Percent of one core that the screens take at `hz` samples a second. */
 export async function tuiCpuPercent(base: Frame, hz: number, seconds = 15, command = builtCommand()): Promise<number> {
-  return onChangingFigures(base, seconds + 10, hz, async file => {
-    const screens = await start(['play', file], command)
-    await screens.shows(FIGURES)
-    await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
-    const percent = await cpuPercent(screens.pid, seconds)
-    screens.kill()
-    return percent
-  })
+  return onChangingFigures(base, seconds + 10, hz, file =>
+    during(['play', file], command, async screens => {
+      await screens.shows(FIGURES)
+      await warmUp()
+      return cpuPercent(screens.pid, seconds)
+    }),
+  )
 }
 
 /** Percent of one core, and MiB resident, of the screens over this machine with a sample each `intervalSeconds`. */
@@ -123,43 +128,59 @@ export async function hostCost(
   seconds = 15,
   command = builtCommand(),
 ): Promise<{ readonly percent: number; readonly rssMib: number }> {
-  const screens = await start(['host', '-d', String(intervalSeconds)], command)
-  await screens.shows(FIGURES)
-  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
-  const percent = await cpuPercent(screens.pid, seconds)
-  const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${screens.pid}/status`, 'utf8'))?.[1])
-  screens.kill()
-  return { percent, rssMib: rssKib / 1024 }
+  return during(['host', '-d', String(intervalSeconds)], command, async screens => {
+    await screens.shows(FIGURES)
+    await warmUp()
+    const percent = await cpuPercent(screens.pid, seconds)
+    const rssKib = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${screens.pid}/status`, 'utf8'))?.[1])
+    return { percent, rssMib: rssKib / 1024 }
+  })
 }
 
 /** Percent of one core that a paused simulation takes. */
-export async function pausedCpuPercent(seconds = 10, command = builtCommand()): Promise<number> {
-  const screens = await start([], command)
-  await screens.shows(FIGURES)
-  screens.type(' ')
-  await screens.shows(/paused/)
-  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
-  const percent = await cpuPercent(screens.pid, seconds)
-  screens.kill()
-  return percent
+export function pausedCpuPercent(seconds = 10, command = builtCommand()): Promise<number> {
+  return during([], command, async screens => {
+    await screens.shows(FIGURES)
+    screens.type(' ')
+    await screens.shows(/paused/)
+    await warmUp()
+    return cpuPercent(screens.pid, seconds)
+  })
 }
 
 /** Milliseconds from a key to the end of what it paints while the tour runs as fast as it can, the median of `keys`. */
-export async function busyKeyMs(keys = 30, command = builtCommand()): Promise<number> {
-  const screens = await start(['--speed', 'max'], command)
-  await screens.shows(FIGURES)
-  await new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
+export function busyKeyMs(keys = 20, command = builtCommand()): Promise<number> {
+  const ways = [
+    ['?', /Esc closes/],
+    ['q', /vmstat[\s\S]*\x1b\[\?2026l/],
+  ] as const
+  return during(['--speed', 'max'], command, async screens => {
+    await screens.shows(FIGURES)
+    await warmUp()
+    return keyMs(screens, ways, keys, 137)
+  })
+}
+
+/** The median of the times from a key to what it brings on the screen, the ways taken in turn. */
+async function keyMs(
+  screens: Screens,
+  ways: readonly (readonly [key: string, brings: RegExp])[],
+  keys: number,
+  pauseMs: number,
+): Promise<number> {
   const times: number[] = []
   for (let i = 0; i < keys; i++) {
-    await new Promise(resolve => setTimeout(resolve, 137 + (i % 5) * 10))
+    const [key, brings] = ways[i % ways.length]
+    await new Promise(resolve => setTimeout(resolve, pauseMs + (i % 5) * 10))
     const startMs = performance.now()
-    screens.type(i % 2 === 0 ? '?' : '\x1b')
-    await screens.shows(i % 2 === 0 ? /Esc closes/ : /vmstat[\s\S]*\x1b\[\?2026l/)
+    screens.type(key)
+    await screens.shows(brings)
     times.push(performance.now() - startMs)
   }
-  screens.kill()
   return times.sort((a, b) => a - b)[Math.floor(keys / 2)]
 }
+
+const warmUp = () => new Promise(resolve => setTimeout(resolve, WARM_UP_MS))
 
 async function cpuPercent(pid: number, seconds: number): Promise<number> {
   const [startMs, startTicks] = [performance.now(), cpuTicks(pid)]
