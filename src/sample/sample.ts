@@ -120,6 +120,8 @@ export interface Sample {
   readonly traffic: () => ReadonlyMap<string, number>
   /** Page-table locks: "pte_contended", "pte_waited_ns", the same of pmd and mm. */
   readonly locks: () => ReadonlyMap<string, number>
+  /** The latest live migration: pages, left, pushed, urgent, downtime_ns ...; "below_N": faults that waited less than N ns, each once. */
+  readonly postcopy: () => ReadonlyMap<string, number>
   /** Files that are there but may not be read: path -> errno. */
   readonly unread: () => ReadonlyMap<string, string>
 }
@@ -189,6 +191,7 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     costs: from('/mmtop/costs', parseKeyValues),
     traffic: from('/mmtop/traffic', parseKeyValues),
     locks: from('/mmtop/locks', parseKeyValues),
+    postcopy: from('/mmtop/postcopy', parseKeyValues),
     unread: from('/mmtop/unread', parseTexts),
     thp: once(() => textsUnder(frame, THP)),
     ksm: once(() => numbersUnder(frame, KSM)),

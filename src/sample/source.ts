@@ -21,6 +21,7 @@
  *   /mmtop/working_set  how old pages of processes and cgroups are, round by round (simulation only; procfs/pages/working_set.ts)
  *   /mmtop/traffic    "N0.N1 BYTES" lines: what CPUs of node 0 moved from and to memory of node 1 since boot (simulation only)
  *   /mmtop/locks      "LEVEL_contended N", "LEVEL_waited_ns N" lines: page-table locks found taken (simulation only)
+ *   /mmtop/postcopy   "KEY NUMBER" lines: how far the latest live migration is (simulation only)
  *   /mmtop/unread     "PATH ERRNO" lines: files that are there but may not be read (host only)
  */
 

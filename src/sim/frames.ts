@@ -10,12 +10,14 @@ import type { Daemon } from '../kernel/base/state_shared.ts'
 import { CGROUP_ROOT, cgroupPath, cgroupTree } from '../kernel/calls/cgroup.ts'
 import { LOCK_LEVELS } from '../kernel/spaces/pt_lock.ts'
 import { tunables } from '../kernel/tunables.ts'
+import { uffdFiles } from '../procfs/pid/fdinfo.ts'
 import { procReadBytes } from '../procfs/tree.ts'
 import { basePaths } from '../sample/files.ts'
 import type { Answer, EventKind, Frame, Tunable } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
 import { complete } from '../workload/complete.ts'
 import type { OpRecord, RunRecord } from '../workload/interpreter.ts'
+import { postcopyFields } from '../workload/interpreter_postcopy.ts'
 import type { Program } from '../workload/program.ts'
 import { createSimulation, runLine, type Simulation, type SimulationOptions } from './simulation.ts'
 
@@ -115,6 +117,7 @@ export function takeFrame(watched: Watched): Frame {
     const text = sim.ports.read(k, path)
     if (typeof text === 'string') files.set(path, text)
   }
+  for (const [path, text] of uffdFiles(k)) files.set(path, text)
   for (const [name, lines] of Object.entries(ownFiles(watched))) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
   watched.events = []
   watched.dropped = 0
@@ -159,8 +162,15 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
       `${level}_contended ${Math.round(k.ptLocks.contended[i])}`,
       `${level}_waited_ns ${Math.round(k.ptLocks.waitedNs[i])}`,
     ]),
+    postcopy: postcopyLines(sim),
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
   }
+}
+
+/** The latest live migration, if there was any. */
+function postcopyLines({ run, k }: Simulation): string[] {
+  const migration = run.migrations.at(-1)
+  return migration === undefined ? [] : Object.entries(postcopyFields(k, migration)).map(([key, value]) => `${key} ${value}`)
 }
 
 export const titleOf = (program: Program): string => program.title ?? program.file.replace(/^.*\//, '').replace(/\.[^.]*$/, '')

@@ -24,6 +24,7 @@ import { nextDaemonNs, runDaemons } from '../kernel/kernel.ts'
 import { setMarks } from './interpreter_conditions.ts'
 import { runController } from './interpreter_controller.ts'
 import { cursorOver } from './interpreter_cursor.ts'
+import { runMigration } from './interpreter_postcopy.ts'
 import { type Controller, MAX_WORKERS, type Ports, type Run, type RunRecord, type Thread, type Worker } from './interpreter_state.ts'
 import { runHandler, wakeUffd } from './interpreter_uffd.ts'
 import { runWorker } from './interpreter_worker.ts'
@@ -64,6 +65,7 @@ export function startRun(k: Kernel, program: Program, ports: Ports): Run {
     prompt,
     workers: Array.from<Worker | undefined>({ length: MAX_WORKERS }),
     threads: [prompt, file],
+    migrations: [],
     lastOn: [],
     turn: 1,
     quietNs: startNs,
@@ -207,6 +209,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   if (thread.kind === 'worker') taskTickNuma(k, task)
   if (thread.kind === 'controller') runController(run, ports, thread)
   else if (thread.kind === 'handler') runHandler(run, thread, untilNs)
+  else if (thread.kind === 'migration') runMigration(run, ports, thread)
   else runWorker(run, ports, thread, untilNs)
   settleObjects(k)
   const endNs = k.clock[0]

@@ -3,10 +3,11 @@
  * waits (for a process, for a file, for time) the controller sleeps, and looks again when it is woken.
  */
 import { COST, now, spend } from '../kernel/base/cost.ts'
-import { EAGAIN, EBUSY, EEXIST, ESRCH, ETIMEDOUT } from '../kernel/base/errno.ts'
+import { EAGAIN, EBUSY, EEXIST, EINVAL, ESRCH, ETIMEDOUT } from '../kernel/base/errno.ts'
 import { compares, judge, numberErrno, pidOf, readNumber, setMarks } from './interpreter_conditions.ts'
 import { cursorOver, nextStatement } from './interpreter_cursor.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
+import { postcopyFields, startPostcopy } from './interpreter_postcopy.ts'
 import { deathFields, type Outcome, recordOf, reportDeaths, resultOutcome, SIGKILL } from './interpreter_records.ts'
 import type { Controller, EachOp, JobWork, Line, Ports, Run, Waiting, WaitOp, Worker } from './interpreter_state.ts'
 import { beginSample, endSample, systemOp } from './interpreter_system.ts'
@@ -151,6 +152,10 @@ function controllerOp(run: Run, ports: Ports, statement: ControllerStatement, op
       return end(run, op.worker, op.op === 'kill')
     case 'join':
       return join(run, op)
+    case 'postcopy':
+      return migrate(run, op)
+    case 'postcopy_join':
+      return joinMigration(run, op)
     default:
       return systemOp(run, ports, op)
   }
@@ -208,7 +213,34 @@ function join(run: Run, op: Op<'join'>): Turnout {
   return wait({ kind: 'job', worker, deadlineNs }, worker.job.over ? now(run.k) : deadlineNs)
 }
 
+function migrate(run: Run, op: Op<'postcopy'>): Turnout {
+  const [source, target] = [workerNamed(run, op.worker), workerNamed(run, op.target)]
+  if (source === undefined || target === undefined) return fails(ESRCH)
+  const migration = startPostcopy(run, source, target, op)
+  return migration === undefined
+    ? fails(EINVAL)
+    : wait({ kind: 'migration', migration, until: 'postcopy', deadlineNs: FOREVER }, now(run.k))
+}
+
+function joinMigration(run: Run, op: Op<'postcopy_join'>): Turnout {
+  const migration = run.migrations.findLast(({ target }) => target.name === op.worker)
+  if (migration === undefined) return fails(ESRCH)
+  return wait({ kind: 'migration', migration, until: 'done', deadlineNs: now(run.k) + op.timeoutNs }, now(run.k))
+}
+
 // ------------------------------------------------------------------------------------------- looking again
+
+/** How often the state of a migration is looked at. */
+const LOOK_NS = 1e6
+
+function lookAtMigration(run: Run, waiting: Waiting & { readonly kind: 'migration' }): Turnout {
+  const { migration, until, deadlineNs } = waiting
+  const { phase, figures } = migration
+  const over = phase === 'done' || (until === 'postcopy' && phase === 'postcopy' && now(run.k) >= figures.switchNs + figures.downtimeNs)
+  const fields = postcopyFields(run.k, migration)
+  if (over) return { ret: until === 'done' ? 0 : figures.left, fields }
+  return now(run.k) < deadlineNs ? wait(waiting, Math.min(deadlineNs, now(run.k) + LOOK_NS)) : { ret: -ETIMEDOUT, fields }
+}
 
 function lookAgain(run: Run, ports: Ports, controller: Controller, { startNs }: Line, waiting: Waiting): Turnout {
   switch (waiting.kind) {
@@ -226,6 +258,8 @@ function lookAgain(run: Run, ports: Ports, controller: Controller, { startNs }: 
       return lookAtStart(run, controller, waiting)
     case 'end':
       return lookAtEnd(run, waiting)
+    case 'migration':
+      return lookAtMigration(run, waiting)
   }
 }
 

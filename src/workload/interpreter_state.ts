@@ -13,6 +13,7 @@
 import type { Kernel } from '../kernel/base/state.ts'
 import type { OpenFile } from '../kernel/base/state_fs.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
+import type { UffdFigures } from '../kernel/base/state_uffd.ts'
 import type { Touch } from '../kernel/boot/memory_process.ts'
 import type { TouchRun } from '../kernel/fault/touch.ts'
 import type { Walk } from './patterns.ts'
@@ -117,7 +118,7 @@ interface Schedulable {
   turn: number
 }
 
-export type Thread = Controller | Worker | Handler
+export type Thread = Controller | Worker | Handler | Migration
 
 /** A position in a body of statements: the innermost loop last. */
 export interface Cursor<S> {
@@ -163,6 +164,8 @@ export type Waiting =
   | { readonly kind: 'start'; readonly worker: Worker; readonly parent: Worker | undefined }
   /** The end of a process. */
   | { readonly kind: 'end'; readonly worker: Worker; readonly deadlineNs: number }
+  /** The target of a migration may run, or has all of its pages. */
+  | { readonly kind: 'migration'; readonly migration: Migration; readonly until: 'postcopy' | 'done'; readonly deadlineNs: number }
 
 export interface Region {
   readonly name: string
@@ -222,6 +225,8 @@ export interface Worker extends Schedulable {
   exiting: boolean
   death: Death | undefined
   readonly uffd: UffdSide
+  /** It was migrated away: it runs no more. */
+  stopped: boolean
 }
 
 /** What a process knows of its userfaultfd. */
@@ -244,6 +249,50 @@ export interface UffdSide {
   /** Its descriptor of the 2014 proposal, 0 for none, and the region that its handler moves pages from. */
   proposed: number
   from: string
+}
+
+/** A live migration of a region from one process to another (interpreter_postcopy.ts). Pages are counted from the region's start. */
+export interface Migration extends Schedulable {
+  readonly kind: 'migration'
+  readonly source: Worker
+  readonly target: Worker
+  readonly region: string
+  /** First virtual page of the region in either. */
+  readonly from: number
+  readonly to: number
+  /** The userfaultfd of the target's region. */
+  readonly context: number
+  /** What the network takes for a page, and to bring anything to the other end. */
+  readonly pageNs: number
+  readonly latencyNs: number
+  readonly rounds: number
+  phase: 'precopy' | 'postcopy' | 'done'
+  /** Rounds of pre-copy that are over, and how far this one is. */
+  round: number
+  at: number
+  readonly bitmap: Uint8Array
+  /** Where background sending goes on, and from when the network is free. */
+  seek: number
+  linkNs: number
+  /** Pages asked for, and those under way, with the times at which they reach the other end. */
+  readonly requests: { readonly page: number; readonly ns: number }[]
+  readonly arriving: { readonly page: number; readonly zero: boolean; readonly ns: number }[]
+  /** What the target's faults came to, kept when its context is gone. */
+  faults: UffdFigures | undefined
+  readonly figures: MigrationFigures
+}
+
+export interface MigrationFigures {
+  precopied: number
+  /** Pages that the target still lacks, sent in the background, on request, and as zeros. */
+  left: number
+  pushed: number
+  urgent: number
+  zeros: number
+  downtimeNs: number
+  startNs: number
+  switchNs: number
+  endNs: number
 }
 
 /** The thread of a process that handles faults. */
@@ -338,6 +387,8 @@ export interface Run {
   readonly prompt: Controller
   readonly workers: (Worker | undefined)[]
   readonly threads: Thread[]
+  /** Live migrations, those that are over too. */
+  readonly migrations: Migration[]
   /** The thread that ran last on each CPU. */
   readonly lastOn: (Thread | undefined)[]
   turn: number

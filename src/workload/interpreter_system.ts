@@ -17,7 +17,10 @@ import type { Ports, Run, Sample } from './interpreter_state.ts'
 import { setUffdMode } from './interpreter_uffd.ts'
 import type { CgroupAction, ControllerOp } from './program.ts'
 
-type SystemOp = Exclude<ControllerOp, { readonly op: 'sleep' | 'sample' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' }>
+type SystemOp = Exclude<
+  ControllerOp,
+  { readonly op: 'sleep' | 'sample' | 'wait' | 'spawn' | 'fork' | 'exit' | 'kill' | 'join' | 'postcopy' | 'postcopy_join' }
+>
 
 const DIRECTORY_MODE = 0o755
 const CGROUPS = '/sys/fs/cgroup'

@@ -90,7 +90,16 @@ export function forkWorker(run: Run, parent: Worker, slot: number, name: string)
 }
 
 function addWorker(run: Run, born: Pick<Worker, 'task' | 'slot' | 'name' | 'regions' | 'bump' | 'starting' | 'forked'>): Worker {
-  const idle = { uffd: noUffd(), startErrno: 0, job: undefined, doing: undefined, begun: 0, exiting: false, death: undefined }
+  const idle = {
+    uffd: noUffd(),
+    stopped: false,
+    startErrno: 0,
+    job: undefined,
+    doing: undefined,
+    begun: 0,
+    exiting: false,
+    death: undefined,
+  }
   const worker: Worker = { kind: 'worker', readyNs: now(run.k), turn: 0, ordinal: run.nextOrdinal++, ...idle, ...born }
   run.workers[worker.slot] = worker
   run.threads.push(worker)

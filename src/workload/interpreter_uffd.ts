@@ -361,9 +361,12 @@ export function wakeUffd(run: Run): void {
   for (const pid of k.uffd.woken.splice(0))
     for (const worker of workers) if (worker?.task.pid === pid) worker.readyNs = Math.min(worker.readyNs, ns)
   for (const id of k.uffd.told.splice(0)) {
+    for (const migration of run.migrations)
+      if (migration.context === id && migration.phase === 'postcopy') migration.readyNs = Math.min(migration.readyNs, ns)
     for (const worker of workers) {
       const handler = worker?.uffd.handler
-      if (handler !== undefined && (worker?.uffd.polled.includes(id) || worker?.uffd.proposed === id)) handler.readyNs = Math.min(handler.readyNs, ns)
+      if (handler !== undefined && (worker?.uffd.polled.includes(id) || worker?.uffd.proposed === id))
+        handler.readyNs = Math.min(handler.readyNs, ns)
     }
   }
 }

@@ -28,7 +28,7 @@ import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Sou
 export function runWorker(run: Run, ports: Ports, worker: Worker, untilNs: number): void {
   if (worker.task.killed !== 0) endWorker(run, worker, { signal: signalName(worker.task.killed) })
   else if (worker.starting !== undefined) startWorker(run, worker, worker.starting)
-  else if (sleepsOn(run, worker)) worker.readyNs = Number.POSITIVE_INFINITY
+  else if (worker.stopped || sleepsOn(run, worker)) worker.readyNs = Number.POSITIVE_INFINITY
   else if (worker.doing !== undefined || takeOp(run, ports, worker))
     goOn(run, ports, worker, must(worker.doing, 'an op was taken'), untilNs)
 }

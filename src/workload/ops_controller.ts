@@ -105,6 +105,24 @@ export const CONTROLLER_OPS: Readonly<Record<ControllerOp['op'], OpRow<Controlle
     }),
   ),
   dmesg: controller('', 'shows what the kernel has logged since the last dmesg', () => ({ op: 'dmesg' })),
+  postcopy: controller(
+    'A B R [bandwidth=RATE] [latency=TIME] [rounds=N]',
+    'migrates region R of process A, which stops, to process B; over when B may run',
+    a => ({
+      op: 'postcopy',
+      worker: existing(a),
+      target: get(a, 'B', value.name),
+      region: get(a, 'R', value.region),
+      bytesPerS: maybe(a, 'bandwidth', value.rate) ?? 128 * 2 ** 20,
+      latencyNs: maybe(a, 'latency', value.duration) ?? MS / 5,
+      rounds: maybe(a, 'rounds', value.count) ?? 1,
+    }),
+  ),
+  postcopy_join: controller('B [timeout=TIME]', 'waits until all pages have come to process B', a => ({
+    op: 'postcopy_join',
+    worker: get(a, 'B', value.name),
+    timeoutNs: maybe(a, 'timeout', value.duration) ?? 60_000 * MS,
+  })),
   uffd_mode: controller('A copy|zeropage|none', 'changes what the handler of A does with faults, even while A is blocked', a => ({
     op: 'uffd_mode',
     worker: existing(a),

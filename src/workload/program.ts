@@ -323,6 +323,19 @@ export type ControllerOp =
   | { readonly op: 'sync' | 'dmesg' }
   | { readonly op: 'cgroup'; readonly group: string; readonly action: CgroupAction }
   | { readonly op: 'uffd_mode'; readonly worker: string; readonly mode: UffdHandlerMode }
+  | PostcopyOp
+  | { readonly op: 'postcopy_join'; readonly worker: string; readonly timeoutNs: number }
+
+/** Moves a region of process `worker` to process `target`. */
+export interface PostcopyOp {
+  readonly op: 'postcopy'
+  readonly worker: string
+  readonly target: string
+  readonly region: string
+  readonly bytesPerS: number
+  readonly latencyNs: number
+  readonly rounds: number
+}
 
 /** A comparison of a file's number; `relative`: with `value` more than it was (see format.md for when). */
 export interface Condition {

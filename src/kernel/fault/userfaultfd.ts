@@ -50,7 +50,7 @@ import { eachVma } from '../spaces/vma.ts'
 
 /** Classes of waiting times: less than 2^10 ns, 2^11 ns, ..., and all that is longer. */
 export const UFFD_HISTOGRAM = 24
-const FIRST_CLASS = 10
+export const UFFD_FIRST_CLASS = 10
 
 /**
  * A fault of k.vmf that the area's descriptor is to handle (handle_userfault).
@@ -111,7 +111,7 @@ function wakeFault(k: Kernel, { figures }: UffdContext, { pid, sinceNs }: UffdFa
   figures.woken++
   figures.waitedNs += ns
   figures.longestNs = Math.max(figures.longestNs, ns)
-  figures.histogram[Math.min(UFFD_HISTOGRAM - 1, Math.max(0, Math.floor(Math.log2(ns + 1)) - FIRST_CLASS + 1))]++
+  figures.histogram[Math.min(UFFD_HISTOGRAM - 1, Math.max(0, Math.floor(Math.log2(ns + 1)) - UFFD_FIRST_CLASS + 1))]++
   wakeTask(k, pid)
 }
 
