@@ -18,6 +18,7 @@
  */
 
 import { allocPagesVma } from '../alloc/page_alloc.ts'
+import { fail } from '../base/assert.ts'
 import { EINVAL, EIO, ENOENT, EOPNOTSUPP, EPERM } from '../base/errno.ts'
 import {
   __GFP_RETRY_MAYFAIL,
@@ -30,12 +31,12 @@ import {
   MPOL_PREFERRED_MANY,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import type { Mm, Task } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
-import { alignUp, asPfn, HPAGE_PMD_NR, type NodeId, PAGE_SIZE, type Pfn } from '../base/units.ts'
+import { alignUp, asPfn, type NodeId, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { migrateHugePage } from '../fault/hugetlb_migrate.ts'
 import { hasSharedPolicy, memsAllowed, mpolNew, samePolicy, setSharedPolicy } from '../frames/mempolicy.ts'
-import { compoundOrder } from '../frames/page.ts'
+import { compoundOrder, compoundPages } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { putbackMovablePages } from '../reclaim/migrate.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
@@ -60,7 +61,7 @@ export function sysMbind(k: Kernel, task: Task, start: number, bytes: number, re
   const first = start / PAGE_SIZE
   const end = first + alignUp(bytes, PAGE_SIZE) / PAGE_SIZE
   const holes = policy === undefined
-  const queue = pageQueue(mm, first, end, { flags, nodes: ~asked, holes, at: new Map() })
+  const queue = pageQueue(mm, first, end, { flags, nodes: ~asked, holes, places: true })
   const found = queuePagesRange(k, queue)
   const bound = found < 0 ? found : bindRange(k, mm, first, end, () => policy)
   if (bound < 0) {
@@ -73,18 +74,36 @@ export function sysMbind(k: Kernel, task: Task, start: number, bytes: number, re
 
 /** Where the queued pages go: each to the node that the policy of its place in the address space says now. */
 function moveByPolicy(k: Kernel, queue: PageQueue): number {
-  const place = (page: Pfn): [Vma, number] => {
-    const huge = asPfn(page - (page % HPAGE_PMD_NR))
-    const vpn = queue.at?.get(page) ?? (queue.at?.get(huge) ?? queue.start) + page - huge
-    const vma = mustVma(queue.mm, vpn)
-    return [vma, vpn - vma.start]
-  }
+  const placeOf = placesOf(k, queue.pages, queue.vpns)
+  const poolPlaceOf = placesOf(k, queue.hugetlb, queue.hugetlbVpns)
   const take = (source: Pfn): Pfn => {
     const order = compoundOrder(k, source)
-    return allocPagesVma(k, order > 0 ? GFP_TRANSHUGE : GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL, order, ...place(source))
+    const vpn = placeOf(source)
+    const vma = mustVma(queue.mm, vpn)
+    return allocPagesVma(k, order > 0 ? GFP_TRANSHUGE : GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL, order, vma, vpn - vma.start)
   }
   const giveBack = (page: Pfn) => freePages(k, page, compoundOrder(k, page))
-  return moveQueued(k, queue, { take, giveBack }, head => migrateHugePage(k, head, ...place(head)))
+  return moveQueued(k, queue, { take, giveBack }, head => {
+    const vma = mustVma(queue.mm, poolPlaceOf(head))
+    return migrateHugePage(k, head, vma, poolPlaceOf(head) - vma.start)
+  })
+}
+
+/**
+ * Where pages were found, asked for in the order in which they were: first each page, then, of huge ones that were split, each piece, which is
+ * behind its huge page.
+ */
+function placesOf(k: Kernel, found: readonly Pfn[], vpns: readonly number[]): (page: Pfn) => number {
+  const pages = Int32Array.from(found)
+  const lengths = pages.map(page => compoundPages(k, asPfn(page)))
+  let at = 0
+  return page => {
+    for (let tries = 0; tries < pages.length; tries++, at = (at + 1) % pages.length) {
+      const behind = page - pages[at]
+      if (behind >= 0 && behind < lengths[at]) return vpns[at] + behind
+    }
+    return fail(`page ${page} was not queued`)
+  }
 }
 
 /** Gives the areas of [first, end) other policies, cutting and joining them. @param change the new policy, or an errno that ends it. @returns 0 or that errno. */

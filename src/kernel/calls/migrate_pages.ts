@@ -84,7 +84,7 @@ function nextPair(left: number, from: number, to: number): { source: number; des
 
 function migrateToNode(k: Kernel, mm: Mm, source: number, dest: number, flags: number): number {
   const nid = k.nodes[dest].id
-  const queue = pageQueue(mm, 0, Number.POSITIVE_INFINITY, { flags, nodes: 1 << source, holes: true, at: undefined })
+  const queue = pageQueue(mm, 0, Number.POSITIVE_INFINITY, { flags, nodes: 1 << source, holes: true, places: false })
   queuePagesRange(k, queue)
   return moveQueued(k, queue, migrationTarget(k, nid, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE), head => migrateHugePageTo(k, head, nid))
 }

@@ -111,7 +111,7 @@ function followPage(k: Kernel, vma: Vma, vpn: number): number {
   return vma.mapping === undefined ? -EFAULT : NO_PAGE
 }
 
-const emptyQueue = (move: Move): PageQueue => pageQueue(move.mm, 0, 0, { flags: move.flags, nodes: 0, holes: true, at: undefined })
+const emptyQueue = (move: Move): PageQueue => pageQueue(move.mm, 0, 0, { flags: move.flags, nodes: 0, holes: true, places: false })
 
 function doPagesMove(move: Move, allowed: number, nodes: readonly number[]): number {
   const { k, addresses, status } = move

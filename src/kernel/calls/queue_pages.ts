@@ -53,23 +53,32 @@ export interface PageQueue {
   readonly nodes: number
   /** Areas may be missing in the range. */
   readonly holes: boolean
-  /** Isolated pages to be moved; and, for those who need it, where in the address space each was found. */
+  /** Isolated pages to be moved, and pages of the hugetlb pool; where in the address space each was found, for those who ask (`places`). */
   readonly pages: Pfn[]
-  readonly at: Map<Pfn, number> | undefined
   readonly hugetlb: Pfn[]
+  readonly places: boolean
+  readonly vpns: number[]
+  readonly hugetlbVpns: number[]
   /** A misplaced page, when only that is asked. */
   misplaced: boolean
   /** Some page that is to be moved cannot be. */
   unmovable: boolean
 }
 
-export const pageQueue = (mm: Mm, start: number, end: number, wanted: Pick<PageQueue, 'flags' | 'nodes' | 'holes' | 'at'>): PageQueue => ({
+export const pageQueue = (
+  mm: Mm,
+  start: number,
+  end: number,
+  wanted: Pick<PageQueue, 'flags' | 'nodes' | 'holes' | 'places'>,
+): PageQueue => ({
   mm,
   start,
   end,
   ...wanted,
   pages: [],
   hugetlb: [],
+  vpns: [],
+  hugetlbVpns: [],
   misplaced: false,
   unmovable: false,
 })
@@ -119,7 +128,7 @@ function queueEntry(k: Kernel, queue: PageQueue, flags: number, pfn: number, vpn
   if ((queue.flags & MPOL_MF_MOVE_ALL) === 0 && pageMapcount(k, head) !== 1) return
   if (isolateLru(k, head)) {
     queue.pages.push(head)
-    queue.at?.set(head, vpn - (page - head))
+    if (queue.places) queue.vpns.push(vpn - (page - head))
   } else if ((queue.flags & MPOL_MF_STRICT) !== 0) queue.unmovable = true
 }
 
@@ -150,7 +159,7 @@ function queueHugetlbPage(k: Kernel, queue: PageQueue, table: number, head: Pfn,
     return
   }
   queue.hugetlb.push(head)
-  queue.at?.set(head, vpn)
+  queue.hugetlbVpns.push(vpn)
 }
 
 /**

@@ -30,7 +30,7 @@
  *
  * Source: mm/mmap.c (vma_merge, can_vma_merge_before/after, __vma_adjust, mmap_region, __split_vma, unmapped_area_topdown).
  */
-import { assert, must } from '../base/assert.ts'
+import { assert, fail } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EINVAL, ENOMEM } from '../base/errno.ts'
 import { VM_GROWSDOWN, VM_HUGETLB, VM_MAYWRITE, VM_SHARED, VM_SOFTDIRTY, VM_SPECIAL, VM_UFFD_WP, VM_WRITE } from '../base/flags.ts'
@@ -428,7 +428,7 @@ export function wantsWritenotify(vma: Vma): boolean {
 }
 
 /** The VMA that must be there, because the caller just looked. */
-export const mustVma = (mm: Mm, vpn: number): Vma => must(vmaAt(mm, vpn), `no VMA at page ${vpn}`)
+export const mustVma = (mm: Mm, vpn: number): Vma => vmaAt(mm, vpn) ?? fail(`no VMA at page ${vpn}`)
 
 /** Pages of the VMA. */
 export const vmaPages = (vma: Vma) => vma.end - vma.start
