@@ -90,10 +90,10 @@ export const ZSWAP_KNOBS: readonly Knob[] = [
       file: 'zpool',
       state: 'zswap.zpool',
       default: 'zbud',
-      meaning: 'How compressed pages are packed: two to a page (zbud), or close, without writing back when full (zsmalloc)',
+      meaning: 'How compressed pages are packed: two to a page (zbud), three (z3fold), or close, without writing back when full (zsmalloc)',
       source: 'mm/zswap.c zswap_zpool_param_set',
     },
-    ['zbud', 'zsmalloc'],
+    ['zbud', 'z3fold', 'zsmalloc'],
     'zpool',
   ),
   percent(

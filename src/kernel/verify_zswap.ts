@@ -15,7 +15,7 @@ export function verifyCompressed(k: Kernel, claim: (pfn: number) => void): strin
     claim(pfn)
     byZone[pageZone(k, asPfn(pfn)).index]++
   }
-  const wrong = verifyZswap(k, (pfn, kind) => (kind === 'zbud' ? claim(pfn) : claimZspage(pfn)))
+  const wrong = verifyZswap(k, (pfn, kind) => (kind === 'zsmalloc' ? claimZspage(pfn) : claim(pfn)))
   for (const device of k.zram) if (device !== undefined) wrong.push(...verifyZram(device, claimZspage))
   for (const zone of k.zones) {
     const counted = zone.stat[ZS.nr_zspages]

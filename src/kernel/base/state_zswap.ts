@@ -39,7 +39,18 @@ export interface ZsPool {
   pagesCompacted: number
 }
 
-export type Zpool = ZbudPool | ZsPool
+/** Up to three compressed pages to a page (struct z3fold_pool). */
+export interface Z3foldPool {
+  readonly kind: 'z3fold'
+  /** A record a page, and one an object. */
+  readonly pages: Records
+  readonly handles: Records
+  /** Lists of pages with room, by CPU and free chunks; empty before the first. */
+  unbuddied: Int32Array
+  readonly lru: Int32Array
+}
+
+export type Zpool = ZbudPool | Z3foldPool | ZsPool
 
 /** Memory that compressing takes while it is set up: pages mapped one by one, and pieces of 2^order pages that count as slab or do not. */
 export interface WorkingMemory {

@@ -198,6 +198,7 @@ export const ALIASES: Readonly<Record<string, string>> = {
   ksm_mm_slot: 'shared_policy_node',
   ksm_rmap_item: 'vmap_area',
   ksm_stable_node: 'vmap_area',
+  z3fold_handle: 'vmap_area',
   zspage: 'ftrace_event_field',
   zswap_entry: 'vmap_area',
 }

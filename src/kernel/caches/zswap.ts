@@ -36,9 +36,7 @@ import { memcgChargeZswap, memcgMayZswap, memcgUnchargeZswap } from '../frames/m
 import { isThp, pageContent, pageContentIndex, pageMemcg, pageNode, pageSetContent } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { kmemFree, kmemTake } from './slab.ts'
-import { verifyZbud } from './zbud.ts'
-import { hasZpool, zpoolCreate, zpoolEvictable, zpoolFree, zpoolMalloc, zpoolPages } from './zpool.ts'
-import { verifyZsmalloc } from './zsmalloc.ts'
+import { hasZpool, verifyZpool, zpoolCreate, zpoolEvictable, zpoolFree, zpoolMalloc, zpoolPages } from './zpool.ts'
 
 /** Slots of a piece of a tree. */
 const PIECE = 1024
@@ -348,9 +346,7 @@ export const zswapShrunk = dropEmptyPools
 /** What does not add up in zswap, in words; `visit` is called with each page of its pools and the pool's kind. */
 export function verifyZswap(k: Kernel, visit: (pfn: number, kind: Zpool['kind']) => void): string[] {
   const { entries, counters, pools, trees } = k.zswap
-  const wrong = pools.flatMap(({ zpool }) =>
-    zpool.kind === 'zbud' ? verifyZbud(zpool, pfn => visit(pfn, 'zbud')) : verifyZsmalloc(zpool, pfn => visit(pfn, 'zsmalloc')),
-  )
+  const wrong = pools.flatMap(({ zpool }) => verifyZpool(zpool, pfn => visit(pfn, zpool.kind)))
   const byPool = new Map<number, number>()
   let [stored, same] = [0, 0]
   trees.forEach((tree, type) => {

@@ -10,7 +10,7 @@ const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 2)
 const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 const LINES = 30
 
-const MODULES = 'modules=zram,lz4,zstd'
+const MODULES = 'modules=zram,lz4,zstd,z3fold'
 const ZRAM = 'write /sys/block/zram0/disksize 16M\nmkswap /dev/zram0\nswapon /dev/zram0 prio=5'
 const MACHINES = [
   `machine mem=128M cpus=2 swap=32M ${MODULES}\ncmdline transparent_hugepage=never zswap.enabled=1`,
@@ -32,7 +32,7 @@ function program(seed: number): readonly [machine: string, lines: string] {
     () => `A touch ${one(['k', 'z'])} read ${range()}`,
     () => `A madvise z dontneed ${range()}`,
     () => zswap('compressor', ['lzo', 'lz4', 'zstd', 'deflate', 'none']),
-    () => zswap('zpool', ['zbud', 'zsmalloc']),
+    () => zswap('zpool', ['zbud', 'zsmalloc', 'z3fold']),
     () => zswap('max_pool_percent', ['0', '1', '3', '20']),
     () => zswap('enabled', ['Y', 'Y', 'N']),
     () => zswap('same_filled_pages_enabled', ['Y', 'N']),

@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EINVAL, ENOSPC } from '../../../src/kernel/base/errno.ts'
 import { GFP_NOWAIT } from '../../../src/kernel/base/flags.ts'
+import { verifyZ3fold, z3foldAlloc, z3foldCreate, z3foldFree, z3foldPages, z3foldShrink } from '../../../src/kernel/caches/z3fold.ts'
 import { verifyZbud, zbudAlloc, zbudCreate, zbudFree, zbudPages, zbudShrink } from '../../../src/kernel/caches/zbud.ts'
 import {
   verifyZsmalloc,
@@ -53,6 +54,32 @@ describe('zbud', () => {
   })
 })
 
+describe('z3fold', () => {
+  it('puts three to a page, and one that nearly fills it alone', () => {
+    const k = bootSmall()
+    const pool = z3foldCreate()
+    for (const bytes of [20 * 64, 21 * 64, 21 * 64]) z3foldAlloc(k, pool, bytes, GFP_NOWAIT, 1)
+    expect(z3foldPages(pool)).toBe(1)
+    z3foldAlloc(k, pool, 4000, GFP_NOWAIT, 2)
+    z3foldAlloc(k, pool, 64, GFP_NOWAIT, 3)
+    expect(z3foldPages(pool)).toBe(3)
+    expect(z3foldAlloc(k, pool, 4097, GFP_NOWAIT, 4)).toBe(-ENOSPC)
+  })
+
+  it('moves a lone object to a page with room, which is then not evicted', () => {
+    const k = bootSmall()
+    const pool = z3foldCreate()
+    const [large, ...small] = [40, 30, 30].map((chunks, owner) => z3foldAlloc(k, pool, chunks * 64, GFP_NOWAIT, owner + 1))
+    expect(z3foldPages(pool)).toBe(2)
+    z3foldFree(k, pool, small[0])
+    expect(z3foldPages(pool)).toBe(2)
+    z3foldFree(k, pool, large)
+    expect(z3foldPages(pool)).toBe(1)
+    expect(verifyZ3fold(pool, nobody)).toEqual([])
+    expect(z3foldShrink(k, pool, () => false)).toBe(false)
+  })
+})
+
 describe('zsmalloc', () => {
   it('has 69 classes, with the sizes and chains of 4 KiB pages', () => {
     const { classes } = zsCreate()
@@ -98,23 +125,30 @@ it('pools add up after any mix of steps, and are empty when all was freed', () =
       const k = bootSmall()
       const zbud = zbudCreate()
       const zs = zsCreate()
-      const held: { readonly zbud: number; readonly zs: number }[] = []
+      const z3fold = z3foldCreate()
+      const held: { readonly zbud: number; readonly zs: number; readonly z3fold: number }[] = []
       for (const { bytes, at, what } of steps) {
         if (what === 'take')
-          held.push({ zbud: zbudAlloc(k, zbud, Math.min(bytes, 3968), GFP_NOWAIT, 1), zs: zsMalloc(k, zs, bytes, GFP_NOWAIT) })
+          held.push({
+            zbud: zbudAlloc(k, zbud, Math.min(bytes, 3968), GFP_NOWAIT, 1),
+            zs: zsMalloc(k, zs, bytes, GFP_NOWAIT),
+            z3fold: z3foldAlloc(k, z3fold, bytes, GFP_NOWAIT, 1),
+          })
         else if (what === 'compact') zsCompact(k, zs)
         else
           for (const one of held.splice(at, 1)) {
             zbudFree(k, zbud, one.zbud)
             zsFree(k, zs, one.zs)
+            z3foldFree(k, z3fold, one.z3fold)
           }
-        expect([...verifyZbud(zbud, nobody), ...verifyZsmalloc(zs, nobody)]).toEqual([])
+        expect([...verifyZbud(zbud, nobody), ...verifyZsmalloc(zs, nobody), ...verifyZ3fold(z3fold, nobody)]).toEqual([])
       }
       for (const one of held) {
         zbudFree(k, zbud, one.zbud)
         zsFree(k, zs, one.zs)
+        z3foldFree(k, z3fold, one.z3fold)
       }
-      expect([zbudPages(zbud), zs.pages, zs.handles.count]).toEqual([0, 0, 0])
+      expect([zbudPages(zbud), zs.pages, zs.handles.count, z3foldPages(z3fold)]).toEqual([0, 0, 0, 0])
     }),
     { numRuns: 20 },
   )
