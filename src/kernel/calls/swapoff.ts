@@ -29,9 +29,12 @@ import { waitOnSwapCache } from '../caches/swap_io.ts'
 import { drainSwapSlots, pteToSwap, swapFree, swpEntry, swpType } from '../caches/swap_map.ts'
 import { swapCacheLookup, swapinReadahead } from '../caches/swap_read.ts'
 import { leafStart } from '../caches/xarray.ts'
+import { ksmMightNeedToCopy } from '../fault/ksm_copy.ts'
+import { copySwapped } from '../fault/swapin.ts'
 import { compoundHead } from '../frames/page.ts'
+import { freePages } from '../frames/rmqueue.ts'
 import { entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
-import { pageAddAnonRmap } from '../spaces/rmap.ts'
+import { lruAddVma, pageAddAnonRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { capable, vmEnoughMemory, vmUnacctMemory } from './account.ts'
@@ -120,19 +123,34 @@ function unusePtes(k: Kernel, vma: Vma, table: number, start: number, end: numbe
     if (gone) continue
     if (page === NO_PAGE) return false
     waitOnSwapCache(k, compoundHead(k, page))
-    unusePte(k, vma, table, first + at, offset, page, entry)
+    if (!unusePte(k, vma, table, first + at, offset, page, entry)) return false
     folioFreeSwap(k, compoundHead(k, page))
   }
   return true
 }
 
-/** Maps the page where its entry was, as one that has not been used since and may not be written to. */
-function unusePte(k: Kernel, vma: Vma, table: number, i: number, offset: number, page: Pfn, entry: number): void {
+/**
+ * Maps the page where its entry was, as one that has not been used since and may not be written to; or a copy, where KSM had merged it for
+ * processes that have nothing else in common. False when there is no memory for the copy.
+ */
+function unusePte(k: Kernel, vma: Vma, table: number, i: number, offset: number, cached: Pfn, entry: number): boolean {
   const flags = entryFlags(k, table, i)
+  const head = compoundHead(k, cached)
+  const copied = ksmMightNeedToCopy(k, vma, offset, head, cached - head)
+  const page = copied ? copySwapped(k, vma, offset, cached) : cached
+  if (page === NO_PAGE) return false
+  if (copied && entryFlags(k, table, i) !== flags) {
+    freePages(k, page, 0)
+    return true
+  }
   vma.mm.swapEnts--
   vma.mm.rssAnon++
-  pageAddAnonRmap(k, page, vma, offset, false, (flags & PTE_SWP_EXCLUSIVE) !== 0)
+  if (copied) {
+    pageAddNewAnonRmap(k, page, vma, offset, false)
+    lruAddVma(k, page, vma)
+  } else pageAddAnonRmap(k, page, vma, offset, false, (flags & PTE_SWP_EXCLUSIVE) !== 0)
   setEntry(k, table, i, page, PTE_PRESENT | (flags & (PTE_SOFT_DIRTY | PTE_UFFD_WP)))
   spend(k, COST.pte_change, 1)
   swapFree(k, entry)
+  return true
 }

@@ -159,20 +159,27 @@ function mapSwappedIn(k: Kernel, vma: Vma, entry: number, flags: number, page: P
   return write && !exclusive ? doWpPage(k, vma) : 0
 }
 
+/** A copy of a page in the swap cache for an area that cannot use the page itself, not mapped yet; NO_PAGE when there is no memory. */
+export function copySwapped(k: Kernel, vma: Vma, offset: number, page: Pfn): Pfn {
+  prepareAnon(k, vma)
+  const copy = allocAnon(k, vma, offset, GFP_HIGHUSER_MOVABLE)
+  if (copy === NO_PAGE) return NO_PAGE
+  spend(k, COST.copy_page, 1)
+  k.event[EV.ksm_swpin_copy]++
+  k.page[copy * PAGE_WORDS] |= PG_uptodate | PG_dirty
+  pageSetContent(k, copy, pageContent(k, page), pageContentIndex(k, page))
+  return copy
+}
+
 /** Maps a copy of the page, which stays in the swap cache for those that can use it. */
 function mapCopy(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn): number {
   const { table, i, offset, write } = k.vmf
-  prepareAnon(k, vma)
-  const copy = allocAnon(k, vma, offset, GFP_HIGHUSER_MOVABLE)
+  const copy = copySwapped(k, vma, offset, page)
   if (copy === NO_PAGE) return VM_FAULT_OOM
   if (entryValue(k, table, i) !== swpOffset(entry) || entryFlags(k, table, i) !== flags) {
     freePages(k, copy, 0)
     return 0
   }
-  spend(k, COST.copy_page, 1)
-  k.event[EV.ksm_swpin_copy]++
-  k.page[copy * PAGE_WORDS] |= PG_uptodate | PG_dirty
-  pageSetContent(k, copy, pageContent(k, page), pageContentIndex(k, page))
   swapFree(k, entry)
   countSwappedIn(vma.mm)
   pageAddNewAnonRmap(k, copy, vma, offset, false)
