@@ -145,3 +145,27 @@ describe('move_pages', () => {
     expect(verify(k)).toEqual([])
   })
 })
+
+describe('mbind', () => {
+  it('moves a huge page in pieces to a node that has no huge one, each piece to where its own place says', () => {
+    const { line, nodes, counter } = told(`machine nodes=2 mem=320M,320M cpus=1,1
+      cmdline transparent_hugepage=always numa_balancing=disable
+      spawn X cpu=1 policy=bind:1
+      write /proc/sys/vm/compact_unevictable_allowed 0
+      X mmap R 260M
+      X madvise R nohugepage
+      X mlock R
+      X madvise R dontneed_locked 0 260M stride=64K span=16K
+      spawn A cpu=0
+      A mmap T 48M
+      A touch T write content=page
+      A mbind T bind:1 flags=move
+      A check T content=page
+      A pagemap T
+      sample moved`)
+    expect(line('A mbind T bind:1 flags=move').ret).toBe(0)
+    expect(counter('/proc/vmstat', 'thp_migration_split', 'moved')).toBeGreaterThan(0)
+    expect(line('A check T content=page')).toMatchObject({ match: 12288, differ: 0 })
+    expect(nodes('A T')[1]).toBeGreaterThan(6000)
+  })
+})
