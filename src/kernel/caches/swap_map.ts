@@ -213,13 +213,17 @@ function drainBack(k: Kernel, slots: SwapSlots): void {
 
 /** All CPUs give back what they keep (drain_swap_slots_cache). */
 export function drainSwapSlots(k: Kernel): void {
-  for (const slots of k.swap.slots) {
-    if (slots === undefined) continue
-    for (let i = slots.at; i < slots.at + slots.left; i++) entryFree(k, slots.taken[i])
-    slots.at = 0
-    slots.left = 0
-    drainBack(k, slots)
-  }
+  for (let cpu = 0; cpu < k.swap.slots.length; cpu++) drainSwapSlotsCpu(k, cpu)
+}
+
+/** A CPU gives back what it keeps, as when it goes away (drain_slots_cache_cpu). */
+export function drainSwapSlotsCpu(k: Kernel, cpu: number): void {
+  const slots = k.swap.slots[cpu]
+  if (slots === undefined) return
+  for (let i = slots.at; i < slots.at + slots.left; i++) entryFree(k, slots.taken[i])
+  slots.at = 0
+  slots.left = 0
+  drainBack(k, slots)
 }
 
 /** Nobody is charged for the slot any more (mem_cgroup_uncharge_swap). */

@@ -1,14 +1,14 @@
 /**
  * CPUs that go away and come back.
  *
- *     offline   pages in its batches go to their lists, those on its per-CPU lists, its spare stacks and its slabs to the node's lists;
- *               then all zones' per-CPU limits are set for the CPUs that are left
+ *     offline   pages in its batches go to their lists, those on its per-CPU lists, its spare stacks and its slabs to the node's lists,
+ *               slots of swap that it kept to their areas; then all zones' per-CPU limits are set for the CPUs that are left
  *     online    all zones' limits are set while the CPU does not count yet but is expected: each zone counts one CPU more of
  *               its own node, whichever node the CPU belongs to
  *
  * Processes are not touched: one that sleeps keeps its affinity, and whoever runs it next looks for another CPU. CPU 0 never goes.
  *
- * Source: mm/page_alloc.c (page_alloc_cpu_dead, page_alloc_cpu_online), kernel/fork.c free_vm_stack_cache.
+ * Source: mm/page_alloc.c (page_alloc_cpu_dead, page_alloc_cpu_online), kernel/fork.c free_vm_stack_cache, mm/swap_slots.c free_slot_cache.
  */
 import { must } from '../base/assert.ts'
 import { now } from '../base/cost.ts'
@@ -17,6 +17,7 @@ import { asPfn } from '../base/units.ts'
 import { lruAddDrainCpu } from '../caches/lru.ts'
 import { mlockDrainCpu } from '../caches/mlock_lru.ts'
 import { distinctCaches, kmemFlushCpu } from '../caches/slab.ts'
+import { drainSwapSlotsCpu } from '../caches/swap_map.ts'
 import { drainStock } from '../frames/memcg_charge.ts'
 import { drainPagesZone } from '../frames/pcp.ts'
 import { freePages } from '../frames/rmqueue.ts'
@@ -38,6 +39,7 @@ export function cpuOffline(k: Kernel, cpu: Cpu): void {
   freeStackCache(k, cpu)
   for (const cache of distinctCaches(k)) kmemFlushCpu(k, cache, cpu.id)
   drainStock(k, cpu.id)
+  drainSwapSlotsCpu(k, cpu.id)
   cpusetHotplug(k)
   for (const zone of populatedZones(k)) zonePcpUpdate(k, zone, 0)
 }
