@@ -17,7 +17,7 @@ import {
 import type { Kernel, KmemCache } from '../base/state.ts'
 import type { ChargedObjects } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { chargedBytes, type FileObjects } from '../caches/charged_objects.ts'
+import { chargedBytes, type FileObjects, noteFileObjects } from '../caches/charged_objects.ts'
 import { addSlab, kmemCache, kmemFree, takeObject } from '../caches/slab.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { objUncharge } from '../frames/memcg_charge.ts'
@@ -54,8 +54,10 @@ export function fileObjectsAlloc(
   const bytes = chargedBytes(k, cache, objects)
   if (!objCharge(k, charged.memcg, charged.nid, reclaimable, bytes, gfp)) return false
   charged[kind] += objects
+  noteFileObjects(k, charged, kind, objects)
   if (kmemAlloc(k, cache, objects, gfp)) return true
   charged[kind] -= objects
+  noteFileObjects(k, charged, kind, -objects)
   objUncharge(k, charged.memcg, charged.nid, reclaimable, bytes)
   return false
 }

@@ -17,7 +17,7 @@ import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
 import type { WorkingSet } from './state_idle.ts'
 import type { KsmState } from './state_ksm.ts'
 import type { MemcgState } from './state_memcg.ts'
-import type { KernelLog, MemoryHotplug } from './state_memory.ts'
+import type { KernelLog, MemoryHotplug, Rcu } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing, Traffic } from './state_numa.ts'
 import type { PsiState } from './state_psi.ts'
@@ -154,6 +154,8 @@ export interface Lruvec {
   congested: boolean
   /** List of huge pages that are partly unmapped, threaded through their second tails. */
   readonly deferredSplit: number
+  /** Names and inodes of files that the group was to be asked for, but were too few for it (nr_deferred). */
+  deferredObjects: number
   anonCost: number
   fileCost: number
   nonresidentAge: number
@@ -362,6 +364,7 @@ export interface Kernel {
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
   readonly log: KernelLog
+  readonly rcu: Rcu
   readonly events: KernelEvent[]
   /** Freed pages get their records filled with junk, to make stale use show (tests). */
   readonly junkOnFree: boolean

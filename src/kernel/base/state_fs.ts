@@ -248,8 +248,6 @@ export interface ShmSegment {
 export interface UnusedFiles {
   readonly names: Map<number | string, boolean>
   readonly inodes: Map<number, boolean>
-  /** Objects that a shrinker should have looked at before and did not. */
-  deferred: number
 }
 
 export interface FileSystems {

@@ -48,6 +48,8 @@ export interface Memcg {
   readonly vmEvents: Float64Array
   /** MEMCG_STATS: what it has that is of no node. */
   readonly stat: Float64Array
+  /** Names and inodes of files charged to it: what reclaim may ask file systems for. */
+  fileObjects: number
   /** Bytes of kernel objects charged to it. */
   slabBytes: number
   /** Bytes of a charged page that no kernel object has, of stocks given back (nr_charged_bytes). */

@@ -10,9 +10,10 @@
 import type { Kernel } from '../base/state.ts'
 import type { ChargedObjects } from '../base/state_fs.ts'
 import type { Pfn } from '../base/units.ts'
-import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { objUncharge } from '../frames/memcg_charge.ts'
 import { pageMemcg, pageNode } from '../frames/page.ts'
+import { kmemFreeRcu } from './rcu.ts'
 import { kmemCache, kmemFree } from './slab.ts'
 
 export type FileObjects = 'nodes' | 'inodes' | 'dentries'
@@ -23,12 +24,19 @@ const OWNER_BYTES = 8
 /** Bytes that `objects` of a cache are charged for. */
 export const chargedBytes = (k: Kernel, cache: string, objects: number): number => (kmemCache(k, cache).objectBytes + OWNER_BYTES) * objects
 
+/** Counts names and inodes that reclaim for a group may ask for. */
+export function noteFileObjects(k: Kernel, { memcg }: ChargedObjects, kind: FileObjects, by: number): void {
+  if (kind !== 'nodes') memcgOf(k, memcg).fileObjects += by
+}
+
 /** Frees objects of a file; those that a group is charged for first. */
 export function fileObjectsFree(k: Kernel, charged: ChargedObjects, cache: string, kind: FileObjects, objects: number): void {
-  kmemFree(k, cache, objects)
+  if (kind === 'nodes') kmemFreeRcu(k, cache, objects)
+  else kmemFree(k, cache, objects)
   const paid = Math.min(objects, charged[kind])
   if (paid === 0) return
   charged[kind] -= paid
+  noteFileObjects(k, charged, kind, -paid)
   objUncharge(k, charged.memcg, charged.nid, kmemCache(k, cache).reclaimable, chargedBytes(k, cache, paid))
   if (charged.nodes + charged.inodes + charged.dentries === 0) charged.memcg = ROOT_MEMCG
 }
@@ -37,6 +45,7 @@ export function fileObjectsFree(k: Kernel, charged: ChargedObjects, cache: strin
 export function nameUncharge(k: Kernel, charged: ChargedObjects): void {
   if (charged.dentries === 0) return
   charged.dentries--
+  noteFileObjects(k, charged, 'dentries', -1)
   objUncharge(k, charged.memcg, charged.nid, true, chargedBytes(k, 'dentry', 1))
 }
 

@@ -35,7 +35,7 @@ export const fileSystems = (nodes: number): FileSystems => ({
   inodes: new Map(),
   byPath: new Map(),
   negative: new Set(),
-  unused: Array.from({ length: nodes }, () => ({ names: new Map(), inodes: new Map(), deferred: 0 })),
+  unused: Array.from({ length: nodes }, () => ({ names: new Map(), inodes: new Map() })),
   shadowLeaves: Array.from({ length: nodes }, () => new Map()),
   mappings: new Map(),
   disks: [],

@@ -9,34 +9,42 @@
  * Source: fs/super.c (super_cache_count, super_cache_scan), fs/dcache.c (prune_dcache_sb, dentry_lru_isolate), fs/inode.c
  * (prune_icache_sb, inode_lru_isolate).
  */
+
 import { __GFP_FS } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { INODE_CACHED, inodeFreeObjects, inodeUnused, type NameKey } from '../caches/dcache.ts'
 import { kmemFree } from '../caches/slab.ts'
+import { memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { SHRINK_STOP } from './thp_split.ts'
 
 /** Objects asked for at once (s_shrink.batch). */
 export const SUPER_BATCH = 1024
 
-export function superCacheCount(k: Kernel, node: Node): number {
+/** Objects of a node that a memory cgroup is charged for, or nobody, for the root. */
+export function superCacheCount(k: Kernel, node: Node, memcg: number): number {
   const { names, inodes } = k.fs.unused[node.id]
-  return Math.floor(((names.size + inodes.size) * k.sysctl.vfs_cache_pressure) / 100)
+  const all = names.size + inodes.size
+  const others = memcg === ROOT_MEMCG && k.memcg.groups.length > 1 ? groupObjects(k) : 0
+  const own = memcg === ROOT_MEMCG ? Math.max(0, all - others) : Math.min(all, memcgOf(k, memcg).fileObjects)
+  return Math.floor((own * k.sysctl.vfs_cache_pressure) / 100)
 }
 
+const groupObjects = (k: Kernel) => k.memcg.groups.reduce((sum, group) => sum + (group?.fileObjects ?? 0), 0)
+
 /** @returns the objects freed, or SHRINK_STOP for one who must not enter the file system. */
-export function superCacheScan(k: Kernel, node: Node, max: number, gfp: number): number {
+export function superCacheScan(k: Kernel, node: Node, memcg: number, max: number, gfp: number): number {
   if ((gfp & __GFP_FS) === 0) return SHRINK_STOP
   const { names, inodes } = k.fs.unused[node.id]
   const total = names.size + inodes.size + 1
   const share = (n: number) => Math.floor((max * n) / total) + 1
   const [ofNames, ofInodes] = [share(names.size), share(inodes.size)]
-  return pruneNames(k, node, ofNames) + pruneInodes(k, node, ofInodes)
+  return pruneNames(k, node, memcg, ofNames) + pruneInodes(k, node, memcg, ofInodes)
 }
 
-function pruneNames(k: Kernel, node: Node, max: number): number {
+function pruneNames(k: Kernel, node: Node, memcg: number, max: number): number {
   const { names } = k.fs.unused[node.id]
   let freed = 0
-  for (const [key, referenced] of firstOf(names, max)) {
+  for (const [key, referenced] of firstOf(k, memcg, names, max)) {
     names.delete(key)
     if (referenced) names.set(key, false)
     else if (freeName(k, key)) freed++
@@ -58,10 +66,10 @@ function freeName(k: Kernel, key: NameKey): boolean {
   return true
 }
 
-function pruneInodes(k: Kernel, node: Node, max: number): number {
+function pruneInodes(k: Kernel, node: Node, memcg: number, max: number): number {
   const { inodes } = k.fs.unused[node.id]
   let freed = 0
-  for (const [id] of firstOf(inodes, max)) {
+  for (const [id] of firstOf(k, memcg, inodes, max)) {
     inodes.delete(id)
     const inode = k.fs.inodes.get(id)
     if (inode === undefined || inode.cached !== INODE_CACHED || inode.mapping.nrPages + inode.mapping.nrShadows > 0) continue
@@ -71,12 +79,17 @@ function pruneInodes(k: Kernel, node: Node, max: number): number {
   return freed
 }
 
-/** The first entries of a list, which may be changed while they are looked at. */
-function firstOf<K>(list: ReadonlyMap<K, boolean>, max: number): [K, boolean][] {
+/** Who is charged for a file's objects; nobody for a name that is not there. */
+const ownerOf = (k: Kernel, key: NameKey): number =>
+  typeof key === 'string' ? ROOT_MEMCG : (k.fs.inodes.get(key)?.mapping.charged.memcg ?? ROOT_MEMCG)
+
+/** The first entries of a list that a group is charged for; the list may be changed while they are looked at. */
+function firstOf<K extends NameKey>(k: Kernel, memcg: number, list: ReadonlyMap<K, boolean>, max: number): [K, boolean][] {
   const first: [K, boolean][] = []
+  const one = k.memcg.groups.length === 1
   for (const entry of list) {
     if (first.length >= max) break
-    first.push(entry)
+    if (one || ownerOf(k, entry[0]) === memcg) first.push(entry)
   }
   return first
 }

@@ -36,13 +36,13 @@ export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: numbe
     deferred: 0,
     scan: (max: number) => deferredSplitScan(k, lruvec, max),
   }
-  if (memcg !== ROOT_MEMCG) return shrink(k, waiting, priority).freed
+  if (memcg !== ROOT_MEMCG) return shrink(k, waiting, priority).freed + shrinkSuper(k, node, memcg, priority, gfp)
   spend(k, COST.shrink_slab, 1)
   return (
     shrink(k, waiting, priority).freed +
     shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
     shrink(k, shadows(k, node), priority).freed +
-    shrinkSuper(k, node, priority, gfp) +
+    shrinkSuper(k, node, ROOT_MEMCG, priority, gfp) +
     shrinkPools(k, priority)
   )
 }
@@ -70,12 +70,12 @@ const shadows = (k: Kernel, node: Node): Owner => ({
   scan: max => shadowScan(k, node, max),
 })
 
-function shrinkSuper(k: Kernel, node: Node, priority: number, gfp: number): number {
-  const unused = k.fs.unused[node.id]
-  const freeable = superCacheCount(k, node)
-  const owner = { freeable, batch: SUPER_BATCH, deferred: unused.deferred, scan: (max: number) => superCacheScan(k, node, max, gfp) }
+function shrinkSuper(k: Kernel, node: Node, memcg: number, priority: number, gfp: number): number {
+  const lruvec = node.lruvecs[memcg]
+  const scan = (max: number) => superCacheScan(k, node, memcg, max, gfp)
+  const owner = { freeable: superCacheCount(k, node, memcg), batch: SUPER_BATCH, deferred: lruvec.deferredObjects, scan }
   const { freed, deferred } = shrink(k, owner, priority)
-  unused.deferred = deferred
+  lruvec.deferredObjects = deferred
   return freed
 }
 

@@ -72,7 +72,6 @@ describe('memory.max', () => {
     const { k, op } = run(text)
     expect(op('A touch r write content=unique')).toMatchObject({ ret: -1, err: 'ESRCH' })
     expect(keyed(k, 'G/memory.events', 'oom_kill')).toBe(1)
-    expect(keyed(k, 'G/memory.swap.events', 'max')).toBeGreaterThan(0)
     expect(number(file(k, 'G/memory.swap.current'))).toBeLessThanOrEqual(2 * 64 * PAGE)
   })
 
@@ -171,5 +170,23 @@ describe('a group that was removed', () => {
       'cgroup G set memory.max 4M\nspawn A\ncgroup G add A\nA mmap r 8M\nA touch r write content=unique\ncgroup H add A\ncgroup G remove\nA touch r read',
     )
     expect(keyed(k, 'H/memory.stat', 'anon')).toBeGreaterThan(4 * MIB)
+  })
+})
+
+describe('names and inodes of files', () => {
+  it('are charged to the group that made them, and given up for its limit', () => {
+    const { op, k } = run('cgroup G set memory.max 4M\nspawn A\ncgroup G add A\nA mkfiles /mnt/d 6000')
+    expect(op('A mkfiles /mnt/d 6000').ret).toBe(6000)
+    expect(keyed(k, 'G/memory.events', 'oom_kill')).toBe(0)
+    expect(keyed(k, 'G/memory.stat', 'slab_reclaimable')).toBeGreaterThan(MIB)
+  })
+})
+
+describe('dirty pages', () => {
+  it('of a small group are written while it writes, for its sake', () => {
+    const { op, k } = run('cgroup G set memory.max 16M\nspawn A\ncgroup G add A\nA writefile /mnt/w 40M')
+    expect(op('A writefile /mnt/w 40M').ret).toBe(40 * MIB)
+    expect(keyed(k, 'G/memory.stat', 'file_dirty')).toBeLessThan(6 * MIB)
+    expect(keyed(k, 'G/memory.events', 'oom_kill')).toBe(0)
   })
 })

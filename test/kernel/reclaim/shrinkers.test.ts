@@ -71,10 +71,10 @@ describe('names and inodes that nobody uses', () => {
     const lab = withFiles()
     const [node] = lab.k.nodes
     expect(shrinkSlab(lab.k, node, 0, 4)).toBe(0)
-    const { deferred } = lab.k.fs.unused[0]
+    const { deferredObjects: deferred } = node.lruvecs[0]
     expect(deferred).toBe((NAMES >> 4) * 2)
     shrinkSlab(lab.k, node, 0, 4)
-    expect(lab.k.fs.unused[0].deferred).toBeGreaterThan(deferred)
+    expect(node.lruvecs[0].deferredObjects).toBeGreaterThan(deferred)
   })
 })
 
