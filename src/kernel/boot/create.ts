@@ -79,14 +79,12 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     psi: psiState(daemon('psi', NO_NODE)),
     zswap: zswapState(daemon('zswap-shrink', NO_NODE)),
     zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
-    memcg: memcgState(),
-    cgroup: { mounted: false, groups: new Map([[1, rootCgroup()]]), nextId: FIRST_CGROUP },
+    ...controlGroups(),
     caches: new Map(),
     hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
     khugepaged: khugepagedState(),
-    ksm: ksmState(),
-    workingSet: { daemon: daemon('working_set', NO_NODE), intervalMs: 0, rounds: 0, atNs: 0, ages: new Uint8Array(0) },
+    ...watchers(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
     uffd: { contexts: new Map(), next: 1, woken: [], told: [], proposed: new Map() },
@@ -100,12 +98,11 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     poisonedPages: 0,
     zeroPage: NO_PAGE,
     policies: { default: DEFAULT_POLICY, interleavePrev: -1 },
-    numa: numaBalancing(),
-    traffic: trafficOf(machine),
-    ptLocks: { contended: new Float64Array(3), waitedNs: new Float64Array(3) },
+    ...numaState(machine),
     boot: bootFigures(),
     memory: memoryHotplug(),
     log: kernelLog(),
+    rcu: { daemon: daemon('rcu', NO_NODE), waiting: [], next: [] },
     events: [],
     junkOnFree,
   }
@@ -161,6 +158,12 @@ const memoryHotplug = (): MemoryHotplug => ({
   autoMovableNumaAware: true,
 })
 
+/** Who looks at pages for what they hold, and for whether they are used. */
+const watchers = () => ({
+  ksm: ksmState(),
+  workingSet: { daemon: daemon('working_set', NO_NODE), intervalMs: 0, rounds: 0, atNs: 0, ages: new Uint8Array(0) },
+})
+
 const ksmState = (records = ksmRecords()): KsmState => ({
   daemon: daemon('ksmd', NO_NODE),
   run: 0,
@@ -201,6 +204,11 @@ function secretmemEnabled({ cmdline }: Machine): boolean {
 /** Number of the first directory: those before it are the root's and its files'. */
 const FIRST_CGROUP = 26
 const INT_MAX = 2 ** 31 - 1
+
+const controlGroups = (): Pick<Kernel, 'memcg' | 'cgroup'> => ({
+  memcg: memcgState(),
+  cgroup: { mounted: false, groups: new Map([[1, rootCgroup()]]), nextId: FIRST_CGROUP },
+})
 
 const rootCgroup = (): Cgroup => ({
   id: 1,
@@ -348,6 +356,12 @@ function addHstate(k: Kernel, order: number): void {
     nextNidToFree: 0,
   })
 }
+
+const numaState = (machine: Machine): Pick<Kernel, 'numa' | 'traffic' | 'ptLocks'> => ({
+  numa: numaBalancing(),
+  traffic: trafficOf(machine),
+  ptLocks: { contended: new Float64Array(3), waitedNs: new Float64Array(3) },
+})
 
 /** NUMA balancing as it scans unless told otherwise. */
 const numaBalancing = (): NumaBalancing => ({
