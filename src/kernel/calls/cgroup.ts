@@ -25,7 +25,7 @@ import { cpusetAttach, cpusetOffline, cpusetOnline, rootCpuset } from './cpuset.
 
 export const CGROUP_ROOT = 1
 /** Controllers, in the order in which files name them. */
-export const CONTROLLERS = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids', 'rdma', 'misc'] as const
+const CONTROLLERS: readonly string[] = ['cpuset', 'cpu', 'io', 'memory', 'hugetlb', 'pids', 'rdma', 'misc']
 export const CONTROLLER_CPUSET = 1
 export const CONTROLLER_MEMORY = 8
 const ALL_CONTROLLERS = 0xff
@@ -143,7 +143,7 @@ function parseControllers(text: string): { enable: number; disable: number } | u
   let enable = 0
   let disable = 0
   for (const word of text.split(' ').filter(part => part !== '')) {
-    const index = CONTROLLERS.findIndex(name => name === word.slice(1))
+    const index = CONTROLLERS.indexOf(word.slice(1))
     if (index < 0 || (word[0] !== '+' && word[0] !== '-')) return undefined
     const bit = 1 << index
     enable = word[0] === '+' ? enable | bit : enable & ~bit
