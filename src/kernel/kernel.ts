@@ -7,6 +7,7 @@ import { psiAverage, psiResume, psiSuspend, psiTurn } from './base/psi.ts'
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
 import { runBlockDone } from './caches/block.ts'
+import { runRcu } from './caches/rcu.ts'
 import { runFlusher } from './daemons/flusher.ts'
 import { runKcompactd } from './daemons/kcompactd.ts'
 import { runKhugepaged } from './daemons/khugepaged.ts'
@@ -29,6 +30,7 @@ interface Work {
 function daemons(k: Kernel): Work[] {
   return [
     { daemon: k.fs.blockDone, run: runBlockDone },
+    { daemon: k.rcu.daemon, run: runRcu },
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.zswap.shrinker, run: runZswapShrink },
     { daemon: k.vmstat, run: runVmstat },

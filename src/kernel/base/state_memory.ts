@@ -1,4 +1,5 @@
-/** Shapes of memory hotplug, the blocks in which memory is taken away and put back, and of the kernel's log. */
+/** Shapes of memory hotplug, the blocks in which memory is taken away and put back, of the kernel's log, and of objects that are freed later. */
+import type { Daemon } from './state_shared.ts'
 import type { NodeId } from './units.ts'
 
 /** Words of a block's `state` that put it back: where the kernel likes, in a kernel zone, in the movable zone. */
@@ -44,4 +45,18 @@ export interface KernelLog {
   read: number
   /** Dropping caches is no longer worth a line. */
   quietDrops: boolean
+}
+
+/** Objects of a cache that one CPU let go. */
+export interface RcuFree {
+  readonly name: string
+  objects: number
+  readonly cpu: number
+}
+
+/** Objects that are freed when the grace period under way is over, and those that wait for the next one. */
+export interface Rcu {
+  readonly daemon: Daemon
+  waiting: RcuFree[]
+  next: RcuFree[]
 }
