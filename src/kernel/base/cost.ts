@@ -4,7 +4,7 @@
  *
  * The figures are those of one machine, the one whose populate and fault timings were published with
  * MADV_POPULATE_READ/WRITE (a 2.5 GHz Xeon): clearing 2 MiB takes 174 us there, 30 us when they are in the processor's cache, a write fault on
- * a 4 KiB page 0.68 us of which 0.12 us is the exception, reading 4 GiB of untouched memory 0.23 us a page. They are few, and each is one
+ * a 4 KiB page 0.68 us of which 0.16 us is the exception, reading 4 GiB of untouched memory 0.23 us a page. They are few, and each is one
  * physical thing. Those that the published table depends on were fitted to all of its 190 cells (`npm run bench -- populate`).
  */
 import type { Kernel } from './state.ts'
@@ -13,32 +13,32 @@ import { PAGE_SIZE } from './units.ts'
 
 export const COSTS = {
   /** Exception entry and exit of a page fault, and finding the VMA. */
-  fault_entry: 122,
+  fault_entry: 163,
   /** Walking to the entry, checking and writing it, with its counters. */
-  fault_pte: 86,
+  fault_pte: 82,
   /** Entering and leaving a system call. */
   syscall: 120,
   /** One page of 4 KiB from the allocator to its owner: per-CPU list, charge, LRU batch, rmap. */
-  page_alloc: 147,
+  page_alloc: 142,
   page_free: 60,
   /** Clearing and copying 4 KiB that are in the processor's cache; and what it takes more to write 4 KiB that are not. */
   clear_page: 58,
   copy_page: 249,
-  page_miss: 258,
+  page_miss: 261,
   /** A user access to a line that is not in the processor's cache. */
   line_miss: 61,
   /** A file page put into the page cache or taken out of it; and looked for there. */
-  page_cache: 118,
-  page_find: 25,
+  page_cache: 125,
+  page_find: 19,
   /** One page of a file mapped: its reference, reverse map and entry. */
-  file_map: 42,
+  file_map: 38,
   /** Looking up a page that is mapped already, on behalf of who populates. */
   follow_page: 12,
   /** Visiting one page-table entry without changing it. */
   pte_visit: 3,
   pte_change: 25,
   /** One TLB flush of this CPU's and its peers' entries. */
-  tlb_flush: 97,
+  tlb_flush: 45,
   /** Opening a small file of /proc or /sys, formatting and reading its text, closing it. */
   file_read: 11_000,
   vma_change: 400,
@@ -65,7 +65,7 @@ export const COSTS = {
   /** Building a request for a disk, queueing it and taking its interrupt. */
   block_request: 2_000,
   /** Getting a page of a disk file ready to be written to: buffers, promised blocks, the inode's size. */
-  block_write_begin: 247,
+  block_write_begin: 228,
   /** Finding a name in a directory, or changing it. */
   lookup: 900,
   /** Waiting for the disk, as the waiting task sees it (block.ts says how long). */

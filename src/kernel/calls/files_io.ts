@@ -31,7 +31,7 @@ import { hugetlbfsFallocate, hugetlbfsTruncate } from './hugetlb_fs.ts'
 
 /** Steps of finding blocks on a disk: seven for each 4 MiB, and those that make the change one of the journal's. */
 const STEP_BYTES = (4 * 2 ** 20) / 7
-const JOURNAL_STEPS = 10
+const JOURNAL_STEPS = 12
 
 /** read(2) at the file's position. @returns bytes, 0 at the end, or a negative errno. */
 export function sysRead(k: Kernel, _task: Task, file: OpenFile, bytes: number): number {

@@ -95,13 +95,17 @@ const wantsWritenotify = (sb: SuperBlock) => sb.disk !== undefined || sb.type ==
 
 /**
  * A fault on a page of the area's file; the entry of k.vmf is empty, or its table missing (do_fault). One that had to wait
- * is tried again: by the processor, or by who populates, who works off this CPU's batches each time a fault made it stop.
+ * is tried again: by the processor, or by who populates, who finds its area anew and works off this CPU's batches each time a fault
+ * made it stop.
  */
 export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
   const first = attempt(k, vma, mapping, false)
   if ((first & VM_FAULT_RETRY) === 0 || (vma.flags & VM_UFFD_FLAGS) !== 0) return first
   k.event[EV.pgfault]++
-  if (!k.vmf.user) lruAddDrain(k)
+  if (!k.vmf.user) {
+    lruAddDrain(k)
+    spend(k, COST_PTE, 1)
+  }
   const second = attempt(k, vma, mapping, true)
   return k.vmf.user ? second | VM_FAULT_MAJOR : second
 }
