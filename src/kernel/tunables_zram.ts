@@ -125,7 +125,7 @@ const UPKEEP: readonly Knob[] = [
   device('compact', { type: 'trigger', meaning: 'Moves objects together and frees the pages that become empty' }, zramCompact),
   device(
     'idle',
-    { type: 'trigger', meaning: "Marks blocks as not used: 'all', or those not used for this many seconds" },
+    { type: 'trigger', meaning: "Marks blocks idle: 'all', or those not used for this many seconds" },
     (k, zram, text) => {
       const { error, value } = kstrtoul(text, 0)
       if (!sysfsStreq(text, 'all') && error < 0) return -EINVAL

@@ -70,7 +70,7 @@ describe('the knobs', () => {
   })
 
   it('have defaults that they really stand at', () => {
-    const k = bootSmall([256, 256])
+    const k = bootSmall([256, 256], { modules: ['zram'] })
     for (const { path, read, default: expected } of KNOBS) {
       if (read === undefined || expected === undefined) continue
       const text = read(k, { size: 2048, node: 0, cpu: 1, block: 1, zram: 0, pid: 0, cgroup: 1, writer: undefined }).trim()
