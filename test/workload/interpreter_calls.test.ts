@@ -193,10 +193,4 @@ A mmap l 1M flags=locked
     expect(op('A write /proc/sys/vm/overcommit_memory 1').err).toBe('EACCES')
     expect(op('A mmap l 1M flags=locked').err).toBe('EAGAIN')
   })
-
-  it('says of what the kernel does not have yet that it does not', () => {
-    const { err, fields } = run('spawn A\nA uffd_open\n')('A uffd_open')
-    expect(err).toBe('ENOSYS')
-    expect(fields['text']).toMatch(/uffd_open: .* does not have this yet/)
-  })
 })
