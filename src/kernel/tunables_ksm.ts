@@ -7,8 +7,9 @@
  * Source: mm/ksm.c (*_store).
  */
 import { EINVAL } from './base/errno.ts'
+import { KSM_RUN_UNMERGE } from './base/flags.ts'
 import type { Kernel } from './base/state.ts'
-import { ksmEndSleep, RUN_UNMERGE, setRun, whileNothingMerged } from './daemons/ksmd.ts'
+import { ksmEndSleep, setRun, whileNothingMerged } from './daemons/ksmd.ts'
 import { type At, type Knob, type KnobDoc, sysfsNumber, WORKS } from './tunables_knob.ts'
 import { kstrtobool, kstrtoint, kstrtouint, kstrtoul } from './tunables_parse.ts'
 
@@ -78,7 +79,7 @@ function writeMergeAcrossNodes(k: Kernel, text: string): number {
 
 function writeRun(k: Kernel, text: string, { writer }: At): number {
   const { error, value } = kstrtouint(text, 10)
-  return error < 0 || value > RUN_UNMERGE ? -EINVAL : setRun(k, value, writer)
+  return error < 0 || value > KSM_RUN_UNMERGE ? -EINVAL : setRun(k, value, writer)
 }
 
 function writeUseZeroPages(k: Kernel, text: string): number {

@@ -21,7 +21,7 @@ import { type Binary, bytesOf, offWord, READ_MAX, WORD_BYTES } from './binary.ts
 import { kpagecount, kpageflags, pagemapRead, SECTION_PAGES } from './pagemap.ts'
 
 /** How many page frames the files of page frames have (get_max_dump_pfn). */
-export const maxDumpPfn = (k: Kernel): number => Math.ceil(k.maxPfn / SECTION_PAGES) * SECTION_PAGES
+const maxDumpPfn = (k: Kernel): number => Math.ceil(k.maxPfn / SECTION_PAGES) * SECTION_PAGES
 
 /** A file of one word for each page frame. */
 const frameFile = (word: (k: Kernel, pfn: number, out: Uint32Array, at: number) => void): Binary => ({

@@ -240,6 +240,11 @@ export const MADV_NOUSERFAULT = 2015
 export const MADV_HWPOISON = 100
 export const MADV_SOFT_OFFLINE = 101
 
+// --- what KSM was told to do
+export const KSM_RUN_STOP = 0
+export const KSM_RUN_MERGE = 1
+export const KSM_RUN_UNMERGE = 2
+
 // --- memory policies
 export const MPOL_DEFAULT = 0
 export const MPOL_PREFERRED = 1

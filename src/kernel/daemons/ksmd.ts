@@ -19,6 +19,9 @@ import { kmemAlloc } from '../alloc/kmem.ts'
 import { now } from '../base/cost.ts'
 import { EBUSY, ENOMEM } from '../base/errno.ts'
 import {
+  KSM_RUN_MERGE,
+  KSM_RUN_STOP,
+  KSM_RUN_UNMERGE,
   MADV_UNMERGEABLE,
   VM_DONTEXPAND,
   VM_HUGETLB,
@@ -47,14 +50,9 @@ const NEVER = Number.POSITIVE_INFINITY
 /** Processes on other CPUs go on while it works: it gives them a turn when it worked for this long. */
 const TURN_NS = 1e5
 
-/** KSM_RUN_* */
-export const RUN_STOP = 0
-export const RUN_MERGE = 1
-export const RUN_UNMERGE = 2
-
 // --- the thread
 
-const shouldRun = (k: Kernel): boolean => k.ksm.run === RUN_MERGE && k.ksm.slots.length > 0
+const shouldRun = (k: Kernel): boolean => k.ksm.run === KSM_RUN_MERGE && k.ksm.slots.length > 0
 
 /** Does what the thread does until it sleeps, or gives others a turn; to be called when its wakeNs has come. */
 export function runKsmd(k: Kernel): void {
@@ -83,7 +81,7 @@ function scanUntil(k: Kernel, untilNs: number): boolean {
 }
 
 /** Waits for the batch that is under way (ksm_thread_mutex). */
-export function ksmLock(k: Kernel): void {
+function ksmLock(k: Kernel): void {
   const { ksm } = k
   if (ksm.waits !== 'turn') return
   scanUntil(k, NEVER)
@@ -92,7 +90,7 @@ export function ksmLock(k: Kernel): void {
 }
 
 /** Wakes the thread if it sleeps because there was nothing to do. */
-export function ksmWake(k: Kernel): void {
+function ksmWake(k: Kernel): void {
   if (k.ksm.waits === 'work' && shouldRun(k)) k.ksm.daemon.wakeNs = Math.min(k.ksm.daemon.wakeNs, now(k))
 }
 
@@ -110,7 +108,7 @@ function ksmEnter(k: Kernel, mm: Mm): number {
   const free = ksm.slotById.indexOf(undefined)
   const slot: KsmSlot = { id: free < 0 ? ksm.slotById.length : free, mm, first: 0 }
   ksm.slotById[slot.id] = slot
-  if (ksm.run === RUN_UNMERGE || ksm.at < 0) ksm.slots.push(slot)
+  if (ksm.run === KSM_RUN_UNMERGE || ksm.at < 0) ksm.slots.push(slot)
   else ksm.slots.splice(ksm.at++, 0, slot)
   mm.mergeable = true
   if (ksm.slots.length === 1) ksmWake(k)
@@ -160,13 +158,13 @@ export function setRun(k: Kernel, run: number, writer: Task | undefined): number
   ksmLock(k)
   if (ksm.run !== run) {
     ksm.run = run
-    const error = run === RUN_UNMERGE ? unmergeAll(k, writer) : 0
+    const error = run === KSM_RUN_UNMERGE ? unmergeAll(k, writer) : 0
     if (error < 0) {
-      ksm.run = RUN_STOP
+      ksm.run = KSM_RUN_STOP
       return error
     }
   }
-  if (run === RUN_MERGE) ksmWake(k)
+  if (run === KSM_RUN_MERGE) ksmWake(k)
   return 0
 }
 

@@ -9,20 +9,18 @@
  *
  * Source: mm/ksm.c ksm_might_need_to_copy.
  */
-import { PG_anon, PG_ksm, PG_uptodate } from '../base/flags.ts'
+import { KSM_RUN_UNMERGE, PG_anon, PG_ksm, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import type { Pfn } from '../base/units.ts'
 import { pageIndex, pageOwner } from '../frames/page.ts'
 
-const RUN_UNMERGE = 2
-
 /** Whether the page in the swap cache cannot be mapped `offset` pages into the area, so that it takes a copy. */
 export function ksmMightNeedToCopy(k: Kernel, vma: Vma, offset: number, head: Pfn, part: number): boolean {
   const flags = k.page[head * PAGE_WORDS]
   if ((flags & PG_uptodate) === 0) return false
-  if ((flags & PG_ksm) !== 0) return pageOwner(k, head) === 0 || k.ksm.run === RUN_UNMERGE
+  if ((flags & PG_ksm) !== 0) return pageOwner(k, head) === 0 || k.ksm.run === KSM_RUN_UNMERGE
   if ((flags & PG_anon) === 0) return false
   const { anonVmas } = k.spaces
   const sameRoot = anonVmas.get(pageOwner(k, head))?.root === anonVmas.get(vma.anonVma)?.root
