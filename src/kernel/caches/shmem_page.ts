@@ -28,6 +28,7 @@ import type { Inode, Mapping } from '../base/state_fs.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { shmemIsHuge, vmaThpGfpMask } from '../fault/huge_memory_check.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import { isInterleave, taskPolicy } from '../frames/mempolicy.ts'
 import { compoundHead, compoundPages } from '../frames/page.ts'
 import { freeCharged, freePages } from '../frames/rmqueue.ts'
@@ -77,6 +78,7 @@ export function shmemSwapin(k: Kernel, mapping: Mapping, index: number, entry: n
     if (vma !== undefined) {
       k.vmf.major = true
       k.event[EV.pgmajfault]++
+      countMemcgEvent(k, vma.mm.memcg, EV.pgmajfault, 1)
     }
     pfn = swapClusterReadahead(k, entry, vma, vma === undefined ? 0 : index - vma.pgoff)
     if (pfn === NO_PAGE) return -ENOMEM

@@ -37,6 +37,7 @@ import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
 import { freeSwapCache } from '../caches/swap_cache.ts'
 import { mkHugePmd } from '../fault/huge_memory.ts'
 import { trySwapIn } from '../fault/swapin.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import {
   compoundHead,
   compoundPages,
@@ -76,6 +77,7 @@ export function collapseHugePage(k: Kernel, vma: Vma, vpn: number, khugepaged: b
   const head = allocTargetPage(k, khugepaged)
   if (head === NO_PAGE) return 'alloc_huge_page_fail'
   const charged = memcgCharge(k, head, vma.mm, GFP_TRANSHUGE)
+  if (charged) countMemcgEvent(k, vma.mm.memcg, EV.thp_collapse_alloc, 1)
   const result = charged ? collapseInto(k, vma, vpn, head, khugepaged) : 'cgroup_charge_fail'
   if (result !== 'succeed') freeCharged(k, head, HPAGE_PMD_ORDER)
   return result

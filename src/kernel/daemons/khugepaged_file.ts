@@ -15,6 +15,7 @@
  *
  * Source: mm/khugepaged.c (hpage_collapse_scan_file, collapse_file, retract_page_tables, collapse_pte_mapped_thp).
  */
+
 import { memcgCharge } from '../alloc/charge.ts'
 import { must } from '../base/assert.ts'
 import { COST, spend, spendOnMemory } from '../base/cost.ts'
@@ -43,6 +44,7 @@ import { shmemAcctBlocks, shmemUnacctBlocks } from '../caches/shmem_account.ts'
 import { xaJoinHuge } from '../caches/xarray.ts'
 import { doSetPmd } from '../fault/huge_memory.ts'
 import { hugepageVmaCheck } from '../fault/huge_memory_check.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import {
   compoundHead,
   compoundPages,
@@ -119,6 +121,7 @@ function collapseFile(k: Kernel, vma: Vma, vpn: number, mapping: Mapping, index:
     freePages(k, head, HPAGE_PMD_ORDER)
     return 'cgroup_charge_fail'
   }
+  countMemcgEvent(k, vma.mm.memcg, EV.thp_collapse_alloc, 1)
   const taken: Pfn[] = []
   let gaps = 0
   let result: ScanResult = 'succeed'

@@ -67,6 +67,7 @@ import { readOnePage } from '../caches/filemap_read.ts'
 import { secretmemFault } from '../caches/secretmem.ts'
 import { shmemGetPage } from '../caches/shmem_page.ts'
 import { xaPage } from '../caches/xarray.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageIndex, pageSetContent } from '../frames/page.ts'
 import { freeCharged } from '../frames/rmqueue.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
@@ -161,6 +162,7 @@ function filemapFault(k: Kernel, vma: Vma, mapping: Mapping, index: number, trie
 /** Reads around a page that is not cached, as the area advises; whether that let go of the address space (do_sync_mmap_readahead). */
 function syncMmapReadahead(k: Kernel, vma: Vma, index: number): boolean {
   k.event[EV.pgmajfault]++
+  countMemcgEvent(k, vma.mm.memcg, EV.pgmajfault, 1)
   const file = fileOf(vma)
   const ra = file.readahead
   if ((vma.flags & VM_RAND_READ) !== 0 || ra.raPages === 0) return false
