@@ -4,6 +4,7 @@ import type { Model } from '../sample/model.ts'
 import type { Pace, Source, Tunable } from '../sample/source.ts'
 import { formatClock } from '../view/format.ts'
 import type { ListState } from '../view/panel.ts'
+import { branchOf, foldBranch } from '../view/panels/tunables.ts'
 import type { Preset } from '../view/presets.ts'
 import { isNotable, nsOfEvent } from '../view/subjects/events.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
@@ -160,7 +161,7 @@ const page = ({ screen }: Seen) => Math.max(1, screen.body.length - 3)
 function back(state: State): State {
   const { open: opened, filter, selected } = placeOf(state)
   if (state.mode.kind !== 'panel') return { ...state, mode: { kind: 'panel' } }
-  if (opened !== '') return atPlace(state, { open: '', id: opened, selected: 0, scroll: 0 })
+  if (opened !== '' && state.view !== 'tunables') return atPlace(state, { open: '', id: opened, selected: 0, scroll: 0 })
   if (filter !== '') return atPlace(state, { filter: '' })
   if (state.seq !== undefined) return { ...state, seq: undefined }
   if (selected >= 0 && state.view !== 'tunables') return atPlace(state, { selected: -1, id: '' })
@@ -233,7 +234,17 @@ function knobHere(state: State, { screen, model }: Seen): Tunable | undefined {
   return path === undefined ? undefined : knobNamed(model?.tunables ?? [], path)
 }
 
+/** The branch of the tree of knobs that is selected. */
+function branchHere(state: State, { screen }: Seen): string | undefined {
+  const list = screen.panel?.list
+  return state.view === 'tunables' && list !== undefined && state.mode.kind === 'panel'
+    ? branchOf(list.ids[list.selected] ?? '')
+    : undefined
+}
+
 function turn(state: State, seen: Seen, direction: 1 | -1): State | Pressed {
+  const branch = branchHere(state, seen)
+  if (branch !== undefined) return atPlace(state, { open: foldBranch(placeOf(state).open, branch, direction === -1) })
   const knob = knobHere(state, seen)
   if (knob === undefined) return state
   if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')
@@ -245,6 +256,12 @@ function turn(state: State, seen: Seen, direction: 1 | -1): State | Pressed {
 }
 
 function edit(state: State, seen: Seen): State {
+  const branch = branchHere(state, seen)
+  if (branch !== undefined) {
+    const { open: folded } = placeOf(state)
+    const unfolded = foldBranch(folded, branch, false)
+    return atPlace(state, { open: unfolded === folded ? foldBranch(folded, branch, true) : unfolded })
+  }
   const knob = knobHere(state, seen)
   if (knob === undefined) return said(state, 'no knob')
   if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')

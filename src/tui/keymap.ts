@@ -116,9 +116,9 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'turning', keys: ['enter'], action: 'edit', help: 'type a value', footer: ['Enter', 'type a value'] },
   { where: 'turning', keys: ['esc'], action: 'back', help: 'leave the knobs', footer: ['Esc', 'leave'] },
 
-  { where: 'knobs', keys: ['left'], action: 'turn-down', help: 'the value before, or a smaller one', footer: ['Left Right', 'turn'] },
-  { where: 'knobs', keys: ['right'], action: 'turn-up', help: 'the next value, or a larger one' },
-  { where: 'knobs', keys: ['enter'], action: 'edit', help: 'type a value', footer: ['Enter', 'type a value'] },
+  { where: 'knobs', keys: ['left'], action: 'turn-down', help: 'the value before, or a smaller one; folds a branch', footer: ['Left Right', 'turn'] },
+  { where: 'knobs', keys: ['right'], action: 'turn-up', help: 'the next value, or a larger one; unfolds a branch' },
+  { where: 'knobs', keys: ['enter'], action: 'edit', help: 'type a value; folds a branch, or unfolds it', footer: ['Enter', 'type a value'] },
 
   { where: 'anywhere', keys: [' '], action: 'pause', help: 'pause and go on; the real host is frozen on the screen only', footer: ['space', 'pause'] },
   { where: 'clock', keys: ['.'], action: 'step', help: 'pause, and go on by one step', footer: ['.', 'step'] },
