@@ -54,6 +54,9 @@ export const COSTS = {
   lru_move: 40,
   /** Asking the dozens of owners of other memory (caches of file systems above all) for some, where there is little to be had. */
   shrink_slab: 20_000,
+  /** Looking at one name that nobody uses, and dropping it; and an inode with all that hangs on it. */
+  prune_dentry: 250,
+  evict_inode: 900,
   /** Giving a page a slot of swap and a place in the swap cache, and a request to the disk or zram's driver its bytes. */
   swap_page: 1_500,
   /** Unmapping one page through its reverse map. */

@@ -3,8 +3,8 @@
  * once (RCU), a few ticks of the clock later.
  *
  *     let go     a b c | d e    f | g            what comes while a grace period is under way
- *     periods    ------|----------|-------       waits for the one after it
- *     free             a b c      d e f
+ *     periods    tick  |----------|-------       waits for the one after it
+ *     free                        a b c          and d e f at the end of the next
  *
  * Their slabs go back on the CPU that let them go. Dentries and inodes go the same way in Linux; but dropping many of them takes longer
  * than a grace period, so that most are free when it ends, and here they are free at once.
@@ -15,32 +15,27 @@ import { now } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import { kmemFree } from './slab.ts'
 
-/** A grace period: three ticks of 1/250 s (jiffies_till_first_fqs, and one to begin and to end). */
-const GRACE_NS = 12e6
+/** What is let go waits for the next tick of 1/250 s to have a grace period begun for it, which takes two more. */
+const TICK_NS = 4e6
+const GRACE_NS = 2 * TICK_NS
 
 /** Frees objects when nobody can be looking at them any more. */
 export function kmemFreeRcu(k: Kernel, name: string, objects: number): void {
   const { rcu } = k
+  if (rcu.waiting.length + rcu.next.length === 0) rcu.daemon.wakeNs = now(k) + TICK_NS
   const last = rcu.next[rcu.next.length - 1]
   if (last !== undefined && last.name === name && last.cpu === k.cpu) last.objects += objects
   else rcu.next.push({ name, objects, cpu: k.cpu })
-  if (rcu.waiting.length === 0) beginGracePeriod(k)
 }
 
-function beginGracePeriod(k: Kernel): void {
-  const { rcu } = k
-  rcu.waiting = rcu.next
-  rcu.next = []
-  rcu.daemon.wakeNs = now(k) + GRACE_NS
-}
-
-/** A grace period is over. */
+/** A grace period is over, if there was one; the next begins for what was let go meanwhile. */
 export function runRcu(k: Kernel): void {
-  const { waiting } = k.rcu
-  for (const { name, objects, cpu } of waiting) {
+  const { rcu } = k
+  for (const { name, objects, cpu } of rcu.waiting) {
     if (k.cpus[cpu].online) k.cpu = cpu
     kmemFree(k, name, objects)
   }
-  k.rcu.waiting = []
-  if (k.rcu.next.length > 0) beginGracePeriod(k)
+  rcu.waiting = rcu.next
+  rcu.next = []
+  if (rcu.waiting.length > 0) rcu.daemon.wakeNs = now(k) + GRACE_NS
 }

@@ -10,6 +10,7 @@
  * (prune_icache_sb, inode_lru_isolate).
  */
 
+import { COST, spend } from '../base/cost.ts'
 import { __GFP_FS } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { INODE_CACHED, inodeFreeObjects, inodeUnused, type NameKey } from '../caches/dcache.ts'
@@ -46,6 +47,7 @@ function pruneNames(k: Kernel, node: Node, memcg: number, max: number): number {
   let freed = 0
   for (const [key, referenced] of firstOf(k, memcg, names, max)) {
     names.delete(key)
+    spend(k, COST.prune_dentry, 1)
     if (referenced) names.set(key, false)
     else if (freeName(k, key)) freed++
   }
@@ -73,6 +75,7 @@ function pruneInodes(k: Kernel, node: Node, memcg: number, max: number): number 
     inodes.delete(id)
     const inode = k.fs.inodes.get(id)
     if (inode === undefined || inode.cached !== INODE_CACHED || inode.mapping.nrPages + inode.mapping.nrShadows > 0) continue
+    spend(k, COST.evict_inode, 1)
     inodeFreeObjects(k, inode)
     freed++
   }

@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { kmemAlloc } from '../../../src/kernel/alloc/kmem.ts'
 import { NS } from '../../../src/kernel/base/counters.ts'
 import type { Kernel } from '../../../src/kernel/base/state.ts'
+import { kmemFreeRcu } from '../../../src/kernel/caches/rcu.ts'
 import { kmemCache, kmemFlushCpu, kmemFree, kmemShrink, partialSlabs, verifySlab } from '../../../src/kernel/caches/slab.ts'
 import { SLAB_KINDS, slabObjects, slabOrder } from '../../../src/kernel/caches/slab_caches.ts'
+import { runDaemons } from '../../../src/kernel/kernel.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { procRead } from '../../../src/procfs/tree.ts'
 import { bootSmall, runInit } from '../machine.ts'
@@ -97,5 +99,21 @@ describe('slabs', () => {
       }),
       { numRuns: 20 },
     )
+  })
+
+  it('get objects that others may still look at only after a grace period, and those let go meanwhile after the next', () => {
+    const k = machine()
+    const cache = kmemCache(k, 'user_namespace')
+    kmemAlloc(k, cache.name, 20)
+    kmemFreeRcu(k, cache.name, 5)
+    runDaemons(k, k.clock[0] + 5e6)
+    k.clock[0] += 5e6
+    kmemFreeRcu(k, cache.name, 6)
+    expect(cache.active).toBe(20)
+    runDaemons(k, k.clock[0] + 8e6)
+    expect(cache.active).toBe(15)
+    runDaemons(k, k.clock[0] + 20e6)
+    expect(cache.active).toBe(9)
+    expect(k.rcu.daemon.wakeNs).toBe(Number.POSITIVE_INFINITY)
   })
 })
