@@ -11,7 +11,7 @@ import { importTrace } from './import.ts'
 import { numa } from './numa.ts'
 import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { pages } from './pages.ts'
-import { record } from './record.ts'
+import { record, recordTexts } from './record.ts'
 import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
 import { type SlabPlot, slab } from './slab.ts'
 import { type Format, printTunables, snapshot } from './snapshot.ts'
@@ -166,6 +166,7 @@ export async function recordTarget(target: string, words: Words): Promise<number
   const output = words.output ?? ''
   const count = words.count ?? Number.POSITIVE_INFINITY
   const options = sourceOptions(words, Number.POSITIVE_INFINITY)
+  if (words.raw === true && target === 'host') return recordTexts(await openSource(target, options), output, count)
   if (words.raw === true) return recordRaw(target, options, output)
   return record(await openSource(target, options), output, count)
 }

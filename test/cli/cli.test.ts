@@ -158,6 +158,36 @@ describe('the command', () => {
     expect(run('check', cut).err).toMatch(/the end is missing: recording, \d samples .* can be played/)
   })
 
+  it('prints rows as vmstat does, some columns of some rows, and what differs between two', () => {
+    const rows = run('vmstat', recording, '--fields', 'pgfault,MemFree', '0.1', '3').out.trimEnd().split('\n')
+    expect(rows[0]).toBe('    time pgfault/s MemFree')
+    expect(rows.length).toBe(4)
+    expect(run('vmstat', recording, '1', '2', '3').err).toMatch(/vmstat takes a target, a delay in seconds and a count/)
+    const top = run('snapshot', recording, '--view', 'zones', '--fields', 'zone,free_pages', '--sort', 'free_pages', '--top', '1')
+    expect(top.out).toMatch(/^zone +free_pages\n\w+ +\d+\n$/)
+    expect(run('snapshot', recording, '--format', 'csv', '--view', 'zones', '--fields', 'zon').err).toMatch(/did you mean "zone"/)
+    const other = fixturePath('thp-fault-always')
+    expect(run('diff', recording, other, '--filter', 'pgfault', '--top', '1').out).toMatch(
+      /^a: .*\nb: .*\nname +a +b +difference +ratio\n\S*pgfault_per_second /,
+    )
+    expect(run('diff', recording, recording).out).toMatch(/no difference\n$/)
+  })
+
+  it('watches the machine that it runs on', () => {
+    const { status, out, err } = run('snapshot', 'host', '--delay', '0.05', '--view', 'memory')
+    expect({ status, err }).toEqual({ status: 0, err: '' })
+    expect(out).toMatch(/ live /)
+    for (const [words, file] of [
+      [[], 'host.mmtop'],
+      [['--raw'], 'host.ndjson'],
+    ] as const) {
+      expect(run('record', 'host', ...words, '-d', '0.05', '-n', '3', '-o', join(dir, file))).toEqual({ status: 0, out: '', err: '' })
+      expect(run('check', join(dir, file)).out).toMatch(/recording, 3 samples/)
+      expect(run('snapshot', join(dir, file), '--expect', 'MemTotal > 0').status).toBe(0)
+    }
+    expect(run('snapshot', 'host', '--seed', '1').err).toMatch(/--seed is for simulated machines, not for the host/)
+  })
+
   it('ends quietly when its reader goes away', async () => {
     const child = spawn(
       'sh',

@@ -17,7 +17,7 @@ const key = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...KEYS).map(name => ({ name, text: [...name].length === 1 ? name : '' })) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 5 }).map(text => ({ name: 'paste', text })) },
 )
-const size = fc.record({ width: fc.integer({ min: 1, max: 240 }), height: fc.integer({ min: 1, max: 80 }) })
+const size = fc.record({ width: fc.integer({ min: 1, max: 400 }), height: fc.integer({ min: 1, max: 120 }) })
 
 it('any keys at any size leave a screen that fits and holds no control character', async () => {
   const hostile = await machineAt(3e9, {
