@@ -13,7 +13,16 @@
 import { assert } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EINVAL, ENOMEM, EPERM } from '../base/errno.ts'
-import { PTE_PRESENT, PTE_SOFT_DIRTY, PTE_SWP_EXCLUSIVE, PTE_TABLE, PTE_UFFD_WP, VM_HUGETLB } from '../base/flags.ts'
+import {
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
+  PTE_SWP_EXCLUSIVE,
+  PTE_TABLE,
+  PTE_UFFD_WP,
+  VM_ACCESS_FLAGS,
+  VM_HUGETLB,
+} from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import type { SwapArea } from '../base/state_swap.ts'
@@ -149,7 +158,8 @@ function unusePte(k: Kernel, vma: Vma, table: number, i: number, offset: number,
     pageAddNewAnonRmap(k, page, vma, offset, false)
     lruAddVma(k, page, vma)
   } else pageAddAnonRmap(k, page, vma, offset, false, (flags & PTE_SWP_EXCLUSIVE) !== 0)
-  setEntry(k, table, i, page, PTE_PRESENT | (flags & (PTE_SOFT_DIRTY | PTE_UFFD_WP)))
+  const closed = (vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0
+  setEntry(k, table, i, page, PTE_PRESENT | closed | (flags & (PTE_SOFT_DIRTY | PTE_UFFD_WP)))
   spend(k, COST.pte_change, 1)
   swapFree(k, entry)
   return true

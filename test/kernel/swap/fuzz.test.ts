@@ -39,7 +39,10 @@ function program(seed: number): string {
     () => `${worker()} mprotect z ${one(['ro', 'rw', 'none'])} ${range()}`,
     () => `${worker()} munmap z ${range()}`,
     () => `${worker()} mremap k 6M to=new`,
-    () => `fork A ${one(['B', 'C'])}`,
+    () => {
+      const child = one(['B', 'C'])
+      return `fork A ${child}\n${child} oom_score_adj 0`
+    },
     () => `exit ${one(['B', 'C'])}\nspawn ${one(['B', 'C'])}\n${one(['B', 'C'])} mmap z 6M`,
     () => `B mmap p ${one([24, 60, 90])}M\nB touch p write\nB munmap p`,
     () =>

@@ -8,6 +8,7 @@ import {
   MADV_FREE,
   MADV_PAGEOUT,
   MADV_WILLNEED,
+  PTE_PROTNONE,
   PTE_RW,
   PTE_SOFT_DIRTY,
   PTE_SWAP,
@@ -186,6 +187,17 @@ describe('areas of swap', () => {
     expect(s.mm.swapEnts + child.mm.swapEnts).toBe(0)
     expect(siSwapinfo(s.k)).toEqual({ totalPages: 0, freePages: 0 })
     expect(nodeStat(s.k, 'nr_swapcached')).toBe(0)
+    expect(verify(s.k)).toEqual([])
+  })
+
+  it('read back what lies in an area that may not be used, and leave it so', () => {
+    const s = swapSpace()
+    s.map(0, 64)
+    s.write(0, 64)
+    s.advise(0, 64, MADV_PAGEOUT)
+    s.protect(0, 64, 0)
+    expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(0)
+    expect(s.entry(0) & PTE_PROTNONE).toBe(PTE_PROTNONE)
     expect(verify(s.k)).toEqual([])
   })
 
