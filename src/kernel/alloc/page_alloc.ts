@@ -130,7 +130,8 @@ function allocHugeNode(k: Kernel, gfp: number, order: number, policy: Mempolicy,
 export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeId, nodemask: number): Pfn {
   const node = k.nodes[nid]
   const allowed = nodemask === ALL_NODES ? (k.current?.memsAllowed ?? ALL_NODES) : nodemask
-  const mask = (gfp & __GFP_THISNODE) !== 0 ? 1 << nid : allowed
+  const alone = (1 << nid) & ((gfp & __GFP_HARDWALL) !== 0 ? allowed : ALL_NODES)
+  const mask = (gfp & __GFP_THISNODE) !== 0 ? alone : allowed
   const preferred = preferredZone(k, node, gfpZone(gfp), mask)
   if (preferred === undefined) return NO_PAGE
   const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
