@@ -8,6 +8,7 @@
  *
  * Source: fs/namespace.c (do_new_mount, path_umount), mm/shmem.c (shmem_parse_one, shmem_fill_super, shmem_reconfigure).
  */
+
 import { COST, spend } from '../base/cost.ts'
 import { EBUSY, EINVAL, ENODEV, ENOENT, ENOSYS, ENOTDIR, EPERM } from '../base/errno.ts'
 import type { Kernel } from '../base/state.ts'
@@ -18,6 +19,7 @@ import { pagesFor } from '../base/units.ts'
 import { iput } from '../caches/files.ts'
 import { inodeAt, inodeCreate, normalizePath, superBlockCreate, unlinkName } from '../caches/inode.ts'
 import { mpolParseStr } from '../frames/mempolicy_text.ts'
+import { cgroupMount } from './cgroup.ts'
 import { fsyncRange } from './files_io.ts'
 import { hugetlbfsMount, hugetlbfsUnmount } from './hugetlb_fs.ts'
 
@@ -26,6 +28,8 @@ const NOT_BUILT = ['proc', 'sysfs', 'devtmpfs', 'debugfs', 'cgroup', 'cgroup2', 
 /** Options of any file system. */
 const COMMON = ['rw', 'ro', 'sync', 'async', 'dirsync', 'lazytime', 'nolazytime', 'mand', 'nomand']
 const HUGE_WORDS: readonly ShmemHuge[] = ['never', 'always', 'within_size', 'advise']
+/** Where control groups are mounted. */
+const CGROUPS = '/sys/fs/cgroup'
 const STICKY_ALL = 0o1777
 const UINT_LIMIT = 2 ** 32
 const UNITS = 'kmgtpe'
@@ -45,12 +49,21 @@ interface TmpfsOptions {
 export function sysMount(k: Kernel, task: Task, type: string, dir: string, options: string): number {
   spend(k, COST.syscall, 1)
   const path = normalizePath(dir)
+  if (type === 'cgroup2' && path === CGROUPS) return mountCgroups(k, task)
   const at = inodeAt(k, path)
   if (at === undefined) return -ENOENT
   if (task.uid !== 0) return -EPERM
   if (NOT_BUILT.includes(type)) return -ENOSYS
   const sb = at.directory ? makeSuperBlock(k, type, path, options) : makeNowhere(k, type, options)
   return typeof sb === 'number' ? sb : 0
+}
+
+/** The one hierarchy of control groups, at the one place where it is seen. */
+function mountCgroups(k: Kernel, task: Task): number {
+  if (task.uid !== 0) return -EPERM
+  if (k.cgroup.mounted) return -EBUSY
+  cgroupMount(k)
+  return 0
 }
 
 /** What comes first: a bad type or option, or that the place is no directory. */
