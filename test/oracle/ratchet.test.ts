@@ -30,7 +30,7 @@ const HELD: Readonly<Record<string, number>> = {
   pagecache: 100,
   pagemap: 100,
   pcp: 100,
-  reclaim: 90.5,
+  reclaim: 88.5,
   softdirty: 100,
   thp: 96.5,
   uffd: 99,
