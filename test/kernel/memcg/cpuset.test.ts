@@ -5,7 +5,7 @@ import { parseList } from '../../../src/kernel/calls/cpuset.ts'
 import { listText } from '../../../src/procfs/format.ts'
 import { file, type Outcome, run } from './lab.ts'
 
-const MACHINE = 'machine nodes=2 mem=128M,128M cpus=2,1 disk=64M\ncmdline transparent_hugepage=never numa_balancing=disable\nfile f 32M\n'
+const MACHINE = 'machine nodes=2 mem=80M,80M cpus=2,1 disk=64M\ncmdline transparent_hugepage=never numa_balancing=disable\nfile f 32M\n'
 const nodesOf = ({ op }: Outcome, line: string) => op(line).fields['nodes']
 
 describe('cpuset.mems', () => {
@@ -38,7 +38,7 @@ describe('cpuset.mems', () => {
 
   it('keeps an allocation away from other nodes, to the death of who has nothing else', () => {
     const { err } = run(
-      'cgroup G set cpuset.mems 1\nspawn X cpu=0\nX mmap r 32M\nX touch r write\nspawn A cpu=2\ncgroup G add A\nA mmap r 200M\nA touch r write\nX touch r read',
+      'cgroup G set cpuset.mems 1\nspawn X cpu=0\nX mmap r 16M\nX touch r write\nspawn A cpu=2\ncgroup G add A\nA mmap r 96M flags=noreserve\nA touch r write\nX touch r read',
       MACHINE,
     )
     expect([err('A touch r write'), err('X touch r read')]).toEqual(['ESRCH', ''])

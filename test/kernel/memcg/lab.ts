@@ -17,7 +17,7 @@ export interface Outcome {
   readonly err: (text: string) => string
 }
 
-const MACHINE = 'machine mem=256M cpus=2 swap=64M disk=64M\ncmdline transparent_hugepage=never\nfile f 32M\n'
+const MACHINE = 'machine mem=144M cpus=2 swap=64M disk=64M\ncmdline transparent_hugepage=never\nfile f 32M\n'
 
 export function run(lines: string, machine = MACHINE): Outcome {
   const sim = createSimulation(parseWorkload(machine + lines, 'test'))
