@@ -45,7 +45,7 @@ function countMlocked(k: Kernel, head: Pfn): void {
 /** Gives the page to this CPU's batch; one that other batches hold as often as can be counted is worked off at once. */
 function batchAdd(k: Kernel, head: Pfn, what: number): void {
   const batch = k.cpus[k.cpu].mlock
-  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) mlockDrainCpu(k, k.cpu)
+  if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) mlockDrainCpu(k, k.cpu, head)
   if (k.page[head * PAGE_WORDS] >>> PG_BATCH_SHIFT === 3) {
     workOff(k, head, what)
     return

@@ -131,6 +131,20 @@ describe('ksmd', () => {
     sound(a)
   })
 
+  it('frees a merged page of a locked area once, with however many places it goes', () => {
+    for (let pages = 2; pages <= 12; pages++) {
+      const s = space()
+      s.map(0, pages)
+      fillConst(s, 0, pages)
+      s.advise(0, pages, MADV_MERGEABLE)
+      s.lock(0, pages)
+      scan(s.k)
+      expect(counts(s)).toMatchObject({ pagesShared: 1, pagesSharing: pages - 1 })
+      s.unmap(0, pages)
+      sound(s)
+    }
+  })
+
   it('lets no merged page have more than max_page_sharing users: more make a chain of doubles', () => {
     const s = space()
     expect(ksmWrite(s.k, 'max_page_sharing', '4')).toBe(1)
