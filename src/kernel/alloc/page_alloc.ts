@@ -136,8 +136,10 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
   if (preferred === undefined) return NO_PAGE
   const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
-  const own = k.sysctl.zone_reclaim_mode !== 0
-  let pfn = (own ? freelistOrReclaim : getPageFromFreelist)(k, gfp, order, flags, preferred, zonelist, mask)
+  let pfn =
+    k.sysctl.zone_reclaim_mode === 0
+      ? getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, mask)
+      : freelistOrReclaim(k, gfp, order, flags, preferred, zonelist, mask)
   if (pfn === NO_PAGE) {
     const hard = nodemask !== ALL_NODES || (gfp & (__GFP_HARDWALL | __GFP_THISNODE)) !== 0
     pfn = slowpath(k, gfp, order, preferred, zonelist, hard ? mask : ALL_NODES, nodemask)
