@@ -38,22 +38,24 @@ const WATCHES: readonly Watch[] = [
 /** What the tables above have grown by since the frame before last, and by then. */
 export interface Past {
   files: Files | undefined
+  vmstat: ReadonlyMap<string, number>
   readonly growing: Set<Watch>
   /** Of each kernel thread, its ticks. */
   readonly ticks: Map<string, number>
 }
 
-export const newPast = (): Past => ({ files: undefined, growing: new Set(), ticks: new Map() })
+export const newPast = (): Past => ({ files: undefined, vmstat: new Map(), growing: new Set(), ticks: new Map() })
 
 /** Lines of /mmtop/events between the frame before and this one, which becomes the one before. */
 export function happenings(past: Past, now: Files, ns: number, knobs: readonly string[]): string[] {
-  const before = past.files
+  const { files: before, vmstat: old } = past
   past.files = now
+  past.vmstat = parseKeyValues(now.get('/proc/vmstat') ?? '')
   if (before === undefined) return []
-  const [old, fresh] = [before, now].map(files => parseKeyValues(files.get('/proc/vmstat') ?? ''))
+  const grown = [...past.vmstat].filter(([name, value]) => value > (old.get(name) ?? value))
   const lines = WATCHES.flatMap(watch => {
     let count = 0
-    for (const [name, value] of fresh) if (watch.counters.test(name)) count += Math.max(0, value - (old.get(name) ?? value))
+    for (const [name, value] of grown) if (watch.counters.test(name)) count += value - (old.get(name) ?? value)
     const began = count > 0 && (watch.always === true || !past.growing.has(watch))
     if (count > 0) past.growing.add(watch)
     else past.growing.delete(watch)
@@ -74,8 +76,10 @@ const DAEMON = /^(?:(kswapd|kcompactd)(\d{1,4})|khugepaged|ksmd)$/
 export function daemons(past: Past, now: Files): string[] {
   const lines: string[] = []
   for (const [path, text] of now) {
-    const stat = /^\/proc\/\d+\/stat$/.test(path) ? parsePidStat(text) : undefined
-    const match = stat === undefined ? null : DAEMON.exec(stat.name)
+    if (!path.endsWith('/stat') || !/^\/proc\/\d+\/stat$/.test(path)) continue
+    // Most processes are told apart by their name alone, without looking at their figures.
+    const match = DAEMON.exec(text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')))
+    const stat = match === null ? undefined : parsePidStat(text)
     if (stat === undefined || match === null) continue
     const ticks = stat.utimeTicks + stat.stimeTicks
     const running = stat.state === 'R' || ticks > (past.ticks.get(stat.name) ?? ticks)

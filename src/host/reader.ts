@@ -4,6 +4,9 @@
  * Opening a file of /proc or /sys costs more than reading it (8 to 60 us against 1), so files that are read every time
  * stay open: a read from position 0 gives the text as of now. Files of a process are opened anew each time, because a
  * descriptor would outlive the process. All reads are nonblocking: some files of /proc wait for something to happen.
+ *
+ * A file that the kernel makes in one piece comes whole with one read that has room to spare, so nobody asks for more of it;
+ * a list, which it makes record by record, ends where a read gives nothing.
  */
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 import type { Answer } from '../sample/source.ts'
@@ -20,6 +23,8 @@ export interface Reader {
 /** A text longer than this is cut off: some files of /proc are as large as memory. */
 const TEXT_LIMIT = 1 << 24
 const KEPT_LIMIT = 600
+/** Files made in one piece (single_open, one show of a seq_file): of sysfs all, of cgroups but lists of members, of /proc these. */
+const ONE_PIECE = /^\/sys\/(?!.*\/cgroup\.\w+$)|^\/proc\/(\d+\/(stat|status|oom_score|oom_score_adj|smaps_rollup)|meminfo|sys\/.*)$/
 
 export const newReader = (root: string): Reader => ({ root, kept: new Map(), errors: new Map(), buffer: Buffer.allocUnsafe(1 << 16) })
 
@@ -35,7 +40,7 @@ export function readText(reader: Reader, path: string, keep: boolean): string | 
   const known = fd !== undefined
   try {
     fd ??= openSync(reader.root + path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const text = readAll(reader, fd)
+    const text = readAll(reader, fd, ONE_PIECE.test(path))
     if (!known && keep && reader.kept.size < KEPT_LIMIT) reader.kept.set(path, fd)
     else if (!known) closeSync(fd)
     reader.errors.delete(path)
@@ -48,13 +53,13 @@ export function readText(reader: Reader, path: string, keep: boolean): string | 
   }
 }
 
-function readAll(reader: Reader, fd: number): string {
+function readAll(reader: Reader, fd: number, onePiece: boolean): string {
   let length = 0
   while (length < TEXT_LIMIT) {
     if (length === reader.buffer.length) reader.buffer = Buffer.concat([reader.buffer, Buffer.allocUnsafe(length)])
     const got = readSync(fd, reader.buffer, length, reader.buffer.length - length, length)
-    if (got === 0) break
     length += got
+    if (got === 0 || (onePiece && length < reader.buffer.length)) break
   }
   return reader.buffer.toString('utf8', 0, length)
 }

@@ -45,6 +45,8 @@ interface State {
   /** Processes of the last shape, where only the largest are read. */
   chosen: ReadonlySet<number> | undefined
   watched: readonly string[]
+  /** What the queue was made for; as long as that is the same, so is the set of its files. */
+  queuedFor: { readonly shape: HostShape; readonly watched: readonly string[]; readonly pids: readonly number[] } | undefined
   /** Texts of files that are read in turn, and those files, longest unread first. */
   readonly texts: Map<string, string>
   queue: string[]
@@ -73,6 +75,7 @@ export function openHost(options: HostOptions): Source {
     shapeNs: 0,
     chosen: undefined,
     watched: [],
+    queuedFor: undefined,
     texts: new Map(),
     queue: [],
     creditNs: 0,
@@ -142,7 +145,8 @@ function takeFrame(state: State): Frame {
   for (const path of state.shape.counters) if (!missing(state, path)) take(path, readText(reader, path, true))
   const pids = state.chosen === undefined ? all : all.filter(pid => state.chosen?.has(pid))
   for (const pid of pids) take(`/proc/${pid}/stat`, readText(reader, `/proc/${pid}/stat`, false))
-  readInTurn(state, turnPaths(state, pids))
+  queueUp(state, pids)
+  readInTurn(state)
   for (const [path, text] of state.texts) files.set(path, text)
   const readNs = nowNs(state) - ns
   const own = ownFiles(state, files, ns, readNs, { shown: pids.length, all: all.length })
@@ -171,13 +175,22 @@ function turnPaths({ shape, tunables, watched }: State, pids: readonly number[])
   return new Set([...shape.levels, ...knobs, ...ofTasks, ...wanted].filter(path => !counters.has(path)))
 }
 
-/** Reads the files that have waited longest, as long as there is time; in the first frame all of them. */
-function readInTurn(state: State, paths: ReadonlySet<string>): void {
-  const { reader, texts } = state
+/** Queues files that are new first, and forgets those that nobody wants any more. */
+function queueUp(state: State, pids: readonly number[]): void {
+  const { shape, watched, texts, queuedFor } = state
+  const same = queuedFor?.pids.length === pids.length && pids.every((pid, i) => queuedFor.pids[i] === pid)
+  if (same && queuedFor.shape === shape && queuedFor.watched === watched) return
+  state.queuedFor = { shape, watched, pids }
+  const paths = turnPaths(state, pids)
   for (const path of texts.keys()) if (!paths.has(path)) texts.delete(path)
   const known = new Set(state.queue)
   const fresh = [...paths].filter(path => !known.has(path))
-  const queue = [...fresh.reverse(), ...state.queue.filter(path => paths.has(path))]
+  state.queue = [...fresh.reverse(), ...state.queue.filter(path => paths.has(path))]
+}
+
+/** Reads the files that have waited longest, as long as there is time; in the first frame all of them. */
+function readInTurn(state: State): void {
+  const { reader, texts, queue } = state
   const budgetNs = TURN_SHARE * state.options.intervalNs
   // A file that took longer than there was time for is paid for by the frames that follow.
   state.creditNs = state.frames === 0 ? Number.POSITIVE_INFINITY : Math.min(budgetNs, state.creditNs + budgetNs)
@@ -190,7 +203,7 @@ function readInTurn(state: State, paths: ReadonlySet<string>): void {
     if (text === undefined) texts.delete(path)
     else texts.set(path, text)
   }
-  state.queue = [...queue.slice(done), ...queue.slice(0, done)]
+  queue.push(...queue.splice(0, done))
   state.creditNs = state.frames === 0 ? 0 : state.creditNs - (nowNs(state) - beganNs)
 }
 

@@ -149,12 +149,13 @@ type Parsed<T> = Map<string, { readonly text: string; readonly value: T }>
 
 /** What was parsed of files of processes, whose texts often stay as they are from one frame to the next. */
 export interface Memo {
+  readonly stat: Parsed<PidStat | undefined>
   readonly status: Parsed<PidStatus>
   readonly smaps: Parsed<SmapsArea[]>
   readonly numaMaps: Parsed<NumaArea[]>
 }
 
-export const newMemo = (): Memo => ({ status: new Map(), smaps: new Map(), numaMaps: new Map() })
+export const newMemo = (): Memo => ({ stat: new Map(), status: new Map(), smaps: new Map(), numaMaps: new Map() })
 
 /** When there is more than this, processes that are gone are among it: all of it is dropped. */
 const MEMO_LIMIT = 4096
@@ -292,7 +293,7 @@ function tasksOf(frame: Frame, memo: Memo): Task[] {
     const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, parseNumaMaps) ?? [])
     return {
       pid,
-      stat: parsed('stat', parsePidStat),
+      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, parsePidStat),
       statm: parsed('statm', parsePidStatm),
       status: remembered(memo.status, frame, `/proc/${pid}/status`, parsePidStatus),
       get rollup() {

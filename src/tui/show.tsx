@@ -1,4 +1,5 @@
 /** Puts the screens on a terminal, and takes them off again. */
+import { setFlagsFromString } from 'node:v8'
 import { render } from 'ink'
 import type { Source } from '../sample/source.ts'
 import { chartRows } from '../view/chart_text.ts'
@@ -35,11 +36,20 @@ export interface ShowOptions {
 }
 
 /**
+ * Bytecodes that a function runs before V8 looks at whether to optimise it, thirty times its own measure. Between two samples of
+ * a watched machine lie hundreds of idle milliseconds: what a compiler's threads spend to save a few of them in each is more than
+ * is saved in the first minutes, half of all that the screens cost. What runs often still gets there.
+ */
+const BYTECODES_BEFORE_OPTIMISING = 2_000_000
+
+/**
  * Shows a source on process.stdout until the user leaves. The terminal is given back whatever happens.
  * @returns the exit status; rejects where something is broken
  */
 export async function show(source: Source, options: ShowOptions): Promise<number> {
   const { stdin, stdout, stderr } = process
+  // A simulation runs in a thread of this process, and does want the compiler.
+  if (source.kind !== 'simulation') setFlagsFromString(`--interrupt-budget=${BYTECODES_BEFORE_OPTIMISING}`)
   const { env, record, config, save } = options
   const depth = options.colour && config.colors !== 'auto' ? config.colors : colourDepth(options.colour, env)
   const ascii = options.ascii || config.glyphs === 'ascii' || (config.glyphs === 'auto' && !hasUnicode(env))

@@ -55,16 +55,13 @@ export const overview: PanelFunction = (model, ui, size): Panel => {
   const taskHeight = room === Number.POSITIVE_INFINITY ? room : Math.max(0, Math.min(model.sample.tasks().length + 2, Math.floor(room / 3)))
   const upper = room === Number.POSITIVE_INFINITY ? 16 : room - taskHeight
   const top = size.width >= WIDE ? wideTop(model, ui, size.width, upper) : narrowTop(model, ui, size.width, upper)
-  const tasks = taskHeight > 2 ? [taskBlock(model, ui, size.width, taskHeight)] : []
-  const pids = biggestTasks(model).slice(0, 20)
-  return toPanel([said, top, ...tasks], size, ui, { wants: summaryPaths(pids) })
+  if (taskHeight <= 2) return toPanel([said, top], size, ui)
+  const tasks = taskBlock(model, ui, size.width, taskHeight)
+  return toPanel([said, top, tasks.part], size, ui, { wants: summaryPaths(tasks.pids.slice(0, TASKS_WATCHED)) })
 }
 
-function biggestTasks(model: Model): number[] {
-  return taskRows(model)
-    .sort((a, b) => (b.rssBytes ?? 0) - (a.rssBytes ?? 0))
-    .map(row => row.pid)
-}
+/** Processes whose page tables are looked at, at most. */
+const TASKS_WATCHED = 20
 
 /** What goes on, from the figures. */
 function clauses(model: Model): Clauses {
@@ -176,10 +173,13 @@ function rollingBlock(model: Model, ui: PanelUi, width: number, height: number):
   return fillBlock(headed ? section('vmstat', part, ui.ascii) : part, Math.max(2, height))
 }
 
-function taskBlock(model: Model, ui: PanelUi, width: number, height: number): Block {
+/** The table, and the processes that it shows. */
+function taskBlock(model: Model, ui: PanelUi, width: number, height: number): { readonly part: Block; readonly pids: readonly number[] } {
   const rows = taskRows(model)
   const fallback = { key: 'rss_bytes', descending: true }
   const plainUi = { ...ui, sort: undefined, filter: '', selected: -1 }
   const listed = listRows(rows, TASK_COLUMNS, row => String(row.pid), { model, ui: plainUi, height: height - 2, fallback })
-  return section('processes by RSS', drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 }), ui.ascii)
+  const table = drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 })
+  const shown = listed.rows.slice(0, Math.max(0, height - 2))
+  return { part: section('processes by RSS', table, ui.ascii), pids: shown.map(row => row.pid) }
 }
