@@ -12,6 +12,7 @@ import { forget, type History, newHistory, push } from './history.ts'
 import type { MachineEvent } from './parse/mmtop.ts'
 import { type Memo, newMemo, type Sample, toSample } from './sample.ts'
 import { type Scalars, scalarsOf } from './scalars.ts'
+import { type Facts, noteFacts } from './since.ts'
 import type { Frame, Pace, Source, Tunable } from './source.ts'
 import { forgetFrames, frameAt, newTape, recordFrame, type Tape } from './tape.ts'
 import { cleanLine } from './text.ts'
@@ -41,6 +42,8 @@ export interface Model {
   readonly origin: Origin
   readonly history: History
   readonly events: readonly MachineEvent[]
+  /** Since when watched pages have been as they are; empty when looking back. */
+  readonly facts: Facts
 }
 
 /** Where each scalar stood when watching began, and what totals had reached when they began again. */
@@ -56,6 +59,7 @@ export interface Tracker {
   readonly memo: Memo
   readonly origin: Origin
   events: MachineEvent[]
+  facts: Facts
   first: Sample | undefined
   model: Model | undefined
 }
@@ -73,6 +77,7 @@ export function newTracker(source: Pick<Source, 'kind' | 'title' | 'tunables'>, 
     memo: newMemo(),
     origin,
     events: [],
+    facts: new Map(),
     first: undefined,
     model: undefined,
   }
@@ -92,6 +97,7 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   push(tracker.history, frame.ns, scalars)
   recordFrame(tracker.tape, seq, frame)
   tracker.events = [...tracker.events, ...sample.events()].slice(-EVENT_LIMIT)
+  tracker.facts = noteFacts(tracker.facts, frame)
   tracker.model = makeModel(tracker, pace, seq, sample, scalars, before)
   return tracker.model
 }
@@ -113,6 +119,7 @@ function makeModel(tracker: Tracker, pace: Pace, seq: number, sample: Sample, sc
     origin: tracker.origin,
     history: tracker.history,
     events: tracker.events,
+    facts: tracker.facts,
   }
 }
 
@@ -125,6 +132,7 @@ export function leap(tracker: Tracker, ns: number): void {
 function jumpBack(tracker: Tracker, ns: number): void {
   forget(tracker.history)
   forgetFrames(tracker.tape)
+  tracker.facts = new Map()
   tracker.origin.restarts.clear()
   tracker.events = tracker.events.filter(event => event.ns < ns)
 }
@@ -160,6 +168,7 @@ export function modelAt(tracker: Tracker, back: number): Model | undefined {
     scalars: scalarsOf(sample),
     before: previous === undefined ? undefined : scalarsOf(previous),
     events: newest.events.filter(event => event.ns <= sample.ns),
+    facts: new Map(),
   }
 }
 

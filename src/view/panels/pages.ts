@@ -6,7 +6,8 @@
  */
 import type { Model } from '../../sample/model.ts'
 import { type MapCell, type PageMap, parseFrameStory, parsePageMap } from '../../sample/parse/pages.ts'
-import { formatBytes, formatCount, formatPercent } from '../format.ts'
+import { factSince } from '../../sample/since.ts'
+import { formatBytes, formatClock, formatCount, formatPercent } from '../format.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type ListState, type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
 import { fitText } from '../width.ts'
@@ -161,6 +162,10 @@ function storyPanel(model: Model, ui: PanelUi, size: Size, pfn: number): Panel {
   const text = model.sample.frame.files.get(path)
   const facts = text === undefined ? [] : parseFrameStory(text)
   const said = words([text === undefined ? 'The page is being read' : `page frame ${pfn} at ${formatBytes(pfn * PAGE)}`], size, ui.ascii)
-  const rows = facts.map(([key, value]): Row => [span(fitText(key, 14), 'label'), span(value, 'value')])
+  const since = (key: string): string => {
+    const known = factSince(model.facts, path, key)
+    return known === undefined ? '' : `  ${known.changed ? 'since' : 'at least since'} ${formatClock(known.ns)}`
+  }
+  const rows = facts.map(([key, value]): Row => [span(fitText(key, 14), 'label'), span(value, 'value'), span(since(key), 'dim')])
   return toPanel([said, block(rows, size.width, ui.ascii)], size, ui, { wants: [path] })
 }
