@@ -73,10 +73,10 @@ const inLine = (text: string): string => cleanLine(text.trim()).slice(0, 80)
 const DAEMON = /^(?:(kswapd|kcompactd)(\d{1,4})|khugepaged|ksmd)$/
 
 /** Lines of /mmtop/daemons. */
-export function daemons(past: Past, now: Files): string[] {
+export function daemons(past: Past, now: Files, pids: readonly number[]): string[] {
   const lines: string[] = []
-  for (const [path, text] of now) {
-    if (!path.endsWith('/stat') || !/^\/proc\/\d+\/stat$/.test(path)) continue
+  for (const pid of pids) {
+    const text = now.get(`/proc/${pid}/stat`) ?? ''
     // Most processes are told apart by their name alone, without looking at their figures.
     const match = DAEMON.exec(text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')))
     const stat = match === null ? undefined : parsePidStat(text)

@@ -149,7 +149,7 @@ function takeFrame(state: State): Frame {
   readInTurn(state)
   for (const [path, text] of state.texts) files.set(path, text)
   const readNs = nowNs(state) - ns
-  const own = ownFiles(state, files, ns, readNs, { shown: pids.length, all: all.length })
+  const own = ownFiles(state, files, ns, readNs, { shown: pids, all: all.length })
   for (const [name, lines] of Object.entries(own)) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
   state.frames++
   return { ns, files }
@@ -212,7 +212,7 @@ function ownFiles(
   files: ReadonlyMap<string, string>,
   ns: number,
   readNs: number,
-  tasks: { readonly shown: number; readonly all: number },
+  tasks: { readonly shown: readonly number[]; readonly all: number },
 ): Record<string, readonly string[]> {
   const { past, reader, tunables } = state
   const cost = costOf(state, ns, readNs)
@@ -222,7 +222,7 @@ function ownFiles(
       `title ${cleanLine(hostname())}`,
       `model Linux ${cleanLine(release())}`,
       `cost ${cost}`,
-      ...(tasks.shown < tasks.all ? [`tasks the ${tasks.shown} largest of ${tasks.all} processes`] : []),
+      ...(tasks.shown.length < tasks.all ? [`tasks the ${tasks.shown.length} largest of ${tasks.all} processes`] : []),
     ],
     events: happenings(
       past,
@@ -230,7 +230,7 @@ function ownFiles(
       ns,
       tunables.map(({ path }) => path),
     ),
-    daemons: daemons(past, files),
+    daemons: daemons(past, files, tasks.shown),
     unread: refused.map(([path, errno]) => `${path} ${errno}`),
   }
 }

@@ -12,7 +12,8 @@
  *
  * The widget's own rules, and what is done about them: a value far off the scale never ends (all are clamped, gaps are
  * moved over); the value at the very top would be cut off (the scale is widened by just that); the last point may fall
- * off the right edge (so may no more); clearing is slow (the canvas is emptied directly); each size is built once.
+ * off the right edge (so may no more); clearing is slow (the canvas is emptied directly); each size is built once; lines that
+ * have not moved (most of an idle machine's) are not drawn again.
  * Where there are no colours several lines could not be told apart, and without braille none drawn: then, and for bars
  * and gauges, and where there is little room, charts are those of view/chart_text.ts.
  */
@@ -48,6 +49,7 @@ const WIDGETS_KEPT = 16
 /** What draws charts; it keeps widgets, so one is made for a screen. */
 export function newCharts({ ascii, colours, braille }: { ascii: boolean; colours: boolean; braille: boolean }): Looks['chart'] {
   const widgets = new Map<string, LineWidget>()
+  const plots = new Map<string, Plot>()
   return (spec, width, height) => {
     const small = width < LEAST.width || height < LEAST.height || spec.series.length === 0
     if (spec.kind !== 'line' || ascii || !braille || small || (!colours && spec.series.length > 1))
@@ -55,10 +57,41 @@ export function newCharts({ ascii, colours, braille }: { ascii: boolean; colours
     const withAges = height - 1 >= ROWS_WITH_AGES
     // The widget leaves its last row empty, and the one above to what stands under the axis.
     const rows = height - 1 + (withAges ? 1 : 2)
+    const key = `${width} ${height} ${spec.title}`
+    const last = plots.get(key)
+    const title = fitRow(titleRow(spec, width, withAges), width)
+    if (last !== undefined && sameLines(last.spec, spec, withAges)) return [title, ...last.rows]
     const widget = widgetOf(widgets, width, rows)
     draw(widget, spec, { width, rows, withAges })
-    return [titleRow(spec, width, withAges), ...readCanvas(widget.ctx).slice(0, height - 1)].map(row => fitRow(row, width))
+    const drawn = readCanvas(widget.ctx)
+      .slice(0, height - 1)
+      .map(row => fitRow(row, width))
+    if (plots.size >= WIDGETS_KEPT) plots.clear()
+    plots.set(key, { spec, rows: drawn })
+    return [title, ...drawn]
   }
+}
+
+/** What was drawn last of a chart, under its title. */
+interface Plot {
+  readonly spec: ChartSpec
+  readonly rows: readonly Row[]
+}
+
+/** Whether two charts of one size look the same under their titles. */
+function sameLines(a: ChartSpec, b: ChartSpec, withAges: boolean): boolean {
+  const same = <T>(one: readonly T[], other: readonly T[]) =>
+    one.length === other.length && one.every((each, i) => Object.is(each, other[i]))
+  return (
+    a.max === b.max &&
+    a.unit === b.unit &&
+    a.span === b.span &&
+    (withAges ? same(a.labels, b.labels) : a.labels.length === b.labels.length) &&
+    a.markers.length === b.markers.length &&
+    a.markers.every(({ index }, i) => index === b.markers[i].index) &&
+    a.series.length === b.series.length &&
+    a.series.every(({ style, values }, i) => style === b.series[i].style && same(values, b.series[i].values))
+  )
 }
 
 /** Size of the canvas in characters. */

@@ -42,12 +42,13 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2028\u2029\ue000-\uf8
 
 /** One sequence a change of style. */
 export function paintRow(row: Row, theme: Theme): string {
-  let style: string | undefined
+  let on = ''
   let text = ''
   for (const each of row) {
     if (each.text === '') continue
-    if (each.style !== style) text += theme.on[each.style]
-    style = each.style
+    // Several styles may look the same in a theme.
+    if (theme.on[each.style] !== on) text += theme.on[each.style]
+    on = theme.on[each.style]
     text += each.text.replace(CONTROL, '?')
   }
   return text

@@ -33,8 +33,8 @@ export function fitRow(row: Row, width: number, ascii = false): Row {
   let left = width
   for (const [i, each] of row.entries()) {
     const wide = displayWidth(each.text)
-    const more = row.slice(i + 1).some(next => next.text.trim() !== '')
-    if (wide > left || (wide === left && more))
+    const more = wide >= left && row.slice(i + 1).some(next => next.text.trim() !== '')
+    if (wide > left || more)
       return [...fitted, { ...each, text: fitText(more ? `${each.text} ` : each.text, left, 'left', ascii ? '~' : '…') }]
     fitted.push(each)
     left -= wide

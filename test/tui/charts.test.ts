@@ -37,6 +37,23 @@ describe('line charts', () => {
     expect(text.at(-1)).toContain('-59s')
   })
 
+  it('look as they do on a screen of their own, whatever was drawn before', () => {
+    const specs = [
+      spec([[1, 2, 3]]),
+      spec([[1, 2, 3]], { labels: ['0', '5000000000', '9000000000'] }),
+      spec([[1, 2, Number.NaN]]),
+      spec([[1, 2, Number.NaN]], { max: 10 }),
+      spec([[1, 2, Number.NaN]], { max: 10, markers: [{ index: 1, text: 'knob' }] }),
+      spec([[1, 2, Number.NaN]], { max: 10, markers: [{ index: 2, text: 'knob' }] }),
+      spec([[0, 0, 0]], { unit: 'bytes' }),
+      spec([[0, 0, 0]], { unit: 'count' }),
+    ]
+    for (const height of [7, 14])
+      for (const each of [...specs, ...specs.toReversed()])
+        for (const _ of [1, 2])
+          expect(charts(each, 60, height)).toEqual(newCharts({ ascii: false, colours: true, braille: true })(each, 60, height))
+  })
+
   it('show values at the top, at the bottom and the newest, where other charts lose them', () => {
     const flat = (value: number) => charts(spec([Array.from({ length: 60 }, () => value), [value]]), 70, 14)
     expect(dots(flat(100)[1]).length).toBeGreaterThan(40)

@@ -228,10 +228,10 @@ export const TASK_COLUMNS: readonly Column<TaskRow>[] = [
     help: 'How its memory is spread over the nodes: one bar a node',
     source: '/proc/PID/numa_maps N0= N1= ...',
     value: row => row.nodeBytes?.join(' '),
-    draw: (row, _model, ascii) => [
+    draw: ({ nodeBytes }, _model, ascii) => [
       span(
-        fitText(row.nodeBytes === undefined ? '-' : sparkText(row.nodeBytes, Math.max(1, ...row.nodeBytes), ascii), 8),
-        row.nodeBytes === undefined ? 'dim' : 'series1',
+        fitText(nodeBytes === undefined ? '-' : sparkText(nodeBytes, Math.max(1, ...nodeBytes), ascii), 8),
+        nodeBytes === undefined ? 'dim' : 'series1',
         'nodes',
       ),
     ],
