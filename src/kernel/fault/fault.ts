@@ -77,6 +77,7 @@ export function userFault(k: Kernel, mm: Mm, write: boolean): number {
   k.vmf.offset = (vpn - vma.start) | 0
   k.vmf.write = write
   k.vmf.user = true
+  k.vmf.table = 0
   return account(k, vma)
 }
 

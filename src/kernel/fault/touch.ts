@@ -44,8 +44,8 @@ export interface Access {
 
 /** One access to page k.vmf.vpn of the mm, faults included. On success `to.fault` is 0 and `to.pfn` the page. */
 export function accessPage(k: Kernel, mm: Mm, write: boolean, to: Access): void {
+  let pfn = hardwareWalk(k, mm, write)
   for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const pfn = hardwareWalk(k, mm, write)
     if (pfn !== NO_PAGE) {
       spend(k, COST_ACCESS, 1)
       if (k.inCache[pfn & (CACHE_PAGES - 1)] !== pfn) spendLineMiss(k, pfn)
@@ -59,6 +59,8 @@ export function accessPage(k: Kernel, mm: Mm, write: boolean, to: Access): void 
       to.fault = ret
       return
     }
+    // A fault on a small page has been at the very entry.
+    pfn = k.vmf.table === 0 ? hardwareWalk(k, mm, write) : accessEntry(k, k.vmf.table, k.vmf.i, write, 0)
   }
   to.pfn = NO_PAGE
   to.fault = VM_FAULT_ERROR
