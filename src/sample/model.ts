@@ -11,7 +11,7 @@ import { growth, kindOf } from './counters.ts'
 import { forget, type History, newHistory, push } from './history.ts'
 import type { MachineEvent } from './parse/mmtop.ts'
 import { type Memo, newMemo, type Sample, toSample } from './sample.ts'
-import { type Scalars, scalarsOf } from './scalars.ts'
+import { type Names, type Scalars, scalarsOf } from './scalars.ts'
 import { type Facts, noteFacts } from './since.ts'
 import type { Frame, Pace, Source, Tunable } from './source.ts'
 import { forgetFrames, frameAt, newTape, recordFrame, type Tape } from './tape.ts'
@@ -57,6 +57,7 @@ export interface Tracker {
   readonly history: History
   readonly tape: Tape
   readonly memo: Memo
+  readonly names: Names
   readonly origin: Origin
   events: MachineEvent[]
   facts: Facts
@@ -75,6 +76,7 @@ export function newTracker(source: Pick<Source, 'kind' | 'title' | 'tunables'>, 
     history: newHistory(samples),
     tape: newTape(frames),
     memo: newMemo(),
+    names: new Map(),
     origin,
     events: [],
     facts: new Map(),
@@ -89,7 +91,7 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   const back = last !== undefined && frame.ns <= last.sample.ns
   if (back) jumpBack(tracker, frame.ns)
   const sample = toSample(frame, tracker.memo)
-  const scalars = scalarsOf(sample)
+  const scalars = scalarsOf(sample, tracker.names)
   tracker.first ??= sample
   const before = back ? undefined : last
   const seq = tracker.history.pushed
@@ -139,8 +141,9 @@ function jumpBack(tracker: Tracker, ns: number): void {
 
 function noteOrigin(origin: Origin, seq: number, now: Scalars, before: Scalars | undefined): void {
   for (const [key, value] of now) {
-    if (!origin.first.has(key)) origin.first.set(key, value)
     const old = before?.get(key)
+    // What was there before has been noted then.
+    if (old === undefined && !origin.first.has(key)) origin.first.set(key, value)
     if (old === undefined || value >= old || kindOf(key) === 'gauge') continue
     const restarts = origin.restarts.get(key) ?? []
     if (restarts.length < RESTART_LIMIT) origin.restarts.set(key, [...restarts, { seq, reached: old }])

@@ -16,31 +16,59 @@ import { toInteger } from './text.ts'
 
 export type Scalars = ReadonlyMap<string, number>
 
-export function scalarsOf(sample: Sample): Scalars {
+/** Prefix -> key -> both: names that were put together once, as the same ones come with every sample. */
+export type Names = Map<string, Map<string, string>>
+
+/** Prefixes kept, and names of each; a machine that has more has them put together again. */
+const NAMES_KEPT = 2048
+
+/** @param names of the samples before; it is kept up to date */
+export function scalarsOf(sample: Sample, names: Names = new Map()): Scalars {
   const all = new Map<string, number>(sample.vmstat())
-  addAll(all, '', sample.meminfo().bytes)
-  addAll(all, '', sample.meminfo().counts)
+  const add = (prefix: string, part: ReadonlyMap<string, number>) => addAll(all, names, prefix, part)
+  add('', sample.meminfo().bytes)
+  add('', sample.meminfo().counts)
   addPressure(all, sample)
   addThp(all, sample)
-  addAll(all, 'ksm_', sample.ksm())
-  addAll(all, 'zswap_', sample.zswap())
-  for (const pool of sample.pools()) addAll(all, `${pool.node === undefined ? '' : `N${pool.node}.`}hugetlb_${pool.sizeKb}kB_`, pool.pages)
+  add('ksm_', sample.ksm())
+  add('zswap_', sample.zswap())
+  for (const pool of sample.pools()) add(`${pool.node === undefined ? '' : `N${pool.node}.`}hugetlb_${pool.sizeKb}kB_`, pool.pages)
   for (const node of sample.nodes()) {
     const prefix = `N${node.node}.`
-    for (const part of [node.meminfo.bytes, node.meminfo.counts, node.vmstat, node.numastat]) addAll(all, prefix, part)
+    for (const part of [node.meminfo.bytes, node.meminfo.counts, node.vmstat, node.numastat]) add(prefix, part)
   }
   for (const zone of sample.zones()) {
     const prefix = `N${zone.node}.${zone.zone}.`
-    addAll(all, prefix, zone.pages)
-    addAll(all, prefix, zone.stats)
+    add(prefix, zone.pages)
+    add(prefix, zone.stats)
   }
   for (const row of sample.buddy())
     for (const [order, blocks] of row.blocks.entries()) all.set(`N${row.node}.${row.zone}.order${order}`, blocks)
   return all
 }
 
-function addAll(all: Map<string, number>, prefix: string, part: ReadonlyMap<string, number>): void {
-  for (const [key, value] of part) all.set(prefix + key, value)
+function addAll(all: Map<string, number>, names: Names, prefix: string, part: ReadonlyMap<string, number>): void {
+  if (prefix === '') for (const [key, value] of part) all.set(key, value)
+  else {
+    const known = namesOf(names, prefix)
+    for (const [key, value] of part) {
+      let name = known.get(key)
+      if (name === undefined) {
+        name = prefix + key
+        known.set(key, name)
+      }
+      all.set(name, value)
+    }
+  }
+}
+
+function namesOf(names: Names, prefix: string): Map<string, string> {
+  const known = names.get(prefix)
+  if (known !== undefined && known.size <= NAMES_KEPT) return known
+  if (names.size > NAMES_KEPT) names.clear()
+  const fresh = new Map<string, string>()
+  names.set(prefix, fresh)
+  return fresh
 }
 
 function addPressure(all: Map<string, number>, sample: Sample): void {

@@ -28,8 +28,25 @@ export function cleanLine(text: string): string {
 
 /** The decimal integer that `text` is (a sign and at most 20 digits, as 64 bits need), or undefined. */
 export function toInteger(text: string | undefined): number | undefined {
+  const short = text === undefined ? undefined : shortInteger(text)
+  if (short !== undefined) return short
   if (text === undefined || !/^-?\d{1,20}$/.test(text)) return undefined
   return Number(text)
+}
+
+/** Digits that a number holds exactly. */
+const EXACT_DIGITS = 15
+
+/** Nearly every figure of a frame, and there are thousands: 1 to 15 digits and nothing else; undefined for any other text. */
+function shortInteger(text: string): number | undefined {
+  if (text.length === 0 || text.length > EXACT_DIGITS) return undefined
+  let value = 0
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return undefined
+    value = value * 10 + digit
+  }
+  return value
 }
 
 /** The decimal number that `text` is ("12", "-3", "0.25"), or undefined. */

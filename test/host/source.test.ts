@@ -96,6 +96,17 @@ describe('the host', () => {
     await Promise.all([readOnly.close(), writable.close()])
   })
 
+  it('reads a text of any length whole', async () => {
+    const root = treeOf(await machineFiles())
+    const source = open(root)
+    for (const path of ['/sys/kernel/mm/ksm/run', '/proc/7/status', '/proc/7/smaps'])
+      for (const length of [0, 1, 65535, 65536, 65537, 300_000]) {
+        put(root, path, 'x'.repeat(length))
+        expect((await source.read(path))?.length).toBe(length)
+      }
+    await source.close()
+  })
+
   it('says what happened between two frames, and which kernel threads ran', async () => {
     const files = await machineFiles()
     const root = treeOf(files)

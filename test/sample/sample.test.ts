@@ -150,6 +150,9 @@ describe('hostile texts', () => {
 
   it('hold numbers only where they are numbers', () => {
     expect(toInteger('18446744073709551615')).toBe(2 ** 64)
+    for (const digits of ['0', '-0', '-12', '007', '999999999999999', '9999999999999999', '18014398509481984'])
+      expect(toInteger(digits)).toBe(Number(digits))
+    for (const text of [' 1', '1 ', '1\n', '+1', '1.5', '-', '--1', '１']) expect(toInteger(text)).toBeUndefined()
     expect([toInteger('1e9'), toInteger('0x10'), toInteger(''), toInteger('9'.repeat(21)), toInteger('NaN')]).toEqual(
       Array(5).fill(undefined),
     )

@@ -55,7 +55,7 @@ interface Draft {
 export function parseZoneinfo(text: string): Zone[] {
   const zones: Draft[] = []
   for (const line of text.split('\n')) {
-    const head = /^Node (\d{1,4}), zone\s+(\S+)/.exec(line)
+    const head = line.startsWith('Node ') ? /^Node (\d{1,4}), zone\s+(\S+)/.exec(line) : null
     if (head !== null) zones.push(newZone(Number(head[1]), head[2]))
     else if (zones.length > 0) addLine(zones[zones.length - 1], line.trim())
   }
@@ -82,8 +82,10 @@ function addLine(zone: Draft, line: string): void {
 function addNumber(zone: Draft, line: string): void {
   const gap = line.lastIndexOf(' ')
   const value = toInteger(line.slice(gap + 1))
-  const key = line.slice(0, Math.max(gap, 0)).trimEnd().replace(/:$/, '')
-  if (value === undefined || key === '') return
+  if (value === undefined) return
+  const name = line.slice(0, Math.max(gap, 0)).trimEnd()
+  const key = name.endsWith(':') ? name.slice(0, -1) : name
+  if (key === '') return
   if (key === 'pages free') {
     zone.part = 'pages'
     zone.pages.set('free', value)
