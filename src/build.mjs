@@ -104,7 +104,8 @@ const PAPER = {
   'schema/config.schema.json': ['schema', 'config'],
 }
 for (const directory of ['completion', 'schema']) mkdirSync(`${out}/${directory}`)
-for (const [file, words] of Object.entries(PAPER)) writeFileSync(`${out}/${file}`, execFileSync(process.execPath, [`${out}/mmtop.js`, ...words]))
+for (const [file, words] of Object.entries(PAPER))
+  writeFileSync(`${out}/${file}`, execFileSync(process.execPath, [`${out}/mmtop.js`, ...words]))
 
 if (!process.argv.includes('--quiet'))
   for (const [file, { bytes }] of Object.entries(result.metafile.outputs))

@@ -17,7 +17,6 @@ import { dropCaches } from './reclaim/drop_caches.ts'
 import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
 import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
-
 const RECLAIM: readonly Knob[] = [
   sysctlInt(
     'swappiness',

@@ -123,15 +123,11 @@ const UPKEEP: readonly Knob[] = [
     },
   ),
   device('compact', { type: 'trigger', meaning: 'Moves objects together and frees the pages that become empty' }, zramCompact),
-  device(
-    'idle',
-    { type: 'trigger', meaning: "Marks blocks idle: 'all', or those not used for this many seconds" },
-    (k, zram, text) => {
-      const { error, value } = kstrtoul(text, 0)
-      if (!sysfsStreq(text, 'all') && error < 0) return -EINVAL
-      return zramIdle(k, zram, sysfsStreq(text, 'all') ? undefined : value)
-    },
-  ),
+  device('idle', { type: 'trigger', meaning: "Marks blocks idle: 'all', or those not used for this many seconds" }, (k, zram, text) => {
+    const { error, value } = kstrtoul(text, 0)
+    if (!sysfsStreq(text, 'all') && error < 0) return -EINVAL
+    return zramIdle(k, zram, sysfsStreq(text, 'all') ? undefined : value)
+  }),
   device(
     'writeback',
     { type: 'trigger', meaning: "Writes blocks to the backing disk: 'idle', 'huge', 'huge_idle', or one by page_index=N" },
