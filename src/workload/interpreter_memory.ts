@@ -5,32 +5,6 @@
  */
 import { EEXIST, EINVAL, ENOSPC } from '../kernel/base/errno.ts'
 import {
-  MADV_COLD,
-  MADV_COLLAPSE,
-  MADV_DOFORK,
-  MADV_DONTDUMP,
-  MADV_DONTFORK,
-  MADV_DONTNEED,
-  MADV_DONTNEED_LOCKED,
-  MADV_FREE,
-  MADV_HUGEPAGE,
-  MADV_HWPOISON,
-  MADV_KEEPONFORK,
-  MADV_MERGEABLE,
-  MADV_NOHUGEPAGE,
-  MADV_NORMAL,
-  MADV_NOUSERFAULT,
-  MADV_PAGEOUT,
-  MADV_POPULATE_READ,
-  MADV_POPULATE_WRITE,
-  MADV_RANDOM,
-  MADV_REMOVE,
-  MADV_SEQUENTIAL,
-  MADV_SOFT_OFFLINE,
-  MADV_UNMERGEABLE,
-  MADV_USERFAULT,
-  MADV_WILLNEED,
-  MADV_WIPEONFORK,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -73,10 +47,11 @@ import {
   sysShmRemove,
 } from '../kernel/calls/shm.ts'
 import { sysMunmap } from '../kernel/calls/unmap.ts'
+import { ADVICE_NUMBERS } from './advice.ts'
 import { backingOf } from './interpreter_files.ts'
 import { extentOf, isAddress, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, Region, Run, Worker } from './interpreter_state.ts'
-import type { Advice, MmapOp, Place } from './program.ts'
+import type { MmapOp, Place } from './program.ts'
 
 const MIB_2 = 2 ** 21
 /** Where the first mapping of a process goes, and behind which address the area of the bump pointer ends. */
@@ -90,35 +65,6 @@ const SEGMENT_MODE = 0o600
 type MemoryOp = OpOf<
   'mmap' | 'madvise' | 'munmap' | 'munlock' | 'mprotect' | 'mremap' | 'mlock' | 'mlockall' | 'munlockall' | 'msync' | 'mincore'
 >
-
-const ADVICE_NUMBERS: Readonly<Record<Advice, number>> = {
-  normal: MADV_NORMAL,
-  random: MADV_RANDOM,
-  sequential: MADV_SEQUENTIAL,
-  willneed: MADV_WILLNEED,
-  dontneed: MADV_DONTNEED,
-  dontneed_locked: MADV_DONTNEED_LOCKED,
-  free: MADV_FREE,
-  remove: MADV_REMOVE,
-  dontfork: MADV_DONTFORK,
-  dofork: MADV_DOFORK,
-  mergeable: MADV_MERGEABLE,
-  unmergeable: MADV_UNMERGEABLE,
-  hugepage: MADV_HUGEPAGE,
-  nohugepage: MADV_NOHUGEPAGE,
-  dontdump: MADV_DONTDUMP,
-  wipeonfork: MADV_WIPEONFORK,
-  keeponfork: MADV_KEEPONFORK,
-  cold: MADV_COLD,
-  pageout: MADV_PAGEOUT,
-  populate_read: MADV_POPULATE_READ,
-  populate_write: MADV_POPULATE_WRITE,
-  collapse: MADV_COLLAPSE,
-  hwpoison: MADV_HWPOISON,
-  soft_offline: MADV_SOFT_OFFLINE,
-  userfault: MADV_USERFAULT,
-  nouserfault: MADV_NOUSERFAULT,
-}
 
 const PROTECTIONS = { none: 0, ro: PROT_READ, rw: PROT_READ | PROT_WRITE }
 const LOCKS = { current: MCL_CURRENT, future: MCL_FUTURE, onfault: MCL_ONFAULT }

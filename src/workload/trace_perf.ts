@@ -12,14 +12,26 @@
  * Calls are taken at their exits, when that says that they succeeded, with what their entries asked for. Between the two perf leaves an MMAP2
  * record of the area that came of it: names of files, and what exec maps, are known from there only.
  */
+
+import { MAP_POPULATE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE } from '../kernel/base/flags.ts'
 import { UserError } from '../user_error.ts'
-import { note, type Trace, type TraceAct, type TraceEvent } from './trace.ts'
+import { adviceOf } from './advice.ts'
+import {
+  type Breaks,
+  inheritBreak,
+  moveBreak,
+  note,
+  nsOf,
+  protectionOf,
+  type Trace,
+  type TraceAct,
+  type TraceEvent,
+  wholePages,
+} from './trace.ts'
 
 const LINE = /^ ?(.{1,32}?) +(-?\d+)\/(-?\d+) +(\d+)\.(\d{1,9}): +([^ :]+(?::sys_[a-z0-9_]+)?)[: ](.*)$/
 const MMAP2 = /\[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) [^\]]*\]: ([r-])([w-])([x-])([ps]) (.*)$/
 const FORK = /\((\d+):(\d+)\):\((\d+):(\d+)\)/
-const MAP_SHARED = 1
-const MAP_POPULATE = 0x8000
 const CLONE_VM = 0x100
 const ANONYMOUS = /^(\/\/anon|\[vvar\w*\]|\[heap\]|\[stack.*\]|\[anon:.*|\/dev\/zero.*|anon_inode:.*)$/
 
@@ -35,8 +47,7 @@ interface Reader {
   readonly events: TraceEvent[]
   readonly unknown: Map<string, number>
   readonly calls: Map<number, Call>
-  /** Where the heap of each process ends. */
-  readonly breaks: Map<number, number>
+  readonly breaks: Breaks
 }
 
 interface Line {
@@ -55,8 +66,7 @@ export function readPerf(text: string, file: string): Trace {
     const match = LINE.exec(row)
     if (match === null) throw new UserError('no line of perf script: "comm pid/tid seconds: event: ..." is expected', { file, line: i + 1 })
     const [, comm, pid, tid, seconds, fraction, event, rest] = match
-    const ns = Number(seconds) * 1e9 + Number(fraction.padEnd(9, '0'))
-    take(reader, event, { ns, pid: Number(pid), tid: Number(tid), comm, rest: rest.trim() })
+    take(reader, event, { ns: nsOf(seconds, fraction), pid: Number(pid), tid: Number(tid), comm, rest: rest.trim() })
   })
   return reader
 }
@@ -108,7 +118,7 @@ function mapped(reader: Reader, line: Line): void {
     kind: 'map',
     address: Number.parseInt(start, 16),
     bytes: Number.parseInt(bytes, 16),
-    prot: `${r}${w}${x}`.replaceAll('-', ''),
+    prot: protectionOf(r === 'r', w === 'w', x === 'x'),
     shared: sharing === 's',
     file,
     fileOffset: file === undefined ? 0 : Number(offset),
@@ -124,7 +134,7 @@ function forked(reader: Reader, text: string, line: Line): void {
   const call = reader.calls.get(line.tid)
   if (call?.name === 'clone3') note(reader.unknown, 'clone3 calls, whose flags perf does not see: taken for vfork')
   const shares = call?.name === 'vfork' || call?.name === 'clone3' || ((call?.fields.get('clone_flags') ?? 0) & CLONE_VM) !== 0
-  reader.breaks.set(child, reader.breaks.get(parent) ?? 0)
+  inheritBreak(reader.breaks, parent, child)
   push(reader, { ...line, pid: parent }, { kind: 'fork', child, shares })
 }
 
@@ -135,46 +145,39 @@ function leave(reader: Reader, name: string, line: Line): void {
   if (call === undefined || call.name !== name) return
   const ret = Number(/^(0x[0-9a-f]+|-?\d+)/.exec(line.rest)?.[1] ?? Number.NaN)
   if (!(ret >= 0 && ret < 2 ** 63)) return
-  const act = name === 'brk' ? moveBreak(reader, line, ret) : actOf(call, key => call.fields.get(key) ?? 0, ret)
+  const act = name === 'brk' ? moveBreak(reader.breaks, line.pid, ret) : actOf(reader, call, ret)
   if (act !== undefined) push(reader, line, act)
 }
 
-/** The heap ends elsewhere. */
-function moveBreak({ breaks }: Reader, { pid }: Line, to: number): TraceAct | undefined {
-  const before = alignUp(breaks.get(pid) ?? to)
-  const after = alignUp(to)
-  breaks.set(pid, to)
-  if (after < before) return { kind: 'unmap', address: after, bytes: before - after }
-  return after > before ? { ...HEAP, address: before, bytes: after - before } : undefined
-}
-
-const HEAP = { kind: 'map', prot: 'rw', shared: false, file: undefined, fileOffset: 0, populate: false, stack: false } as const
-const alignUp = (address: number) => Math.ceil(address / 4096) * 4096
-
 /** What a call that returned `ret` did to memory. */
-function actOf({ name, file }: Call, field: (key: string) => number, ret: number): TraceAct | undefined {
+function actOf(reader: Reader, { name, file, fields }: Call, ret: number): TraceAct | undefined {
+  const field = (key: string) => fields.get(key) ?? 0
+  const pages = (key: string) => wholePages(field(key))
   switch (name) {
     case 'mmap': {
       const flags = field('flags')
       const shared = (flags & MAP_SHARED) !== 0
       const populate = (flags & MAP_POPULATE) !== 0
-      const [bytes, prot, fileOffset] = [alignUp(field('len')), protectionOf(field('prot')), file === undefined ? 0 : field('off')]
+      const [bytes, prot, fileOffset] = [pages('len'), protectionBits(field('prot')), file === undefined ? 0 : field('off')]
       return { kind: 'map', address: ret, bytes, prot, shared, file, fileOffset, populate, stack: false }
     }
     case 'munmap':
-      return { kind: 'unmap', address: field('addr'), bytes: field('len') }
+      return { kind: 'unmap', address: field('addr'), bytes: pages('len') }
     case 'mprotect':
-      return { kind: 'protect', address: field('start'), bytes: field('len'), prot: protectionOf(field('prot')) }
-    case 'madvise':
-      return { kind: 'advise', address: field('start'), bytes: field('len_in'), advice: field('behavior') }
+      return { kind: 'protect', address: field('start'), bytes: pages('len'), prot: protectionBits(field('prot')) }
+    case 'madvise': {
+      const advice = adviceOf(field('behavior'))
+      if (advice === undefined) note(reader.unknown, `madvise calls with advice ${field('behavior')}: left out`)
+      return advice && { kind: 'advise', address: field('start'), bytes: pages('len_in'), advice }
+    }
     case 'mlock':
     case 'munlock':
-      return { kind: name === 'mlock' ? 'lock' : 'unlock', address: field('start'), bytes: field('len') }
+      return { kind: name === 'mlock' ? 'lock' : 'unlock', address: field('start'), bytes: pages('len') }
     case 'mremap':
-      return { kind: 'remap', address: field('addr'), bytes: field('old_len'), newAddress: ret, newBytes: field('new_len') }
+      return { kind: 'remap', address: field('addr'), bytes: pages('old_len'), newAddress: ret, newBytes: pages('new_len') }
     default:
       return undefined
   }
 }
 
-const protectionOf = (prot: number) => `${prot & 1 ? 'r' : ''}${prot & 2 ? 'w' : ''}${prot & 4 ? 'x' : ''}`
+const protectionBits = (prot: number) => protectionOf((prot & PROT_READ) !== 0, (prot & PROT_WRITE) !== 0, (prot & PROT_EXEC) !== 0)

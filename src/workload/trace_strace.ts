@@ -13,14 +13,24 @@
  * program mapped, and touches nothing.
  */
 import { UserError } from '../user_error.ts'
-import { note, type Trace, type TraceAct, type TraceEvent } from './trace.ts'
-import { ADVICE_NAMES } from './trace_advice.ts'
+import { ADVICES } from './program.ts'
+import {
+  type Breaks,
+  inheritBreak,
+  moveBreak,
+  note,
+  nsOf,
+  protectionOf,
+  type Trace,
+  type TraceAct,
+  type TraceEvent,
+  wholePages,
+} from './trace.ts'
 
 const LINE = /^(?:\[pid +(\d+)\] +|(\d+) +)?(?:(\d+)\.(\d{1,9}) +)?(.*)$/
 const CALL = /^(\w+)\((.*)\) += (0x[0-9a-f]+|-?\d+|\?)(?:<[^>]*>)?(.*)$/
 const UNFINISHED = /^(\w+)\((.*?),? *<unfinished \.\.\.>$/
 const RESUMED = /^<\.\.\. (\w+) resumed>,? ?(.*)$/
-const PAGE = 4096
 /** Time between calls where the trace has no times. */
 const STEP_NS = 1000
 
@@ -29,7 +39,7 @@ interface Reader {
   readonly unknown: Map<string, number>
   /** Beginnings of calls that others interrupted, by process. */
   readonly begun: Map<number, string>
-  readonly breaks: Map<number, number>
+  readonly breaks: Breaks
   ns: number
 }
 
@@ -40,7 +50,7 @@ export function readStrace(text: string, file: string): Trace {
     if (row.trim() === '') return
     const [, inBrackets, atStart, seconds, fraction, rest] = LINE.exec(row) ?? []
     if (rest === undefined) throw new UserError('no line of strace', { file, line: i + 1 })
-    reader.ns = seconds === undefined ? reader.ns + STEP_NS : Number(seconds) * 1e9 + Number(fraction.padEnd(9, '0'))
+    reader.ns = seconds === undefined ? reader.ns + STEP_NS : nsOf(seconds, fraction)
     if (!take(reader, Number(inBrackets ?? atStart ?? 1), rest.trim()))
       throw new UserError('no line of strace: "call(arguments) = result" is expected', { file, line: i + 1 })
   })
@@ -93,11 +103,12 @@ function called(reader: Reader, pid: number, call: Call): void {
   // The parent's call may return when the child has long begun: it was there before its first event.
   const first = events.findIndex(event => event.pid === act.child)
   const at = first < 0 ? ns : events[first].ns
+  if (first < 0) inheritBreak(reader.breaks, pid, act.child)
   events.splice(first < 0 ? events.length : first, 0, { ns: at, pid, act })
 }
 
 function actOf(reader: Reader, pid: number, { name, words, ret }: Call): TraceAct | undefined {
-  const [address, bytes] = [Number(words[0]), alignUp(Number(words[1]))]
+  const [address, bytes] = [Number(words[0]), wholePages(Number(words[1]))]
   switch (name) {
     case 'mmap':
       return mapping(words, ret)
@@ -109,14 +120,14 @@ function actOf(reader: Reader, pid: number, { name, words, ret }: Call): TraceAc
     case 'munlock':
       return { kind: name === 'mlock' ? 'lock' : 'unlock', address, bytes }
     case 'mremap':
-      return { kind: 'remap', address, bytes, newAddress: ret, newBytes: alignUp(Number(words[2])) }
+      return { kind: 'remap', address, bytes, newAddress: ret, newBytes: wholePages(Number(words[2])) }
     case 'madvise': {
-      const advice = ADVICE_NAMES.indexOf(words[2].replace(/^MADV_/, '').toLowerCase())
-      if (advice < 0) note(reader.unknown, `madvise calls with ${words[2]}: left out`)
-      return advice < 0 ? undefined : { kind: 'advise', address, bytes, advice }
+      const advice = ADVICES.find(word => `MADV_${word.toUpperCase()}` === words[2])
+      if (advice === undefined) note(reader.unknown, `madvise calls with ${words[2]}: left out`)
+      return advice && { kind: 'advise', address, bytes, advice }
     }
     case 'brk':
-      return moveBreak(reader, pid, ret)
+      return moveBreak(reader.breaks, pid, ret)
     case 'execve':
       reader.breaks.delete(pid)
       return { kind: 'exec', name: words[0].replace(/^"|"$/g, '').replace(/.*\//, '') }
@@ -137,7 +148,7 @@ function mapping(words: readonly string[], address: number): TraceAct {
   return {
     kind: 'map',
     address,
-    bytes: alignUp(Number(words[1])),
+    bytes: wholePages(Number(words[1])),
     prot: protection(words[2]),
     shared: /MAP_SHARED/.test(flags),
     file,
@@ -147,20 +158,8 @@ function mapping(words: readonly string[], address: number): TraceAct {
   }
 }
 
-function moveBreak({ breaks }: Reader, pid: number, to: number): TraceAct | undefined {
-  const before = alignUp(breaks.get(pid) ?? to)
-  const after = alignUp(to)
-  breaks.set(pid, to)
-  if (after < before) return { kind: 'unmap', address: after, bytes: before - after }
-  const heap = { kind: 'map', prot: 'rw', shared: false, file: undefined, fileOffset: 0, populate: false, stack: false } as const
-  return after > before ? { ...heap, address: before, bytes: after - before } : undefined
-}
-
 /** Threads are no processes. */
 const forked = (name: string, words: string, child: number): TraceAct | undefined =>
   words.includes('CLONE_THREAD') ? undefined : { kind: 'fork', child, shares: name === 'vfork' || words.includes('CLONE_VM') }
 
-const protection = (words: string) =>
-  `${words.includes('READ') ? 'r' : ''}${words.includes('WRITE') ? 'w' : ''}${words.includes('EXEC') ? 'x' : ''}`
-
-const alignUp = (bytes: number) => Math.ceil(bytes / PAGE) * PAGE
+const protection = (words: string) => protectionOf(words.includes('READ'), words.includes('WRITE'), words.includes('EXEC'))

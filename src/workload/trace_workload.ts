@@ -12,11 +12,10 @@
  * pages at the top of a new program's stack, above all its faults, are those that the kernel has filled with its arguments.
  */
 
-import type { Trace, TraceAct, TraceEvent } from './trace.ts'
-import { ADVICE_NAMES } from './trace_advice.ts'
+import { PAGE_SIZE } from '../kernel/base/units.ts'
+import { note, type Trace, type TraceAct, type TraceEvent } from './trace.ts'
 import { type Area, areaAt, cutAreas, moveAreas, setAreas } from './trace_areas.ts'
 
-const PAGE = 4096
 const STACK_BYTES = 8 * 2 ** 20
 /** What the kernel maps into every process. */
 const KERNEL_OWN = /^\[\w+\]$/
@@ -24,8 +23,6 @@ const KERNEL_OWN = /^\[\w+\]$/
 const PAUSE_NS = 200_000
 /** Faults on neighbouring pages within this time are one line. */
 const RUN_NS = 100_000
-const MADV_DONTNEED = 4
-const MADV_FREE = 8
 
 /** A line of the workload and what it stands for. */
 export interface TraceLine {
@@ -102,7 +99,7 @@ function follow(plan: Plan, { pid, act }: TraceEvent, i: number): void {
     case 'remap':
       return remap(space, act)
     case 'advise':
-      if (act.advice === MADV_DONTNEED || act.advice === MADV_FREE) forget(space, act.address, act.bytes)
+      if (act.advice === 'dontneed' || act.advice === 'free') forget(space, act.address, act.bytes)
       return
     case 'fault':
       return fault(plan, space, act.address, i)
@@ -137,38 +134,34 @@ const stackOrSelf = ({ stack, address, bytes }: TraceAct & { readonly kind: 'map
 
 function remap(space: Space, { address, bytes, newAddress, newBytes }: TraceAct & { readonly kind: 'remap' }): void {
   space.areas = moveAreas(space.areas, { address, bytes, newAddress, newBytes })
-  const moved = [...space.last].filter(([page]) => page * PAGE >= address && page * PAGE < address + Math.min(bytes, newBytes))
+  const moved = [...space.last].filter(([page]) => page * PAGE_SIZE >= address && page * PAGE_SIZE < address + Math.min(bytes, newBytes))
   forget(space, address, bytes)
-  for (const [page, last] of moved) space.last.set(page + (newAddress - address) / PAGE, last)
+  for (const [page, last] of moved) space.last.set(page + (newAddress - address) / PAGE_SIZE, last)
 }
 
 function forget({ last }: Space, address: number, bytes: number): void {
-  const [first, end] = [Math.floor(address / PAGE), Math.ceil((address + bytes) / PAGE)]
+  const [first, end] = [Math.floor(address / PAGE_SIZE), Math.ceil((address + bytes) / PAGE_SIZE)]
   if (end - first > last.size) {
     for (const page of last.keys()) if (page >= first && page < end) last.delete(page)
   } else for (let page = first; page < end; page++) last.delete(page)
 }
 
 function fault(plan: Plan, space: Space, address: number, i: number): void {
-  const page = Math.floor(address / PAGE)
+  const page = Math.floor(address / PAGE_SIZE)
   const area = areaAt(space.areas, address)
   const before = space.last.get(page)
-  if (area === undefined) note(plan, 'faults where the trace shows no mapping: left out')
+  if (area === undefined) note(plan.notes, 'faults where the trace shows no mapping: left out')
   if (area?.stackOf !== undefined) argumentPages(plan, area.stackOf, page)
   plan.writes[i] = area?.writable === true ? 1 : 0
   if (before !== undefined && !before.shared) plan.writes[before.fault] = 0
   space.last.set(page, { fault: i, shared: false })
 }
 
-const note = ({ notes }: Plan, what: string): void => {
-  notes.set(what, (notes.get(what) ?? 0) + 1)
-}
-
 /** All above the highest page that ever faults was there from the beginning. */
 function argumentPages({ arguments: found }: Plan, stack: number, page: number): void {
   const top = found.get(stack)
   if (top === undefined) return
-  const above = top.address - (page + 1) * PAGE
+  const above = top.address - (page + 1) * PAGE_SIZE
   if (top.bytes === 0 || above < top.bytes) top.bytes = Math.max(above, 0)
 }
 
@@ -284,11 +277,11 @@ function writeFaults(writer: Writer, first: number): number {
     if (!goesOn || next.ns - start.ns > RUN_NS) break
     n++
   }
-  put(writer, start, `touch ${hex(page * PAGE)} ${writes[first] === 1 ? 'write' : 'read'} 0 ${n * 4}K`, n)
+  put(writer, start, `touch ${hex(page * PAGE_SIZE)} ${writes[first] === 1 ? 'write' : 'read'} 0 ${n * 4}K`, n)
   return n
 }
 
-const pageOf = (act: TraceAct): number => (act.kind === 'fault' ? Math.floor(act.address / PAGE) : Number.NaN)
+const pageOf = (act: TraceAct): number => (act.kind === 'fault' ? Math.floor(act.address / PAGE_SIZE) : Number.NaN)
 
 function linesOf(plan: Plan, act: TraceAct, i: number): string[] {
   switch (act.kind) {
@@ -305,11 +298,8 @@ function linesOf(plan: Plan, act: TraceAct, i: number): string[] {
       const to = act.newAddress === act.address ? 'nomove' : `to=${hex(act.newAddress)}`
       return [`mremap ${hex(act.address)} ${size(act.newBytes)} ${to} old=${size(act.bytes)}`]
     }
-    case 'advise': {
-      const advice = ADVICE_NAMES[act.advice] ?? ''
-      if (advice === '') note(plan, `madvise calls with advice ${act.advice}: left out`)
-      return advice === '' ? [] : [`madvise ${hex(act.address)} ${advice} 0 ${size(act.bytes)}`]
-    }
+    case 'advise':
+      return [`madvise ${hex(act.address)} ${act.advice} 0 ${size(act.bytes)}`]
     default:
       return []
   }
@@ -317,7 +307,7 @@ function linesOf(plan: Plan, act: TraceAct, i: number): string[] {
 
 /** The kernel's own code in a process has one fault a page: each is mapped apart, from a place of its own in the file. */
 const pageByPage = (address: number, bytes: number, rest: string): string[] =>
-  Array.from({ length: bytes / PAGE }, (_, n) => `mmap ${hex(address + n * PAGE)} 4K ${rest} fileoff=${n * 8}K notrunc`)
+  Array.from({ length: bytes / PAGE_SIZE }, (_, n) => `mmap ${hex(address + n * PAGE_SIZE)} 4K ${rest} fileoff=${n * 8}K notrunc`)
 
 function mapLines(plan: Plan, act: TraceAct & { readonly kind: 'map' }, i: number): string[] {
   const { address, bytes } = stackOrSelf(act)

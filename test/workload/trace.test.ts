@@ -79,6 +79,17 @@ describe('a trace of perf', () => {
     expect(() => parseWorkload(texts(lines).join('\n'), 'a')).not.toThrow()
   })
 
+  it('says nothing of a heap whose begin it has not seen, and takes lengths in whole pages', () => {
+    const text = ` a 10/10 1.000000: syscalls:sys_enter_clone: clone_flags: 0x01200011 0
+ a 10/10 1.000001: PERF_RECORD_FORK(11:11):(10:10)
+ a 11/11 1.000002: syscalls:sys_enter_brk: brk: 0x00621000 0
+ a 11/11 1.000003: syscalls:sys_exit_brk: 0x621000 0
+ a 11/11 1.000004: syscalls:sys_enter_munmap: addr: 0x00400000, len: 0x00001001 0
+ a 11/11 1.000005: syscalls:sys_exit_munmap: 0x0 0
+`
+    expect(texts(traceWorkload(readPerf(text, 'a.txt'), 'a').lines).slice(3)).toEqual(['spawn p11 cpu=any', 'p11 munmap 0x400000 0 8K'])
+  })
+
   it('is refused with the line that is none', () => {
     expect(() => readPerf(`${PERF}what is this\n`, 'a.txt')).toThrow(UserError)
     expect(() => readPerf(`${PERF}what is this\n`, 'a.txt')).toThrow(/perf script/)
@@ -124,6 +135,25 @@ describe('a trace of strace', () => {
     ])
     expect(notes.join()).toContain('no page faults')
     expect(() => parseWorkload(texts(lines).join('\n'), 'a')).not.toThrow()
+  })
+
+  it('knows where the heap of a forked process ends', () => {
+    const text = `10 1.000000 brk(NULL) = 0x600000
+10 1.000001 brk(0x621000) = 0x621000
+10 1.000002 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 11
+11 1.000003 brk(0x642000) = 0x642000
+11 1.000004 madvise(0x600000, 4096, MADV_DONTNEED) = 0
+11 1.000005 madvise(0x600000, 4096, MADV_DODUMP) = 0
+`
+    const { lines, notes } = traceWorkload(readStrace(text, 'a.txt'), 'a')
+    expect(texts(lines).slice(3)).toEqual([
+      'spawn p10 cpu=any',
+      'p10 mmap 0x600000 132K prot=rw flags=private,fixed',
+      'fork p10 p11',
+      'p11 mmap 0x621000 132K prot=rw flags=private,fixed',
+      'p11 madvise 0x600000 dontneed 0 4K',
+    ])
+    expect(notes.join()).toContain('MADV_DODUMP')
   })
 
   it('is refused with the line that is none', () => {
