@@ -51,12 +51,6 @@ export interface PolicyRequest {
   readonly maxnode: number
 }
 
-/** A policy that the task may have, undefined for the default one, or a negative errno. `nodes` is the mask that was asked for. */
-export interface CheckedPolicy {
-  readonly policy: Mempolicy | undefined | number
-  readonly nodes: number
-}
-
 /** Checks the mode and the mask on their own. @returns the mask, or -EINVAL. */
 export function checkRequest({ mode, flags, nodes, maxnode }: PolicyRequest): number {
   if (mode < MPOL_DEFAULT || mode > MPOL_PREFERRED_MANY) return -EINVAL

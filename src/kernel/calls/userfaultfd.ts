@@ -202,31 +202,26 @@ export interface Filled {
 const failed = (errno: number): Filled => ({ ret: -errno, done: 0 })
 
 /** UFFDIO_COPY of bytes at `source` in the memory of `task`. */
-export function uffdCopy(k: Kernel, task: Task, context: UffdContext, fill: UffdFill, source: number): Filled {
-  if ((fill.mode & ~(UFFDIO_MODE_DONTWAKE | UFFDIO_COPY_MODE_WP)) !== 0) return refusedFill(k, context, fill)
-  return fillAndWake(k, context, fill, 'copy', task.mm, source)
-}
+export const uffdCopy = (k: Kernel, task: Task, context: UffdContext, fill: UffdFill, source: number): Filled =>
+  fillAndWake(k, context, fill, 'copy', task.mm, source)
 
 /** UFFDIO_ZEROPAGE */
 export const uffdZeropage = (k: Kernel, context: UffdContext, fill: UffdFill): Filled =>
-  (fill.mode & ~UFFDIO_MODE_DONTWAKE) !== 0 ? refusedFill(k, context, fill) : fillAndWake(k, context, fill, 'zeropage', undefined, 0)
+  fillAndWake(k, context, fill, 'zeropage', undefined, 0)
 
 /** UFFDIO_CONTINUE */
 export const uffdContinue = (k: Kernel, context: UffdContext, fill: UffdFill): Filled =>
-  (fill.mode & ~UFFDIO_MODE_DONTWAKE) !== 0 ? refusedFill(k, context, fill) : fillAndWake(k, context, fill, 'continue', undefined, 0)
-
-/** A mode that there is not: said after what is asked of every fill. */
-const refusedFill = (_k: Kernel, context: UffdContext, _fill: UffdFill): Filled =>
-  failed(isInitialized(context) && context.changing > 0 ? EAGAIN : EINVAL)
+  fillAndWake(k, context, fill, 'continue', undefined, 0)
 
 function fillAndWake(k: Kernel, context: UffdContext, fill: UffdFill, mode: FillMode, sourceMm: Mm | undefined, source: number): Filled {
   if (!isInitialized(context)) return failed(EINVAL)
   if (context.changing > 0) return failed(EAGAIN)
   const { start, bytes } = fill
-  if (!validRange(start, bytes)) return failed(EINVAL)
+  const known = UFFDIO_MODE_DONTWAKE | (mode === 'copy' ? UFFDIO_COPY_MODE_WP : 0)
+  if (!validRange(start, bytes) || (fill.mode & ~known) !== 0) return failed(EINVAL)
   const mm = liveMm(k, context)
   if (mm === undefined) return failed(ESRCH)
-  const wp = mode === 'copy' && (fill.mode & UFFDIO_COPY_MODE_WP) !== 0
+  const wp = (fill.mode & UFFDIO_COPY_MODE_WP) !== 0
   const first = start / PAGE_SIZE
   const pages = fillRange(k, mm, first, first + bytes / PAGE_SIZE, { mode, wp, sourceMm, source: Math.floor(source / PAGE_SIZE) })
   if (pages < 0) return { ret: pages, done: pages }
