@@ -73,7 +73,7 @@ export function parseConfig(text: string, file: string): Config {
   const value = parseJson(text, file)
   if (!isFields(value)) throw new UserError('a configuration is a JSON object', { file })
   for (const name of Object.keys(value)) {
-    if (name === '$schema' || name in CONFIG) continue
+    if (name === '$schema' || Object.hasOwn(CONFIG, name)) continue
     const near = nearestWord(name, Object.keys(CONFIG))
     throw new UserError(
       `no setting "${name}"${near === undefined ? `: ${Object.keys(CONFIG).join(' ')}` : `, did you mean "${near}"?`}`,
@@ -187,7 +187,8 @@ const footerOf = ({ footer }: Binding, keys: readonly string[]) =>
 
 function noSuch(place: string | undefined, action: string, file: string | undefined): UserError {
   const where = file === undefined ? {} : { file }
-  if (place !== undefined && !(place in PLACES)) return new UserError(`keys: no place "${place}": ${Object.keys(PLACES).join(' ')}`, where)
+  if (place !== undefined && !Object.hasOwn(PLACES, place))
+    return new UserError(`keys: no place "${place}": ${Object.keys(PLACES).join(' ')}`, where)
   const near = nearestWord(
     action,
     KEYMAP.map(binding => binding.action),

@@ -43,7 +43,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   preset: {
     usage: 'preset NAME',
     words: ({ presets }) => Object.keys(presets),
-    run: (state, [name = ''], seen) => (seen.presets[name] === undefined ? wrong(state, 'preset NAME') : choosePreset(state, seen, name)),
+    run: (state, [name = ''], seen) => (Object.hasOwn(seen.presets, name) ? choosePreset(state, seen, name) : wrong(state, 'preset NAME')),
   },
   zoom: {
     usage: 'zoom SAMPLES',

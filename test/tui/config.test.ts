@@ -39,6 +39,7 @@ describe('the configuration file', () => {
   it('says what is wrong, and where', () => {
     expect(whatOf('{ "zoom": 60,\n "theme": "ligth" }')).toBe('config.json:2:2: theme is one of auto dark light contrast mono')
     expect(whatOf({ thme: 'light' })).toMatch(/^config\.json:2:2: no setting "thme", did you mean "theme"\?/)
+    expect(whatOf({ constructor: 1 })).toMatch(/no setting "constructor"/)
     expect(whatOf({ zoom: 'long' })).toMatch(/zoom is a number from 15 to 1800/)
     expect(whatOf({ keys: { quitt: ['x'] } })).toMatch(/no action "quitt", did you mean "quit"\?/)
     expect(whatOf({ keys: { 'lists.open': ['x'] } })).toMatch(/no place "lists"/)

@@ -20,6 +20,8 @@ describe('the palette', () => {
     expect(text()).toContain('Esc closes')
     await type(`${ESC}pvieww\r`)
     expect(text()).toContain('no command "vieww", did you mean "view"?')
+    await type('ppreset constructor\r')
+    expect(text()).toContain('write preset NAME')
   })
 
   it('completes commands and their words', async () => {
