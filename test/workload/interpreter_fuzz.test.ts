@@ -2,14 +2,8 @@
  * Random workloads: whatever a file asks for, the machine stays sound after every line, the run comes to an end, and it is the
  * same run again. A failure prints the program that repeats it.
  */
-import { describe, expect, it } from 'vitest'
-import { type Rng, rngBelow } from '../../src/kernel/base/rng.ts'
-import { verify } from '../../src/kernel/verify.ts'
-import { createSimulation, runToEnd } from '../../src/sim/simulation.ts'
-import { parseWorkload } from '../../src/workload/parse.ts'
+import { type Dice, describeRandom } from './random.ts'
 
-const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 10)
-const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 const LINES = 60
 
 const MACHINES = [
@@ -18,10 +12,7 @@ const MACHINES = [
   'machine nodes=3 mem=96M,64M,64M cpus=2,0,1\ncmdline transparent_hugepage=never',
 ]
 
-function program(seed: number): string {
-  const rng: Rng = { state: seed * 7919 }
-  const below = (n: number) => rngBelow(rng, n)
-  const one = <T>(of: readonly T[]): T => of[below(of.length)]
+function program({ below, one }: Dice): string[] {
   const bytes = () => `${one([1, 3, 4, 16, 60, 512, 1024, 2048, 3000, 6144]) * 4}K`
   const range = () => (below(3) === 0 ? '' : `${below(700) * 4}K ${bytes()}`)
   const worker = () => one(['A', 'A', 'A', 'B', 'B', 'C'])
@@ -82,34 +73,9 @@ function program(seed: number): string {
       `write ${one(['/proc/sys/vm/drop_caches 3', '/proc/sys/vm/compact_memory 1', '/sys/kernel/mm/transparent_hugepage/enabled always', '/proc/sys/vm/nr_hugepages 3', '/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs 50', '/proc/sys/vm/overcommit_memory 2', '/proc/sys/vm/min_free_kbytes 4096'])}`,
     () => `cpu_online 1 ${below(2)}`,
   ]
-  const lines = Array.from({ length: LINES }, () => one(kinds)().replace(/ +/g, ' ').trim())
+  const lines = Array.from({ length: LINES }, () => one(kinds)())
   const begin = ['A', 'B'].flatMap(name => [`spawn ${name}`, ...['r', 's', 't'].map(area => `${name} mmap ${area} ${bytes()} ${flags()}`)])
-  return [one(MACHINES), ...begin, ...lines].map(line => line.trim()).join('\n')
+  return [one(MACHINES), ...begin, ...lines]
 }
 
-/** Runs it, and says what happened: results and counters. */
-function outcome(text: string, afterEach: boolean): string {
-  const sim = createSimulation(parseWorkload(text, 'fuzz'))
-  const results: string[] = []
-  runToEnd(sim, record => {
-    if (record.kind !== 'op') return
-    results.push(`${record.statement.i} ${record.ret} ${record.err ?? ''}`)
-    if (afterEach) expect(verify(sim.k), `after line ${record.statement.i}: ${record.statement.text}\n${text}`).toEqual([])
-  })
-  return `${results.join('\n')}\n${sim.k.event.join()}`
-}
-
-describe('random workloads', () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
-    it(`keeps the machine sound: seed ${seed}`, () => {
-      const text = program(seed)
-      try {
-        const first = outcome(text, true)
-        expect(outcome(text, false)).toBe(first)
-      } catch (error) {
-        if (error instanceof Error) error.message += `\n${text}`
-        throw error
-      }
-    })
-  }
-})
+describeRandom('random workloads', 'keeps the machine sound', { programs: 10, salt: 7919, program })

@@ -1,14 +1,8 @@
 /**
  * Random work in control groups under tight limits: every op ends, the machine stays sound, and the run is the same again.
  */
-import { describe, expect, it } from 'vitest'
-import { type Rng, rngBelow } from '../../../src/kernel/base/rng.ts'
-import { verify } from '../../../src/kernel/verify.ts'
-import { createSimulation, runToEnd } from '../../../src/sim/simulation.ts'
-import { parseWorkload } from '../../../src/workload/parse.ts'
+import { type Dice, describeRandom } from '../../workload/random.ts'
 
-const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 3)
-const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 const LINES = 45
 
 const MACHINES = [
@@ -17,10 +11,7 @@ const MACHINES = [
   'machine nodes=2 mem=96M,96M cpus=2,1 disk=64M\ncmdline transparent_hugepage=always\nfile d 12M',
 ]
 
-function program(seed: number): string {
-  const rng: Rng = { state: seed * 6151 }
-  const below = (n: number) => rngBelow(rng, n)
-  const one = <T>(of: readonly T[]): T => of[below(of.length)]
+function program({ below, one }: Dice): string[] {
   const bytes = () => `${one([1, 4, 16, 60, 512, 1024, 2048, 3000, 4096]) * 4}K`
   const range = () => (below(3) === 0 ? '' : `${below(700) * 4}K ${bytes()}`)
   const worker = () => one(['A', 'A', 'B', 'C'])
@@ -58,7 +49,7 @@ function program(seed: number): string {
       `write ${one(['/proc/sys/vm/drop_caches 3', '/proc/sys/vm/swappiness 100', '/proc/sys/vm/swappiness 0', '/proc/sys/vm/compact_memory 1'])}`,
     () => `cpu_online 1 ${below(2)}`,
   ]
-  const lines = Array.from({ length: LINES }, () => one(kinds)().replace(/ +/g, ' ').trim())
+  const lines = Array.from({ length: LINES }, () => one(kinds)())
   const begin = ['cgroup P set cgroup.subtree_control +memory', 'cgroup P/x set memory.max 24M', `cgroup Q set memory.max ${size()}`]
   for (const name of ['A', 'B'])
     begin.push(
@@ -66,32 +57,7 @@ function program(seed: number): string {
       `cgroup ${one(['P/x', 'P/y', 'Q'])} add ${name}`,
       ...['r', 's', 't'].map(area => `${name} mmap ${area} ${bytes()}`),
     )
-  return [one(MACHINES), ...begin, ...lines].map(line => line.trim()).join('\n')
+  return [one(MACHINES), ...begin, ...lines]
 }
 
-/** Runs it, and says what happened: results and counters. */
-function outcome(text: string, afterEach: boolean): string {
-  const sim = createSimulation(parseWorkload(text, 'fuzz'))
-  const results: string[] = []
-  runToEnd(sim, record => {
-    if (record.kind !== 'op') return
-    results.push(`${record.statement.i} ${record.ret} ${record.err ?? ''}`)
-    if (afterEach) expect(verify(sim.k), `after line ${record.statement.i}: ${record.statement.text}\n${text}`).toEqual([])
-  })
-  return `${results.join('\n')}\n${sim.k.event.join()}`
-}
-
-describe('random work in control groups', () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
-    it(`keeps the machine sound: seed ${seed}`, () => {
-      const text = program(seed)
-      try {
-        const first = outcome(text, true)
-        expect(outcome(text, false)).toBe(first)
-      } catch (error) {
-        if (error instanceof Error) error.message += `\n${text}`
-        throw error
-      }
-    })
-  }
-})
+describeRandom('random work in control groups', 'keeps the machine sound', { programs: 3, salt: 6151, program })

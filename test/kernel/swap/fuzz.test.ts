@@ -2,14 +2,9 @@
  * Random work on machines that swap: memory goes out and comes back, areas come and go, processes fork and die, and every byte is
  * what was written, every slot accounted for.
  */
-import { describe, expect, it } from 'vitest'
-import { type Rng, rngBelow } from '../../../src/kernel/base/rng.ts'
-import { verify } from '../../../src/kernel/verify.ts'
-import { createSimulation, runToEnd } from '../../../src/sim/simulation.ts'
-import { parseWorkload } from '../../../src/workload/parse.ts'
+import { expect } from 'vitest'
+import { type Dice, describeRandom } from '../../workload/random.ts'
 
-const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 3)
-const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 const LINES = 45
 
 const ZRAM = 'write /sys/block/zram0/disksize 24M\nmkswap /dev/zram0\nswapon /dev/zram0 prio=5'
@@ -20,10 +15,7 @@ const MACHINES = [
 ]
 
 /** Region k is filled with the same bytes whenever it is written, so that what is read can be checked at any time; z is anybody's. */
-function program(seed: number): string {
-  const rng: Rng = { state: seed * 7919 }
-  const below = (n: number) => rngBelow(rng, n)
-  const one = <T>(of: readonly T[]): T => of[below(of.length)]
+function program({ below, one }: Dice): string[] {
   const range = () => (below(3) === 0 ? '' : `${below(1500) * 4}K ${one([4, 16, 64, 256, 1024, 2048, 4096])}K`)
   const worker = () => one(['A', 'A', 'B', 'C'])
   const region = () => one(['k', 'k', 's', 'z'])
@@ -64,37 +56,13 @@ function program(seed: number): string {
   begin.push('A touch k write content=unique', 'A touch s write content=unique', 'A oom_score_adj -1000', 'B mmap z 6M')
   const checked = lines.flatMap((line, i) => (i % 9 === 8 ? [line, 'A check k content=unique', 'A check s content=unique'] : [line]))
   return [one(MACHINES), ...begin, ...checked]
-    .join('\n')
-    .split('\n')
-    .map(line => line.replace(/ +/g, ' ').trim())
-    .join('\n')
 }
 
-/** Runs it, and says what happened: results and counters. */
-function outcome(text: string, afterEach: boolean): string {
-  const sim = createSimulation(parseWorkload(text, 'fuzz'))
-  const results: string[] = []
-  runToEnd(sim, record => {
-    if (record.kind !== 'op') return
-    const { i, text: line } = record.statement
-    results.push(`${i} ${record.ret} ${record.err ?? ''}`)
-    if (line.startsWith('A check')) expect(record.fields, `line ${i}`).toMatchObject({ differ: 0, zero: 0 })
-    if (afterEach) expect(verify(sim.k), `after line ${i}: ${line}`).toEqual([])
-  })
-  return `${results.join('\n')}\n${sim.k.event.join()}`
-}
-
-describe('random work on a machine that swaps', () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
-    it(`loses nothing: seed ${seed}`, () => {
-      const text = program(seed)
-      try {
-        const first = outcome(text, true)
-        expect(outcome(text, false)).toBe(first)
-      } catch (error) {
-        if (error instanceof Error) error.message += `\n${text}`
-        throw error
-      }
-    })
-  }
+describeRandom('random work on a machine that swaps', 'loses nothing', {
+  programs: 3,
+  salt: 7919,
+  program,
+  check: ({ statement, fields }) => {
+    if (statement.text.startsWith('A check')) expect(fields, `line ${statement.i}`).toMatchObject({ differ: 0, zero: 0 })
+  },
 })

@@ -2,12 +2,9 @@
  * Random work on machines whose swap is compressed: pools, compressors and limits change while pages come and go; every byte is what was
  * written, every pool adds up, and the same run happens again.
  */
-import { describe, expect, it } from 'vitest'
-import { type Rng, rngBelow } from '../../../src/kernel/base/rng.ts'
-import { run } from './lab.ts'
+import { expect } from 'vitest'
+import { type Dice, describeRandom } from '../../workload/random.ts'
 
-const PROGRAMS = Number(process.env['FUZZ_PROGRAMS'] ?? 2)
-const FIRST_SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 const LINES = 30
 
 const MODULES = 'modules=zram,lz4,zstd,z3fold'
@@ -18,10 +15,8 @@ const MACHINES = [
   `machine nodes=2 mem=80M,80M cpus=1,1 swap=16M ${MODULES}\n${ZRAM}`,
 ]
 
-function program(seed: number): readonly [machine: string, lines: string] {
-  const rng: Rng = { state: seed * 104729 }
-  const one = <T>(of: readonly T[]): T => of[rngBelow(rng, of.length)]
-  const range = () => one(['', `${rngBelow(rng, 5)}M 1M`, `${rngBelow(rng, 1000) * 4}K 256K`])
+function program({ below, one }: Dice): string[] {
+  const range = () => one(['', `${below(5)}M 1M`, `${below(1000) * 4}K 256K`])
   const zswap = (file: string, values: readonly string[]) => `write /sys/module/zswap/parameters/${file} ${one(values)}`
   const zram = (file: string, values: readonly string[]) => `write /sys/block/zram0/${file} ${one(values)}`
   const kinds: readonly (() => string)[] = [
@@ -44,24 +39,19 @@ function program(seed: number): readonly [machine: string, lines: string] {
     () => `swapon ${one(['/dev/vda', '/dev/zram0'])}`,
     () => 'write /proc/sys/vm/drop_caches 2',
     () => 'write /proc/sys/vm/compact_memory 1',
-    () => `sleep ${rngBelow(rng, 20)}`,
+    () => `sleep ${below(20)}`,
   ]
   const begin = ['spawn A', 'spawn B', 'A mmap k 5M', 'A touch k write content=comp:45', 'A mmap z 6M', 'A oom_score_adj -1000']
   const lines = Array.from({ length: LINES }, () => one(kinds)())
-  return [one(MACHINES), [...begin, ...lines, 'A check k content=comp:45'].map(line => line.replace(/ +/g, ' ').trim()).join('\n')]
+  return [one(MACHINES), ...begin, ...lines, 'A check k content=comp:45']
 }
 
-describe('random work on compressed swap', () => {
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
-    it(`loses nothing: seed ${seed}`, () => {
-      const [machine, lines] = program(seed)
-      try {
-        const first = run(machine, lines, 6)
-        expect(run(machine, lines).results).toEqual(first.results)
-      } catch (error) {
-        if (error instanceof Error) error.message += `\n${machine}\n${lines}`
-        throw error
-      }
-    })
-  }
+describeRandom('random work on compressed swap', 'loses nothing', {
+  programs: 2,
+  salt: 104729,
+  every: 6,
+  program,
+  check: ({ statement, fields }) => {
+    if (statement.text.startsWith('A check')) expect(fields, statement.text).toMatchObject({ differ: 0 })
+  },
 })
