@@ -22,7 +22,7 @@ import {
   zramSetDisksize,
   zramWriteback,
 } from './calls/zram.ts'
-import { type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
+import { idle, type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
 import { kstrtoint, kstrtoul, memparse, sysfsStreq } from './tunables_parse.ts'
 
 const DRIVER = 'drivers/block/zram/zram_drv.c'
@@ -89,12 +89,15 @@ const SETUP: readonly Knob[] = [
     (k, zram, text) => zramSetBacking(k, zram, text.replace(/\n$/, '')),
     (_, zram) => `${zram.backing?.path ?? 'none'}\n`,
   ),
-  device(
-    'max_comp_streams',
-    { type: 'integer', meaning: 'Kept for old programs: there is one stream for each CPU, whatever is written' },
-    () => 0,
-    k => `${k.cpus.filter(({ online }) => online).length}\n`,
-  ),
+  {
+    ...device(
+      'max_comp_streams',
+      { type: 'integer', meaning: 'Kept for old programs: there is one stream for each CPU, whatever is written' },
+      () => 0,
+      k => `${k.cpus.filter(({ online }) => online).length}\n`,
+    ),
+    ...idle('Linux ignores it too'),
+  },
   device('reset', { type: 'trigger', meaning: 'Forgets all that the device holds and its size, while nobody uses it' }, (k, zram, text) => {
     const { error, value } = kstrtoul(text, 10)
     if (error < 0) return error

@@ -42,7 +42,7 @@ export const zramDirectory: Directory = dir({
   debug_stat: report(({ stats }) => `version: 1\n${columns([stats.writestall, stats.missFree])}`),
 })
 
-/** Adding a device by reading is left to who names the file: `exists` keeps it out of listings, which read everything. */
+/** Reading hot_add adds a device, so it is left to who names the file: listings, which read everything, do not have it. */
 export const zramControl: Directory = dir({
   ...knobs('/sys/class/zram-control'),
   hot_add: { read: (k: Kernel) => zramHotAdd(k), refuses: EINVAL, unlisted: true },
