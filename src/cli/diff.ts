@@ -1,6 +1,7 @@
 /** `mmtop diff A B`: two runs, recordings or JSON snapshots, and what differs between them. */
 import { readFileSync } from 'node:fs'
 import { sniff } from '../recording/open.ts'
+import { isObject, parseJson } from '../recording/recording.ts'
 import type { Source } from '../sample/source.ts'
 import { type Course, compareTable, newCourse, note } from '../view/compare.ts'
 import { formatCount } from '../view/format.ts'
@@ -13,7 +14,7 @@ import { walk } from './watch.ts'
 function snapshotCourse(file: string): Course | undefined {
   if (file === 'host' || sniff(file) !== 'json') return undefined
   const line = readFileSync(file, 'utf8').trimEnd().split('\n').at(-1) ?? ''
-  const value = parse(line)
+  const value = parseJson(line)
   if (!isObject(value) || typeof value['schemaVersion'] !== 'number') return undefined
   const course = newCourse()
   const tables = isObject(value['tables']) ? Object.entries(value['tables']) : []
@@ -30,17 +31,6 @@ function snapshotCourse(file: string): Course | undefined {
   course.seconds = 1
   return course
 }
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
-}
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 async function courseOf(source: Source, untilNs: number | undefined): Promise<Course> {
   const course = newCourse()
