@@ -13,6 +13,7 @@
  * Source: numastat(8) and numactl(8) of numactl 2.0.
  */
 import type { NodeSample, Sample, Task } from '../sample/sample.ts'
+import { taskName } from './subjects/tasks.ts'
 
 export interface NumastatOptions {
   readonly what: 'events' | 'events in MB' | 'meminfo'
@@ -181,7 +182,7 @@ function mbByKind(task: Task, nodes: readonly NodeSample[]): Map<Kind, number[]>
   return sums
 }
 
-const nameOf = (task: Task) => task.named?.name ?? task.status?.name ?? task.stat?.name ?? '?'
+const nameOf = (task: Task) => taskName(task) || '?'
 
 /** Where processes' memory is: of one its kinds, of several a row each. */
 export function processLines(sample: Sample, pids: readonly number[], looks: Looks): string[] {

@@ -90,6 +90,38 @@ describe('the userfaultfd panel', () => {
   })
 })
 
+describe('lists of processes', () => {
+  const stat = (pid: number, name: string, vsize: number) =>
+    `${pid} (${name}) S 1 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 0 ${vsize} 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0\n`
+  const kernelThreads = Array.from({ length: 80 }, (_, i): [string, string] => [`/proc/${i + 2}/stat`, stat(i + 2, `kworker/${i}`, 0)])
+  const model = modelFrom([
+    frameOf(1e9, {
+      ...Object.fromEntries(kernelThreads),
+      '/proc/1234567/stat': stat(1234567, 'guest', 4096),
+      '/proc/1234567/smaps': '7f0000000-7f0000fff rw-p 00000000 00:00 0 \nSize: 4 kB\nVmFlags: rd um\n',
+      '/proc/1234567/numa_maps': '7f0000000 bind:0 anon=1 N0=1 kernelpagesize_kB=4\n',
+      '/proc/1234567/ksm_merging_pages': '3\n',
+      '/sys/kernel/mm/ksm/run': '1\n',
+    }),
+  ])
+
+  it('show a process id in full, however long', () => {
+    for (const name of ['userfaultfd', 'policies', 'ksm']) expect(show(name, model)).toMatch(/^1234567 guest /m)
+  })
+
+  it('ask for the files of processes, and not of kernel threads before them', () => {
+    for (const [name, file] of [
+      ['userfaultfd', 'smaps'],
+      ['policies', 'numa_maps'],
+      ['ksm', 'ksm_stat'],
+    ]) {
+      const wants = VIEWS.find(each => each.name === name)?.panel(model, DEFAULT_UI, { width: 100, height: 30 }).wants
+      expect(wants).toContain(`/proc/1234567/${file}`)
+      expect(wants?.join()).not.toMatch(/proc\/2\//)
+    }
+  })
+})
+
 describe('the events panel', () => {
   it('has the newest first, and only what is notable on demand', () => {
     const model = modelFrom([

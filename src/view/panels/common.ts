@@ -119,6 +119,14 @@ export function whyMissing(model: Model, path: string): string | undefined {
   return `${path} may not be read (${errno})${errno === 'EACCES' || errno === 'EPERM' ? ': root may' : ''}`
 }
 
+/** Files of the first `most` processes; kernel threads, which come first on a real machine, have no memory and are left out. */
+export const filesOfTasks = (model: Model, most: number, files: readonly string[]): string[] =>
+  model.sample
+    .tasks()
+    .filter(({ stat }) => stat?.vsizeBytes !== 0)
+    .slice(0, most)
+    .flatMap(({ pid }) => files.map(file => `/proc/${pid}/${file}`))
+
 /** What a panel may say, in order of weight; what does not apply is no text. */
 export type Clauses = readonly (string | undefined | false)[]
 

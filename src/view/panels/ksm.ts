@@ -9,7 +9,7 @@ import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '..
 import { MERGED_COLUMNS, mergedRows, scanCostPercent } from '../subjects/ksm.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, counterBlock, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
+import { type Clauses, counterBlock, filesOfTasks, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
 
 const DIRECTORY = '/sys/kernel/mm/ksm/'
 const PAGE = 4096
@@ -43,10 +43,7 @@ export const ksm: PanelFunction = (model, ui, size): Panel => {
   const blocks = [said, ...arrange(parts, size.width, ui.ascii)]
   const used = blocks.reduce((sum, part) => sum + part.rows.length, 0)
   const left = size.height === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : size.height - used
-  const wants = model.sample
-    .tasks()
-    .slice(0, WATCHED)
-    .flatMap(({ pid }) => [`/proc/${pid}/ksm_merging_pages`, `/proc/${pid}/ksm_stat`])
+  const wants = filesOfTasks(model, WATCHED, ['ksm_merging_pages', 'ksm_stat'])
   const rest = left >= 4 && model.scalars.has('ksm_run') ? restOf(model, ui, size.width, left) : undefined
   return toPanel([...blocks, ...(rest?.blocks ?? [])], size, ui, { wants, ...(rest === undefined ? {} : { list: rest.list }) })
 }

@@ -10,6 +10,7 @@ import { factSince } from '../../sample/since.ts'
 import { formatBytes, formatClock, formatCount, formatPercent } from '../format.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type ListState, type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
+import { taskName } from '../subjects/tasks.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, words } from './common.ts'
 
@@ -102,7 +103,8 @@ function signOf(cell: MapCell, mode: string, owners: readonly number[]): readonl
     const at = owners.indexOf(cell.pid)
     return at < 0 ? [kindOf(cell) === 'free' ? '.' : '-', 'dim'] : [DIGITS[(at + 10) % 36], SERIES[at % 6]]
   }
-  const found = KINDS.find(([kind]) => kind === kindOf(cell))
+  const most = kindOf(cell)
+  const found = KINDS.find(([kind]) => kind === most)
   return found === undefined ? ['?', 'dim'] : [found[1], found[2]]
 }
 
@@ -128,7 +130,7 @@ function rowOf(cells: readonly MapCell[], mode: string, owners: readonly number[
 }
 
 function legend(model: Model, mode: string, map: PageMap, owners: readonly number[], width: number): Block {
-  const name = (pid: number) => model.sample.tasks().find(task => task.pid === pid)?.named?.name ?? String(pid)
+  const name = (pid: number) => taskName(model.sample.tasks().find(task => task.pid === pid)) || String(pid)
   const seen = new Set(map.cells.map(kindOf))
   const items: readonly (readonly [sign: string, style: Style, meaning: string])[] =
     mode === 'kind'

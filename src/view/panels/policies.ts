@@ -4,7 +4,7 @@ import { section, toPanel } from '../layout.ts'
 import type { Panel, PanelFunction } from '../panel.ts'
 import { POLICY_COLUMNS, type PolicyRow, policyRows } from '../subjects/policies.ts'
 import { drawList, listRows } from '../table.ts'
-import { type Clauses, knobFlow, words } from './common.ts'
+import { type Clauses, filesOfTasks, knobFlow, words } from './common.ts'
 
 const KNOBS = ['/proc/sys/kernel/numa_balancing', '/proc/sys/vm/zone_reclaim_mode', '/proc/sys/vm/numa_stat']
 /** Processes whose regions are read. */
@@ -22,10 +22,7 @@ export const policies: PanelFunction = (model, ui, size): Panel => {
     fallback: { key: 'bytes', descending: true },
   })
   const list = section('regions', drawList(listed, POLICY_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
-  const wants = model.sample
-    .tasks()
-    .slice(0, WATCHED)
-    .map(task => `/proc/${task.pid}/numa_maps`)
+  const wants = filesOfTasks(model, WATCHED, ['numa_maps'])
   return toPanel([said, knobs, ...(rows.length === 0 ? [] : [list])], size, ui, { list: listed.state, wants })
 }
 

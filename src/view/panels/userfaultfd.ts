@@ -5,10 +5,11 @@ import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts
 import { shareBar, spark } from '../glyphs.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { taskName } from '../subjects/tasks.ts'
 import { UFFD_COLUMNS, type UffdRow, uffdRows } from '../subjects/uffd.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, knobFlow, words } from './common.ts'
+import { alarm, type Clauses, filesOfTasks, knobFlow, words } from './common.ts'
 
 const KNOBS = ['/proc/sys/vm/unprivileged_userfaultfd']
 /** Processes whose areas are read. */
@@ -30,10 +31,7 @@ export const userfaultfd: PanelFunction = (model, ui, size): Panel => {
     fallback: { key: 'size_bytes', descending: true },
   })
   const list = section('ranges', drawList(listed, UFFD_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
-  const wants = model.sample
-    .tasks()
-    .slice(0, WATCHED)
-    .map(task => `/proc/${task.pid}/smaps`)
+  const wants = filesOfTasks(model, WATCHED, ['smaps'])
   return toPanel([...fixed, ...(rows.length === 0 ? [] : [list])], size, ui, { list: listed.state, wants })
 }
 
@@ -83,7 +81,7 @@ function migrationBlock(model: Model, width: number, ui: PanelUi): Block[] {
 
 /** A row a descriptor: faults that wait, and those of them that nobody has read. */
 function fdBlock(model: Model, fds: readonly UserFaultFd[], width: number, ui: PanelUi): Block {
-  const names = new Map(model.sample.tasks().map(task => [task.pid, task.named?.name ?? task.stat?.name ?? task.status?.name ?? '']))
+  const names = new Map(model.sample.tasks().map(task => [task.pid, taskName(task)]))
   const most = Math.max(1, ...fds.map(fd => fd.total))
   const rows = fds.map(
     (fd): Row => [

@@ -5,6 +5,7 @@ import { formatBytes, formatPercent, plural } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { taskName } from '../subjects/tasks.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, words } from './common.ts'
 
@@ -44,8 +45,7 @@ const total = ({ pages }: AgedRow): number => pages.reduce((sum, n) => sum + n, 
 const unused = ({ pages }: AgedRow): number => pages[pages.length - 1] ?? 0
 
 function nameOf(model: Model, pid: number): string {
-  const task = model.sample.tasks().find(each => each.pid === pid)
-  return `${task?.named?.name ?? task?.stat?.name ?? ''} ${pid}`.trim()
+  return `${taskName(model.sample.tasks().find(task => task.pid === pid))} ${pid}`.trim()
 }
 
 function tablesOf(model: Model, found: WorkingSet, width: number, ui: PanelUi): Block[] {

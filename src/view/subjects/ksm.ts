@@ -3,6 +3,7 @@ import type { Model } from '../../sample/model.ts'
 import type { Task } from '../../sample/sample.ts'
 import { toInteger } from '../../sample/text.ts'
 import { type Column, column } from '../table.ts'
+import { pidColumn, taskName } from './tasks.ts'
 
 export interface MergedRow {
   readonly pid: number
@@ -14,8 +15,6 @@ export interface MergedRow {
   readonly rssBytes: number | undefined
 }
 
-const nameOf = (task: Task): string => task.named?.name ?? task.status?.name ?? task.stat?.name ?? ''
-
 /** Processes that KSM knows pages of; all, where that is not known. */
 export function mergedRows(model: Model): MergedRow[] {
   const file = (task: Task, name: string) => model.sample.frame.files.get(`/proc/${task.pid}/${name}`)
@@ -23,7 +22,7 @@ export function mergedRows(model: Model): MergedRow[] {
     .tasks()
     .map(task => ({
       pid: task.pid,
-      name: nameOf(task),
+      name: taskName(task),
       merging: toInteger(file(task, 'ksm_merging_pages')?.trim()),
       items: toInteger(/ksm_rmap_items (\d+)/.exec(file(task, 'ksm_stat') ?? '')?.[1]),
       rssBytes: task.status?.bytes.get('VmRSS'),
@@ -39,17 +38,7 @@ export function scanCostPercent({ sample, previous, seconds }: Model): number | 
 }
 
 export const MERGED_COLUMNS: readonly Column<MergedRow>[] = [
-  column({
-    key: 'pid',
-    title: 'PID',
-    unit: 'count',
-    width: 7,
-    kind: 'label',
-    priority: 0,
-    help: 'Process id',
-    source: '/proc/PID',
-    value: row => row.pid,
-  }),
+  pidColumn(row => row.pid),
   column({
     key: 'name',
     title: 'name',

@@ -3,6 +3,7 @@ import type { Model } from '../../sample/model.ts'
 import { parsePageMap } from '../../sample/parse/pages.ts'
 import { type AgedRow, parseWorkingSet } from '../../sample/parse/working_set.ts'
 import { type Column, column } from '../table.ts'
+import { pidColumn } from './tasks.ts'
 
 export interface KindRow {
   readonly kind: string
@@ -17,11 +18,11 @@ export function kindRows(model: Model): KindRow[] {
   const path = [...model.sample.frame.files.keys()].find(each => each.startsWith(MAP))
   const map = path === undefined ? undefined : parsePageMap(model.sample.frame.files.get(path) ?? '')
   const kinds = new Map<string, number>()
-  for (const cell of map?.cells ?? [])
-    for (const [kind, n] of cell.kinds) {
-      const seen = [...cell.kinds.values()].reduce((sum, each) => sum + each, 0)
+  for (const cell of map?.cells ?? []) {
+    const seen = [...cell.kinds.values()].reduce((sum, each) => sum + each, 0)
+    for (const [kind, n] of cell.kinds)
       kinds.set(kind, (kinds.get(kind) ?? 0) + Math.round((n / Math.max(1, seen)) * (cell.end - cell.start)))
-    }
+  }
   return [...kinds].map(([kind, frames]) => ({ kind, frames })).sort((a, b) => b.frames - a.frames)
 }
 
@@ -56,17 +57,7 @@ export const agedRows = (model: Model): readonly AgedRow[] =>
 const AGES = ['0', '1', '2_3', '4_7', '8_15', '16_more'] as const
 
 export const AGED_COLUMNS: readonly Column<AgedRow>[] = [
-  column({
-    key: 'pid',
-    title: 'PID',
-    unit: 'count',
-    width: 7,
-    kind: 'label',
-    priority: 0,
-    help: 'Process id',
-    source: '/proc/PID',
-    value: row => row.id,
-  }),
+  pidColumn(row => row.id),
   ...AGES.map((age, i) =>
     column<AgedRow>({
       key: `idle_rounds_${age}`,

@@ -11,6 +11,7 @@ import { sparkText } from '../glyphs.ts'
 import { span } from '../panel.ts'
 import { type Column, column } from '../table.ts'
 import { fitText } from '../width.ts'
+import { pidColumn, taskName } from './tasks.ts'
 
 export type Scope = 'system' | 'task' | 'region' | 'object'
 
@@ -50,7 +51,7 @@ export function policyRows(model: Model): PolicyRow[] {
   const nodes = model.sample.nodes().map(({ node }) => node)
   return model.sample.tasks().flatMap(task => {
     const ofTask = policyOfTask(task)
-    const process = task.named?.name ?? task.stat?.name ?? task.status?.name ?? ''
+    const process = taskName(task)
     return task.numaMaps.flatMap(area => {
       const nodeBytes = nodes.map(node => (area.pages.get(`N${node}`) ?? 0) * area.pageBytes)
       const bytes = nodeBytes.reduce((sum, each) => sum + each, 0)
@@ -70,17 +71,7 @@ const label = (key: string, title: string, width: number, priority: number, help
   column<PolicyRow>({ key, title, unit: 'text', width, kind: 'label', priority, help, source: NUMA_MAPS, kernel: SHOW, value })
 
 export const POLICY_COLUMNS: readonly Column<PolicyRow>[] = [
-  column({
-    key: 'pid',
-    title: 'PID',
-    unit: 'count',
-    width: 7,
-    kind: 'label',
-    priority: 0,
-    help: 'Process id',
-    source: '/proc/PID',
-    value: row => row.pid,
-  }),
+  pidColumn(row => row.pid),
   label('process', 'process', 10, 0, 'Process that maps the region', row => row.process),
   label('start', 'region', 12, 0, 'First address of the region', row => row.area.start),
   label('policy', 'policy', 18, 0, 'Policy that governs pages to come', row => row.area.policy),

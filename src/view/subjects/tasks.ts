@@ -19,6 +19,24 @@ export interface TaskRow {
   readonly majfltPerSecond: number | undefined
 }
 
+/** What a process is called, by whichever of its files was read; '' by none. */
+export const taskName = (task: Task | undefined): string => task?.named?.name ?? task?.stat?.name ?? task?.status?.name ?? ''
+
+/** The column of process ids, which are no amounts and so are never shortened. */
+export const pidColumn = <R>(pidOf: (row: R) => number): Column<R> =>
+  column({
+    key: 'pid',
+    title: 'PID',
+    unit: 'count',
+    width: 7,
+    kind: 'label',
+    priority: 0,
+    help: 'Process id',
+    source: '/proc/PID',
+    value: pidOf,
+    draw: row => [span(fitText(String(pidOf(row)), 7, 'right'), 'label', 'pid')],
+  })
+
 export function taskRows(model: Model): TaskRow[] {
   const before = new Map((model.previous?.tasks() ?? []).map(task => [task.pid, task]))
   const nodes = model.sample.nodes().map(node => node.node)
@@ -29,7 +47,7 @@ export function taskRows(model: Model): TaskRow[] {
     return {
       task,
       pid: task.pid,
-      name: task.named?.name ?? task.stat?.name ?? task.status?.name ?? '',
+      name: taskName(task),
       rssBytes: task.status?.bytes.get('VmRSS') ?? (task.stat === undefined ? task.rollup?.get('Rss') : task.stat.rssPages * 4096),
       get nodeBytes() {
         return task.numaMaps.length === 0 ? undefined : nodes.map(node => bytesOn(task, node))
@@ -79,18 +97,7 @@ const status = (key: string) => `/proc/PID/status ${key}`
 const rollup = (key: string) => `/proc/PID/smaps_rollup ${key}`
 
 export const TASK_COLUMNS: readonly Column<TaskRow>[] = [
-  column({
-    key: 'pid',
-    title: 'PID',
-    unit: 'count',
-    width: 7,
-    kind: 'label',
-    priority: 0,
-    help: 'Process id',
-    source: '/proc/PID',
-    value: row => row.pid,
-    draw: row => [span(fitText(String(row.pid), 7, 'right'), 'label', 'pid')],
-  }),
+  pidColumn(row => row.pid),
   column({
     key: 'name',
     title: 'name',

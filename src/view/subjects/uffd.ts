@@ -2,6 +2,7 @@
 import type { Model } from '../../sample/model.ts'
 import type { SmapsArea } from '../../sample/parse/pid_maps.ts'
 import { type Column, column } from '../table.ts'
+import { pidColumn, taskName } from './tasks.ts'
 
 /** VmFlags of ranges that are registered, and what for. */
 const MODES: Readonly<Record<string, string>> = { um: 'missing', uw: 'write protect', ui: 'minor' }
@@ -21,8 +22,16 @@ export function uffdRows(model: Model): UffdRow[] {
     task.smaps.flatMap(area => {
       const modes = area.flags.flatMap(flag => MODES[flag] ?? []).join(', ')
       if (modes === '') return []
-      const process = task.named?.name ?? task.stat?.name ?? task.status?.name ?? ''
-      return [{ pid: task.pid, process, area, modes, sizeBytes: area.bytes.get('Size') ?? 0, presentBytes: area.bytes.get('Rss') ?? 0 }]
+      return [
+        {
+          pid: task.pid,
+          process: taskName(task),
+          area,
+          modes,
+          sizeBytes: area.bytes.get('Size') ?? 0,
+          presentBytes: area.bytes.get('Rss') ?? 0,
+        },
+      ]
     }),
   )
 }
@@ -30,17 +39,7 @@ export function uffdRows(model: Model): UffdRow[] {
 const SMAPS = '/proc/PID/smaps'
 
 export const UFFD_COLUMNS: readonly Column<UffdRow>[] = [
-  column({
-    key: 'pid',
-    title: 'PID',
-    unit: 'count',
-    width: 7,
-    kind: 'label',
-    priority: 0,
-    help: 'Process id',
-    source: '/proc/PID',
-    value: row => row.pid,
-  }),
+  pidColumn(row => row.pid),
   column({
     key: 'process',
     title: 'process',
