@@ -4,7 +4,7 @@
  */
 import type { Source } from '../sample/source.ts'
 import type { Program } from '../workload/program.ts'
-import { bytesNow, noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, wordsFor, writeNow } from './frames.ts'
+import { bytesNow, nextMoment, noteRecord, readNow, runNow, takeFrame, titleOf, watchSimulation, wordsFor, writeNow } from './frames.ts'
 import { hasEnded, runUntil, type SimulationOptions, whereItWas } from './simulation.ts'
 import type { PaceOptions, SimulationSource } from './source.ts'
 
@@ -54,12 +54,6 @@ export function openDirect(
       closed = true
     },
   }
-}
-
-function nextMoment(ns: number, intervalNs: number, moments: number[]): number {
-  while (moments.length > 0 && moments[0] <= ns) moments.shift()
-  const next = (Math.floor(ns / intervalNs) + 1) * intervalNs
-  return Math.min(next, moments[0] ?? next)
 }
 
 /** A bug's message says how to repeat it. */

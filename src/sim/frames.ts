@@ -99,6 +99,16 @@ const groupPaths = (k: Simulation['k']): string[] =>
     .slice(1, 1 + GROUPS_MAX)
     .map(({ id }) => cgroupPath(k, id).slice(1))
 
+/**
+ * The next moment for a frame after `ns`: a multiple of the interval, or one that is wanted besides.
+ * @param moments ascending; those that have passed are taken out
+ */
+export function nextMoment(ns: number, intervalNs: number, moments: number[]): number {
+  while (moments.length > 0 && moments[0] <= ns) moments.shift()
+  const next = (Math.floor(ns / intervalNs) + 1) * intervalNs
+  return Math.min(next, moments[0] ?? next)
+}
+
 /** The machine as it is now. Its time is later than the last frame's. */
 export function takeFrame(watched: Watched): Frame {
   const { sim } = watched

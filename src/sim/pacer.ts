@@ -12,8 +12,8 @@
  * A machine that cannot keep up is not in debt: where it falls behind by LAG_MS, its anchor is set anew.
  */
 import type { Frame, Step } from '../sample/source.ts'
-import { noteRecord, takeFrame, type Watched } from './frames.ts'
-import { hasEnded, nextEventNs, runOp, runUntil } from './simulation.ts'
+import { nextMoment, noteRecord, takeFrame, type Watched } from './frames.ts'
+import { hasEnded, nextEventNs, runOp, runUntil, type Watcher } from './simulation.ts'
 
 const WORK_MS = 8
 const LAG_MS = 250
@@ -23,7 +23,6 @@ const NAP_MS = 20
 const TIMER_LIMIT_MS = 2 ** 31 - 1
 const FRAMES_MAX = 4
 const RATIO_WINDOW_MS = 1000
-const SPEED_MIN = 0.01
 
 export interface Pacer {
   readonly watched: Watched
@@ -98,7 +97,7 @@ export function setPaused(pacer: Pacer, on: boolean): void {
 }
 
 export function setSpeed(pacer: Pacer, speed: number): void {
-  pacer.speed = Math.max(SPEED_MIN, speed)
+  pacer.speed = speed
   setAnchor(pacer)
   pacer.nextFrameNs = Math.min(pacer.nextFrameNs, pacer.watched.lastNs + periodNs(pacer))
 }
@@ -116,7 +115,7 @@ function periodNs({ speed, intervalNs }: Pacer): number {
 
 function takeStep(pacer: Pacer, by: Step): void {
   const { sim } = pacer.watched
-  const note = (record: Parameters<typeof noteRecord>[1]) => noteRecord(pacer.watched, record)
+  const note: Watcher = record => noteRecord(pacer.watched, record)
   if (by === 'op') runOp(sim, note)
   else runUntil(sim, by === 'ms' ? sim.ns + 1e6 : Math.max(frameAfter(pacer, sim.ns), pacer.watched.lastNs + 1), note)
   setAnchor(pacer)
@@ -124,13 +123,7 @@ function takeStep(pacer: Pacer, by: Step): void {
   pacer.nextFrameNs = frameAfter(pacer, sim.ns)
 }
 
-/** The next moment for a frame after `ns`: a multiple of the period, or one that is wanted besides. */
-function frameAfter(pacer: Pacer, ns: number): number {
-  while (pacer.moments.length > 0 && pacer.moments[0] <= ns) pacer.moments.shift()
-  const period = periodNs(pacer)
-  const next = (Math.floor(ns / period) + 1) * period
-  return Math.min(next, pacer.moments[0] ?? next)
-}
+const frameAfter = (pacer: Pacer, ns: number): number => nextMoment(ns, periodNs(pacer), pacer.moments)
 
 /** Runs the machine for a bit. @returns whether it is where it should be by now */
 function goOn(pacer: Pacer): boolean {

@@ -19,7 +19,7 @@ export interface Start {
 }
 
 export type Order =
-  | { readonly type: 'next' | 'close' }
+  | { readonly type: 'next' }
   | { readonly type: 'pause'; readonly on: boolean }
   | { readonly type: 'speed'; readonly speed: number }
   | { readonly type: 'step'; readonly by: Step }
@@ -31,7 +31,7 @@ export type Order =
 
 export type Report =
   | { readonly type: 'ready'; readonly title: string; readonly tunables: readonly Tunable[] }
-  | { readonly type: 'frame'; readonly ns: number; readonly files: Map<string, string> }
+  | { readonly type: 'frame'; readonly ns: number; readonly files: ReadonlyMap<string, string> }
   /** Asked for a frame when there is none to come. */
   | { readonly type: 'over' }
   | { readonly type: 'ratio'; readonly ratio: number }

@@ -52,6 +52,7 @@ interface State {
   nextId: number
 }
 
+const SPEED_MIN = 0.01
 const CLOSED: Answer = { errno: 'EIO', text: 'the simulation is closed' }
 
 /**
@@ -131,7 +132,7 @@ function transportOf(state: State): Transport {
       order(state, { type: 'pause', on })
     },
     speed: speed => {
-      state.speed = Math.max(0.01, speed)
+      state.speed = Math.max(SPEED_MIN, speed)
       order(state, { type: 'speed', speed: state.speed })
     },
     step: (by: Step) => {

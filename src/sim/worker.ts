@@ -17,13 +17,8 @@ const RATIO_MS = 200
 const port = must(parentPort ?? undefined, 'the simulator runs in a thread of its own')
 const tell = (report: Report) => port.postMessage(report)
 
-/** Calls `turn` when it is time. */
-interface Clock {
-  wake(): void
-  stop(): void
-}
-
-function startClock(pacer: Pacer): Clock {
+/** Calls `turn` when it is time. @returns what has it called now */
+function startClock(pacer: Pacer): () => void {
   let cancel = () => {}
   let toldMs = 0
   let failed = 0
@@ -32,7 +27,7 @@ function startClock(pacer: Pacer): Clock {
     const { failures } = pacer.watched.sim
     if (failures.length > failed) tell({ type: 'failures', failures })
     failed = failures.length
-    if (frame !== undefined) tell({ type: 'frame', ns: frame.ns, files: new Map(frame.files) })
+    if (frame !== undefined) tell({ type: 'frame', ns: frame.ns, files: frame.files })
     if (frame !== undefined || pacer.wall() - toldMs > RATIO_MS) {
       toldMs = pacer.wall()
       tell({ type: 'ratio', ratio: ratioOf(pacer) })
@@ -50,12 +45,12 @@ function startClock(pacer: Pacer): Clock {
       cancel = () => clearTimeout(timer)
     }
   }
-  return { wake: () => schedule(0), stop: () => cancel() }
+  return () => schedule(0)
 }
 
-function obey(pacer: Pacer, clock: Clock, order: Order): void {
+function obey(pacer: Pacer, wake: () => void, order: Order): void {
   const { watched } = pacer
-  if (order.type !== 'next' && order.type !== 'watch' && order.type !== 'close') catchUp(pacer)
+  if (order.type !== 'next' && order.type !== 'watch') catchUp(pacer)
   switch (order.type) {
     case 'next':
       if (pacer.over) {
@@ -90,12 +85,8 @@ function obey(pacer: Pacer, clock: Clock, order: Order): void {
       tell({ type: 'answer', id: order.id, answer: runNow(watched, order.line) })
       pacer.due ||= pacer.paused
       break
-    case 'close':
-      clock.stop()
-      port.close()
-      return
   }
-  clock.wake()
+  wake()
 }
 
 /** Does something; if it throws, says so and ends. */
@@ -113,10 +104,10 @@ function guard(watched: Watched | undefined, work: () => void): void {
 function run(start: Start): void {
   const watched = watchSimulation(start.program, start.options)
   const pacer = startPacer(watched, start.intervalNs, start.moments, start.speed, () => performance.now())
-  const clock = startClock(pacer)
-  port.on('message', (order: Order) => guard(watched, () => obey(pacer, clock, order)))
+  const wake = startClock(pacer)
+  port.on('message', (order: Order) => guard(watched, () => obey(pacer, wake, order)))
   tell({ type: 'ready', title: titleOf(start.program), tunables: watched.tunables })
-  clock.wake()
+  wake()
 }
 
 guard(undefined, () => run(workerData))
