@@ -1,8 +1,7 @@
 /**
  * /proc/sys/vm and /proc/sys/kernel: reclaim, compaction, out of memory, writeback, and what else asks for memory back.
  *
- * The two dirty limits are each a ratio or a number of bytes: writing one switches the other off. What these knobs steer is
- * partly not built; those knobs check what is written to them and refuse to change (tunables_knob.ts).
+ * The two dirty limits are each a ratio or a number of bytes: writing one switches the other off.
  *
  * Source: kernel/sysctl.c vm_table, mm/page-writeback.c (dirty_*_handler), mm/oom_kill.c vm_oom_kill_table, mm/compaction.c,
  * fs/drop_caches.c.
@@ -14,7 +13,7 @@ import type { Kernel } from './base/state.ts'
 import { triggerProactiveCompaction } from './daemons/kcompactd.ts'
 import { compactNodes } from './reclaim/compaction.ts'
 import { dropCaches } from './reclaim/drop_caches.ts'
-import { awaits, idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
+import { idle, type Knob, numberText, sysctlInt, sysctlSeconds, WORKS } from './tunables_knob.ts'
 import { intVector, kstrtobool, UINT_MAX, ULONG_MAX, ulongVector } from './tunables_parse.ts'
 
 const RECLAIM: readonly Knob[] = [
@@ -204,10 +203,10 @@ const OUT_OF_MEMORY: readonly Knob[] = [
   ),
   sysctlInt(
     'memory_failure_recovery',
-    { reach: awaits('a kernel that can panic'), min: 0, max: 1 },
+    { reach: WORKS, min: 0, max: 1 },
     {
       default: '1',
-      meaning: 'Whether the machine goes on after memory broke',
+      meaning: 'Whether the machine goes on after memory broke; 0 panics',
       source: 'mm/memory-failure.c memory_failure',
     },
   ),

@@ -4,13 +4,13 @@
  * Records are numbered on from those of boot, which are not kept. A record may have several lines; readers of the log see "\\x0a" where one
  * ends. Of a long log the oldest records are dropped.
  *
- * Source: kernel/printk/printk.c (vprintk_store, info_print_ext_header, record_print_text).
+ * Source: kernel/printk/printk.c (vprintk_store, info_print_ext_header, record_print_text), kernel/panic.c panic.
  */
 import { now } from './cost.ts'
 import type { Kernel } from './state.ts'
 import type { KernelLog, LogRecord } from './state_memory.ts'
 
-export const KERN_EMERG = 0
+const KERN_EMERG = 0
 export const KERN_ERR = 3
 export const KERN_WARNING = 4
 export const KERN_INFO = 6
@@ -27,6 +27,12 @@ export function printk(k: Kernel, level: number, text: string): void {
   log.records.push({ seq: log.next++, level, us: Math.floor(now(k) / 1000), text })
   if (log.records.length > KEPT) log.records.shift()
   for (const line of text.split('\n')) k.events.push({ ns: now(k), kind: 'kernel', text: line.trim() })
+}
+
+/** Where Linux would stop for good: the log says so, with an event of its own, and what comes after can be seen as well. */
+export function panic(k: Kernel, text: string): void {
+  printk(k, KERN_EMERG, `Kernel panic - not syncing: ${text}`)
+  k.events.push({ ns: now(k), kind: 'panic', text })
 }
 
 const shown = ({ level, seq, us, text }: LogRecord): string => `${level},${seq},${us},-;${text.replaceAll('\n', '\\x0a')}\n`

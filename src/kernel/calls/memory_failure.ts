@@ -13,7 +13,7 @@
  *
  * A broken page is never used again: nobody can free it, it counts in HardwareCorrupted. A mapping that had it keeps an entry that
  * says so until the range is unmapped. SIGBUS comes with the touch; with memory_failure_early_kill those that map a
- * page whose only copy is lost are killed at once.
+ * page whose only copy is lost are killed at once. Without memory_failure_recovery the machine panics; soft_offline_page never does.
  *
  * Source: mm/memory-failure.c (memory_failure, hwpoison_user_mappings, me_pagecache_clean, me_huge_page, try_memory_failure_hugetlb,
  * soft_offline_page, page_handle_poison), mm/madvise.c madvise_inject_error, mm/page_alloc.c take_page_off_buddy.
@@ -41,6 +41,7 @@ import {
   PTE_PROTNONE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
+import { panic } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
@@ -154,7 +155,8 @@ const mappingOfPage = (k: Kernel, pfn: Pfn): Mapping | undefined =>
 // --- broken
 
 /** The page's memory is broken. @returns 0; -EHWPOISON when that was known, -EBUSY when nothing could be done about it */
-export function memoryFailure(k: Kernel, pfn: Pfn): number {
+function memoryFailure(k: Kernel, pfn: Pfn): number {
+  if (k.sysctl.memory_failure_recovery === 0) panic(k, `Memory failure on page ${pfn.toString(16)}`)
   const head = compoundHead(k, pfn)
   if ((k.page[head * PAGE_WORDS] & PG_hugetlb) !== 0) return hugetlbFailure(k, head, pfn)
   if (isPoisoned(k, pfn)) return -EHWPOISON
@@ -273,7 +275,7 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
 // --- about to break
 
 /** Takes a page out of use while its contents can still be read. @returns 0, or -EBUSY when they cannot be moved */
-export function softOfflinePage(k: Kernel, pfn: Pfn): number {
+function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
   if (isPoisoned(k, pfn)) return 0
   drainAllPages(k, pageZone(k, pfn))

@@ -21,7 +21,7 @@
 import { now } from '../base/cost.ts'
 import { EV, ME } from '../base/counters.ts'
 import { __GFP_FS, __GFP_THISNODE, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
-import { KERN_EMERG, KERN_WARNING, printk } from '../base/log.ts'
+import { KERN_WARNING, panic, printk } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { finishGather } from '../caches/gather.ts'
@@ -68,14 +68,12 @@ export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
   return true
 }
 
-/** Where Linux would stop for good: the report, and an event (check_panic_on_oom). */
+/** Where Linux would stop for good: the report, and a panic (check_panic_on_oom). */
 function checkPanicOnOom(k: Kernel, oc: OomReport): void {
-  const { panic_on_oom: panic } = k.sysctl
-  if (panic === 0 || (panic !== 2 && oc.constraint !== 'none')) return
+  const { panic_on_oom } = k.sysctl
+  if (panic_on_oom === 0 || (panic_on_oom !== 2 && oc.constraint !== 'none')) return
   dumpHeader(k, oc, undefined, candidates(k, oc))
-  const text = `Out of memory: ${panic === 2 ? 'compulsory' : 'system-wide'} panic_on_oom is enabled`
-  printk(k, KERN_EMERG, `Kernel panic - not syncing: ${text}`)
-  k.events.push({ ns: now(k), kind: 'panic', text })
+  panic(k, `Out of memory: ${panic_on_oom === 2 ? 'compulsory' : 'system-wide'} panic_on_oom is enabled`)
 }
 
 /** Processes that the report lists: those whose end could help, the first one apart. */

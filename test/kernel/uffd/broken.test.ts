@@ -35,6 +35,14 @@ describe('MADV_HWPOISON', () => {
     expect(field('read /proc/meminfo', 'text')).toMatch(/HugePages_Total: +3\n/)
   })
 
+  it('is the end where the machine may not go on', () => {
+    const { k } = ran(
+      `${WRITTEN}write /proc/sys/vm/memory_failure_recovery 0\nA madvise R soft_offline 4K 4K\nA madvise R hwpoison 0 4K\nexit A\n`,
+    )
+    const panics = k.events.filter(({ kind }) => kind === 'panic')
+    expect(panics.map(({ text }) => text)).toEqual([expect.stringMatching(/^Memory failure on page [0-9a-f]+$/)])
+  })
+
   it('is for the privileged', () => {
     const { op } = ran(`${WRITTEN}A setuid 1000\nA madvise R hwpoison 0 4K\nexit A\n`)
     expect(outcome(op('A madvise R hwpoison 0 4K'))).toBe('EPERM')

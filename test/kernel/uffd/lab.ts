@@ -1,5 +1,6 @@
 /** Workloads that handle their own faults, recounted now and then, and at their end. */
 import { expect } from 'vitest'
+import type { Kernel } from '../../../src/kernel/base/state.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { createSimulation, runToEnd } from '../../../src/sim/simulation.ts'
 import type { OpRecord } from '../../../src/workload/interpreter.ts'
@@ -15,6 +16,7 @@ export interface Ran {
   readonly op: (text: string) => OpRecord
   /** A field of it. */
   readonly field: (text: string, name: string) => unknown
+  readonly k: Kernel
 }
 
 /** Runs the lines on a small machine; a line that fails fails on. */
@@ -32,7 +34,7 @@ export function ran(lines: string, machine = MACHINE): Ran {
     if (record === undefined) throw new Error(`no record of "${text}"`)
     return record
   }
-  return { op, field: (text, name) => op(text).fields[name] }
+  return { op, field: (text, name) => op(text).fields[name], k: sim.k }
 }
 
 /** What became of a line: its ret, or the name of its errno. */
