@@ -21,7 +21,7 @@ import { compoundHead, pageContent, pageContentIndex, pageNode, pageTest } from 
 import { splitHugePage } from '../reclaim/thp_split.ts'
 import { K_CHECKSUM, K_LEFT, K_RIGHT, KSM_WORDS, SEQNR_MASK, setState, UNSTABLE, vpnOf } from '../spaces/ksm_records.ts'
 import { treeInsert } from '../spaces/ksm_tree.ts'
-import { breakCow, mergeablePage, mergeableVma, mergeOne, mergeTwo, mergeWith, mmOf } from './ksm_merge.ts'
+import { areaOf, breakCow, mergeablePage, mergeOne, mergeTwo, mergeWith } from './ksm_merge.ts'
 import { appendUser, isMigrated, leaveTree, stableNodeOf, treeNumber, usedNode } from './ksm_nodes.ts'
 import { comparePages, noticeMoved, stableInsert, stableSearch } from './ksm_stable.ts'
 
@@ -63,10 +63,8 @@ export function compareAndMerge(k: Kernel, page: Pfn, item: number): void {
 
 /** Whether the page was replaced by the page of zeros, or is no longer there to be. */
 function becameZero(k: Kernel, page: Pfn, item: number): boolean {
-  const mm = mmOf(k, item)
-  const vpn = vpnOf(k.ksm.records.words, item)
-  const vma = mm === undefined ? undefined : mergeableVma(mm, vpn)
-  return vma === undefined || mergeOne(k, vma, vpn, page, k.zeroPage)
+  const vma = areaOf(k, item)
+  return vma === undefined || mergeOne(k, vma, vpnOf(k.ksm.records.words, item), page, k.zeroPage)
 }
 
 /** The record of a page of this scan with the same bytes; 0 for none, the page's own record is in the tree then (unstable_tree_search_insert). */

@@ -62,22 +62,26 @@ import { leaveTree } from './ksm_nodes.ts'
 /** Faults of one page before it is our bug that it stays merged. */
 const MAX_TRIES = 8
 
-/** The area of the record's place, if it may be merged (find_mergeable_vma). */
-export function mergeableVma(mm: Mm, vpn: number): Vma | undefined {
+/** The area at a virtual page, if it may be merged (find_mergeable_vma). */
+function mergeableVma(mm: Mm, vpn: number): Vma | undefined {
   if (mm.users === 0) return undefined
   const vma = vmaAt(mm, vpn)
   return vma === undefined || (vma.flags & VM_MERGEABLE) === 0 || vma.anonVma === 0 ? undefined : vma
 }
 
 /** The address space of a record. */
-export const mmOf = (k: Kernel, item: number): Mm | undefined => k.ksm.slotById[k.ksm.records.words[item * KSM_WORDS + K_SLOT]]?.mm
+const mmOf = (k: Kernel, item: number): Mm | undefined => k.ksm.slotById[k.ksm.records.words[item * KSM_WORDS + K_SLOT]]?.mm
+
+/** The area of a record's place, if it may be merged and its process is still there. */
+export function areaOf(k: Kernel, item: number): Vma | undefined {
+  const mm = mmOf(k, item)
+  return mm === undefined ? undefined : mergeableVma(mm, vpnOf(k.ksm.records.words, item))
+}
 
 /** The anonymous page at a record's place, part of a huge one or not; NO_PAGE when there is none any more (get_mergeable_page). */
 export function mergeablePage(k: Kernel, item: number): Pfn {
-  const mm = mmOf(k, item)
-  const vpn = vpnOf(k.ksm.records.words, item)
-  if (mm === undefined || mergeableVma(mm, vpn) === undefined) return NO_PAGE
-  const page = mappedPage(k, mm, vpn)
+  const vma = areaOf(k, item)
+  const page = vma === undefined ? NO_PAGE : mappedPage(k, vma.mm, vpnOf(k.ksm.records.words, item))
   return page !== NO_PAGE && (k.page[compoundHead(k, page) * PAGE_WORDS] & PG_anon) !== 0 ? page : NO_PAGE
 }
 
@@ -110,10 +114,8 @@ function breakKsm(k: Kernel, vma: Vma, vpn: number): number {
 
 /** Undoes the merge of a record's page, which is not in the tree of merged pages yet (break_cow). */
 export function breakCow(k: Kernel, item: number): void {
-  const mm = mmOf(k, item)
-  const vpn = vpnOf(k.ksm.records.words, item)
-  const vma = mm === undefined ? undefined : mergeableVma(mm, vpn)
-  if (vma !== undefined) breakKsm(k, vma, vpn)
+  const vma = areaOf(k, item)
+  if (vma !== undefined) breakKsm(k, vma, vpnOf(k.ksm.records.words, item))
 }
 
 /** Gives [start, end) of the area its own pages; -ENOMEM, or -EINTR for a caller that is being killed (unmerge_ksm_pages). */
@@ -216,10 +218,8 @@ function replacePage(k: Kernel, vma: Vma, vpn: number, page: Pfn, into: Pfn): vo
 
 /** The same at a record's place; a record whose page was merged leaves the tree of candidates (try_to_merge_with_ksm_page). */
 export function mergeWith(k: Kernel, item: number, page: Pfn, into: Pfn, pinned = 1): boolean {
-  const mm = mmOf(k, item)
-  const vpn = vpnOf(k.ksm.records.words, item)
-  const vma = mm === undefined ? undefined : mergeableVma(mm, vpn)
-  if (vma === undefined || !mergeOne(k, vma, vpn, page, into, pinned)) return false
+  const vma = areaOf(k, item)
+  if (vma === undefined || !mergeOne(k, vma, vpnOf(k.ksm.records.words, item), page, into, pinned)) return false
   leaveTree(k, item)
   k.ksm.records.words[item * KSM_WORDS + K_ANON_VMA] = vma.anonVma
   return true

@@ -51,7 +51,7 @@ import { folioFreeSwap, freeSwapCache } from '../caches/swap_cache.ts'
 import { CPUPID_UNSET, pageCpupidXchgLast } from '../frames/cpupid.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageMoveAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import { countCopied, countFaultedAnon } from '../spaces/rss.ts'
@@ -173,7 +173,7 @@ export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
 
 /** Getting the page has reclaimed the one to be copied: the fault is taken again. */
 function lostRace(k: Kernel, pfn: Pfn): number {
-  freePages(k, pfn, 0)
+  freeCharged(k, pfn, 0)
   return 0
 }
 

@@ -77,7 +77,6 @@ export function userFault(k: Kernel, mm: Mm, write: boolean): number {
   k.vmf.offset = (vpn - vma.start) | 0
   k.vmf.write = write
   k.vmf.user = true
-  k.vmf.table = 0
   return account(k, vma)
 }
 
@@ -119,6 +118,7 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
 
 function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
+  k.vmf.table = 0
   noteFault(vma.mm)
   const ret = handleFault(k, vma)
   if (vma.mm.locks !== undefined) faultPtLock(k, vma.mm, k.vmf.table === 0 ? LOCK_PMD : LOCK_PTE, FAULT_HOLD_NS)

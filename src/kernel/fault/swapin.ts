@@ -68,7 +68,7 @@ import { xaLoad, xaShadowAge } from '../caches/xarray.ts'
 import { countMemcgEvent } from '../frames/memcg.ts'
 import { memcgSwapFull } from '../frames/memcg_charge.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddAnonRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
@@ -177,7 +177,7 @@ function mapCopy(k: Kernel, vma: Vma, entry: number, flags: number, page: Pfn): 
   const copy = copySwapped(k, vma, offset, page)
   if (copy === NO_PAGE) return VM_FAULT_OOM
   if (entryValue(k, table, i) !== swpOffset(entry) || entryFlags(k, table, i) !== flags) {
-    freePages(k, copy, 0)
+    freeCharged(k, copy, 0)
     return 0
   }
   swapFree(k, entry)

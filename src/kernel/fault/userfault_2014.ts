@@ -17,7 +17,7 @@
 import { now } from '../base/cost.ts'
 import { EBUSY, EINVAL } from '../base/errno.ts'
 import { VM_FAULT_RETRY, VM_FAULT_SIGBUS } from '../base/flags.ts'
-import { regionAdd, regionCount, regionDelete } from '../base/regions.ts'
+import { regionAdd, regionCount } from '../base/regions.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import type { Userfault2014 } from '../base/state_uffd.ts'
@@ -42,14 +42,6 @@ export function userfaultRegister(k: Kernel, fd: Userfault2014, start: number, e
   for (const other of k.uffd.proposed.values())
     if (other !== fd && other.mm === fd.mm && regionCount(other.ranges, start, end) > 0) return -EBUSY
   regionAdd(fd.ranges, start, end)
-  return 0
-}
-
-/** The descriptor no longer has the range; who waits in it is not helped any more. */
-export function userfaultUnregister(k: Kernel, fd: Userfault2014, start: number, end: number): number {
-  if (end <= start) return -EINVAL
-  regionDelete(fd.ranges, start, end)
-  userfaultWrite(k, fd, start, end)
   return 0
 }
 

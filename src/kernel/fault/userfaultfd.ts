@@ -117,9 +117,6 @@ function wakeFault(k: Kernel, { figures }: UffdContext, { pid, sinceNs }: UffdFa
 
 // --- reading
 
-/** Whether a read would find something (userfaultfd_poll, for a descriptor that does not block). */
-export const uffdReadable = ({ pending, events }: UffdContext): boolean => pending.length > 0 || events.length > 0
-
 export const isInitialized = ({ features }: UffdContext): boolean => (features & UFFD_FEATURE_INITIALIZED) !== 0
 
 /**

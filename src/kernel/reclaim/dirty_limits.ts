@@ -33,27 +33,23 @@ function dirtyableMemory(k: Kernel): number {
   return Math.max(0, free - k.totalreservePages) + nodeSum(k, NS.nr_inactive_file) + nodeSum(k, NS.nr_active_file) + 1
 }
 
+/** What of so many pages a limit is: `perPage` 4096ths of them. */
 const shareOf = (available: number, perPage: number) => Math.floor((perPage * available) / PAGE_SIZE)
-const ordered = (dirty: number, background: number): DirtyLimits => ({
-  dirty,
-  background: background >= dirty ? Math.floor(dirty / 2) : background,
-})
-const perPage = (percent: number) => Math.floor((percent * PAGE_SIZE) / 100)
+
+/**
+ * The two limits, of so many pages that could be dirty.
+ * @param ofBytes pages that a limit in bytes comes to; one of 0 bytes is in percent.
+ */
+function limitsOf({ sysctl }: Kernel, available: number, ofBytes: (bytes: number) => number): DirtyLimits {
+  const limit = (bytes: number, percent: number) =>
+    bytes > 0 ? ofBytes(bytes) : shareOf(available, Math.floor((percent * PAGE_SIZE) / 100))
+  const dirty = limit(sysctl.dirty_bytes, sysctl.dirty_ratio)
+  const background = limit(sysctl.dirty_background_bytes, sysctl.dirty_background_ratio)
+  return { dirty, background: background >= dirty ? Math.floor(dirty / 2) : background }
+}
 
 /** The two limits as they stand now, in pages: nr_dirty_background_threshold and nr_dirty_threshold (global_dirty_limits). */
-export function dirtyLimits(k: Kernel): DirtyLimits {
-  const {
-    dirty_bytes: bytes,
-    dirty_background_bytes: backgroundBytes,
-    dirty_ratio: ratio,
-    dirty_background_ratio: backgroundRatio,
-  } = k.sysctl
-  const available = dirtyableMemory(k)
-  return ordered(
-    bytes > 0 ? Math.ceil(bytes / PAGE_SIZE) : shareOf(available, perPage(ratio)),
-    backgroundBytes > 0 ? Math.ceil(backgroundBytes / PAGE_SIZE) : shareOf(available, perPage(backgroundRatio)),
-  )
-}
+export const dirtyLimits = (k: Kernel): DirtyLimits => limitsOf(k, dirtyableMemory(k), bytes => Math.ceil(bytes / PAGE_SIZE))
 
 /** Whether a writer has to wait (dirty_freerun_ceiling). */
 export const isBeyondFreerun = ({ dirty, background, nrDirty, nrWriteback }: DirtyState): boolean =>
@@ -70,17 +66,7 @@ export function memcgDirtyState(k: Kernel, id: number): DirtyState | undefined {
   const clean = files - Math.min(files, nrDirty + nrWriteback)
   const globalClean = Math.max(0, everywhere - nodeSum(k, NS.nr_dirty) - nodeSum(k, NS.nr_writeback))
   const available = files + Math.min(headroom(k, id), globalClean - Math.min(globalClean, clean))
-  const {
-    dirty_bytes: bytes,
-    dirty_background_bytes: backgroundBytes,
-    dirty_ratio: ratio,
-    dirty_background_ratio: backgroundRatio,
-  } = k.sysctl
-  const scaled = (limitBytes: number) => Math.min(Math.ceil(limitBytes / everywhere), PAGE_SIZE)
-  const limits = ordered(
-    shareOf(available, bytes > 0 ? scaled(bytes) : perPage(ratio)),
-    shareOf(available, backgroundBytes > 0 ? scaled(backgroundBytes) : perPage(backgroundRatio)),
-  )
+  const limits = limitsOf(k, available, bytes => shareOf(available, Math.min(Math.ceil(bytes / everywhere), PAGE_SIZE)))
   return { ...limits, nrDirty, nrWriteback }
 }
 

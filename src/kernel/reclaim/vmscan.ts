@@ -66,9 +66,12 @@ import { lruAddDrain } from './zap.ts'
 
 /** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
 const WRITEBACK_WAIT_NS = 100e6
-/** How long kswapd works before others get their turn. */
-const KSWAPD_SLICE_NS = 2e6
 const NO_PROGRESS_NS = 4e6
+/**
+ * How long kswapd works before others get their turn. It stands for no time of Linux, where both run at once on CPUs of their own: it is
+ * how far the two may be apart here.
+ */
+const KSWAPD_SLICE_NS = 2e6
 
 interface Isolated {
   readonly pages: Pfn[]
@@ -248,7 +251,6 @@ function throttleWriteback(k: Kernel): void {
 
 /** One round on a node (shrink_node), or its next part: sc.pause says that it is not over. */
 export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
-  const start = sc.nrReclaimed
   blockAdvance(k)
   for (;;) {
     const before = sc.pause?.before ?? sc.nrReclaimed
@@ -262,9 +264,9 @@ export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
       return
     }
     noteFound(k, node, sc)
-    if (!shouldContinueReclaim(k, node, sc.nrReclaimed - before, sc)) break
+    if (sc.nrReclaimed > before) node.kswapd.failures = 0
+    if (!shouldContinueReclaim(k, node, sc.nrReclaimed - before, sc)) return
   }
-  if (sc.nrReclaimed > start) node.kswapd.failures = 0
 }
 
 /** One round over the lists of all groups that reclaim is for, but those whose limits protect them (shrink_node_memcgs). */

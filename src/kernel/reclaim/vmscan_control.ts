@@ -135,5 +135,5 @@ export function getScanCount(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanCont
 }
 
 /** A list's share at this priority, less what the group's limits protect. */
-export const scanOf = (k: Kernel, node: Node, lruvec: Lruvec, lru: number, sc: ScanControl): number =>
+const scanOf = (k: Kernel, node: Node, lruvec: Lruvec, lru: number, sc: ScanControl): number =>
   unprotectedShare(memcgOf(k, lruvec.memcg), lruvecLruSize(k, lruvec, node.id, lru, sc.reclaimIdx), sc.priority, sc, SWAP_CLUSTER_MAX)

@@ -29,17 +29,18 @@ import {
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Vma } from '../base/state_mm.ts'
+import type { Mm } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
 import { swapEntryOf } from '../caches/swap_cache.ts'
 import { swapDuplicate, swapPteFlags, swpOffset } from '../caches/swap_map.ts'
 import { memcgIsBelow } from '../frames/memcg.ts'
 import { compoundPages, pageCount, pageIndex, pageMapped, totalMapcount } from '../frames/page.ts'
-import { countRss, splitHugePmd } from '../spaces/huge_pmd.ts'
+import { countRss } from '../spaces/huge_pmd.ts'
 import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
 import { pageRemoveRmap, rmapEntries, tableMapping } from '../spaces/rmap.ts'
 import { vmaAt } from '../spaces/vma.ts'
+import { splitHugeMapping } from './thp_split_file.ts'
 import { updateHiwaterRss } from './zap.ts'
 
 /** In how many areas a page was found used, and what areas that used it, or lock it, are like. */
@@ -131,7 +132,7 @@ export function tryToUnmap(k: Kernel, head: Pfn): void {
 function unmapOne(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, head: Pfn): boolean {
   const vma = vmaAt(mm, vpn)
   if (vma === undefined) return true
-  if (pfn !== head || compoundPages(k, head) > 1) splitHugeAt(k, vma, vpn, head)
+  if (pfn !== head || compoundPages(k, head) > 1) splitHugeMapping(k, mm, vpn, head)
   const table = tableMapping(k, mm, vpn, pfn)
   if (table === 0) return true
   if ((vma.flags & VM_LOCKED) !== 0) {
@@ -169,13 +170,4 @@ function swapOutEntry(k: Kernel, mm: Mm, table: number, i: number, pfn: Pfn): vo
 function mayDrop(k: Kernel, head: Pfn): boolean {
   const flags = k.page[head * PAGE_WORDS]
   return (flags & PG_anon) === 0 || ((flags & PG_dirty) === 0 && pageCount(k, head) === 1 + totalMapcount(k, head))
-}
-
-/** Turns a huge entry that maps the page into none (file) or into single ones. */
-function splitHugeAt(k: Kernel, vma: Vma, vpn: number, head: Pfn): void {
-  const pmd = walkTo(k, vma.mm, vpn, LEVEL_PMD)
-  if (pmd === 0) return
-  const i = levelIndex(vpn, LEVEL_PMD)
-  const huge = PTE_HUGE | PTE_PRESENT
-  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) splitHugePmd(k, vma, pmd, i)
 }
