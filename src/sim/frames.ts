@@ -6,7 +6,9 @@
  */
 import { COST_NAMES } from '../kernel/base/cost.ts'
 import { errnoName } from '../kernel/base/errno.ts'
+import type { Zone } from '../kernel/base/state.ts'
 import type { Daemon } from '../kernel/base/state_shared.ts'
+import { ZONE_NAMES } from '../kernel/base/units.ts'
 import { CGROUP_ROOT, cgroupPath, cgroupTree } from '../kernel/calls/cgroup.ts'
 import { LOCK_LEVELS } from '../kernel/spaces/pt_lock.ts'
 import { tunables } from '../kernel/tunables.ts'
@@ -168,13 +170,29 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
     traffic: k.traffic.on
       ? k.nodes.flatMap(from => k.nodes.map(to => `N${from.id}.N${to.id} ${k.traffic.bytes[from.id * k.nodes.length + to.id]}`))
       : [],
-    locks: LOCK_LEVELS.flatMap((level, i) => [
-      `${level}_contended ${Math.round(k.ptLocks.contended[i])}`,
-      `${level}_waited_ns ${Math.round(k.ptLocks.waitedNs[i])}`,
-    ]),
+    locks: [...ptLockLines(k), ...k.zones.flatMap(zoneLockLines)],
     postcopy: postcopyLines(sim),
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
   }
+}
+
+const ptLockLines = ({ ptLocks }: Simulation['k']): string[] =>
+  LOCK_LEVELS.flatMap((level, i) => [
+    `${level}_contended ${Math.round(ptLocks.contended[i])}`,
+    `${level}_waited_ns ${Math.round(ptLocks.waitedNs[i])}`,
+  ])
+
+/** What became of the lock of a zone's free lists; nothing for a zone without memory. */
+function zoneLockLines({ lock, node, type, presentPages }: Zone): string[] {
+  if (lock === undefined || presentPages === 0) return []
+  const { taken, contended, heldNs, waitedNs } = lock.total
+  const name = `N${node}.${ZONE_NAMES[type]}`
+  return [
+    `${name}_taken ${taken}`,
+    `${name}_contended ${Math.round(contended)}`,
+    `${name}_held_ns ${Math.round(heldNs)}`,
+    `${name}_waited_ns ${Math.round(waitedNs)}`,
+  ]
 }
 
 /** The latest live migration, if there was any. */

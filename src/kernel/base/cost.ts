@@ -87,6 +87,8 @@ export const COSTS = {
   remote_access: 1,
   /** Waiting for a page-table lock that another CPU holds. */
   pt_lock: 1,
+  /** Waiting for the lock of a zone's free lists that another CPU holds. */
+  zone_lock: 1,
 } as const
 
 /**

@@ -16,6 +16,7 @@ import type { FileSystems } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
 import type { WorkingSet } from './state_idle.ts'
 import type { KsmState } from './state_ksm.ts'
+import type { LruGenState, LruvecGen } from './state_lru_gen.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { KernelLog, MemoryHotplug, Rcu } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
@@ -110,6 +111,25 @@ export interface Zone {
   boostedWatermark: boolean
   reclaimActive: boolean
   readonly compact: CompactState
+  /** undefined where there is one CPU only. */
+  readonly lock: ZoneLock | undefined
+}
+
+/** Who holds a zone's lock for how much of its time (frames/zone_lock.ts), by CPU. */
+export interface ZoneLock {
+  /** In the window under way: time and times it was held, time waited for it, and when the window began; 0: it never held it. */
+  readonly heldNs: Float64Array
+  readonly holds: Float64Array
+  readonly waitedNs: Float64Array
+  readonly startNs: Float64Array
+  /** In the last one: share of its time, and how long at once. */
+  readonly share: Float64Array
+  readonly lengthNs: Float64Array
+  /** What it has to expect: how often it finds the lock taken, from 0 to 1, and how long it waits each time it wants it. */
+  readonly met: Float64Array
+  readonly waitNs: Float64Array
+  /** Since boot. */
+  readonly total: { taken: number; contended: number; heldNs: number; waitedNs: number }
 }
 
 /** What compaction remembers of a zone between runs. */
@@ -160,6 +180,7 @@ export interface Lruvec {
   fileCost: number
   nonresidentAge: number
   readonly refaults: Float64Array
+  readonly gen: LruvecGen
 }
 
 export interface Node {
@@ -339,6 +360,7 @@ export interface Kernel {
   readonly ksm: KsmState
   readonly vmstat: Daemon
   readonly workingSet: WorkingSet
+  readonly lruGen: LruGenState
   readonly uffd: UserfaultfdState
   readonly secretmem: SecretmemState
   readonly tasks: Map<number, Task>

@@ -38,6 +38,7 @@ import { zramDevice } from '../caches/zram.ts'
 import { zswapState } from '../caches/zswap.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
+import { zoneLock } from '../frames/zone_lock.ts'
 import { ksmRecords } from '../spaces/ksm_records.ts'
 import { pageTables } from '../spaces/pagetable.ts'
 import { kstrtobool } from '../tunables_parse.ts'
@@ -86,6 +87,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     khugepaged: khugepagedState(),
     ...watchers(),
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
+    lruGen: lruGenState(machine.nodes.length),
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
     uffd: { contexts: new Map(), next: 1, woken: [], told: [], proposed: new Map() },
     tasks: new Map(),
@@ -332,6 +334,7 @@ function emptyZone(k: Kernel, node: number, type: number): Zone {
       orderFailed: 0,
       blockskipFlush: false,
     },
+    lock: zoneLock(k.cpus.length),
   }
 }
 

@@ -87,6 +87,7 @@ export function emptyLruvec(k: Kernel, memcg: number): Lruvec {
     fileCost: 0,
     nonresidentAge: 0,
     refaults: new Float64Array(2),
+    gen: newGenerations(k),
   }
 }
 
@@ -109,7 +110,10 @@ export function memcgCreate(k: Kernel, cgroup: number, parent: number): Memcg | 
   const memcg = newMemcg(id, cgroup, parent)
   groups[id] = memcg
   memcgOf(k, parent).children.push(id)
-  for (const node of k.nodes) if (node.lruvecs.length === id) node.lruvecs.push(emptyLruvec(k, id))
+  for (const node of k.nodes) {
+    if (node.lruvecs.length === id) node.lruvecs.push(emptyLruvec(k, id))
+    else resetGenerations(k, node.lruvecs[id].gen)
+  }
   return memcg
 }
 

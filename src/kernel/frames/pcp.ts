@@ -30,6 +30,7 @@ import {
 } from '../base/units.ts'
 import { freeOnePage, rmqueueBulk, rmqueueType } from './buddy.ts'
 import { PCP_BATCH_SCALE_MAX } from './zone.ts'
+import { holdZoneLock } from './zone_lock.ts'
 
 const NR_FREE_PAGES = ZS.nr_free_pages
 const LOW_ORDER_LISTS = MIGRATE_PCPTYPES * (PAGE_ALLOC_COSTLY_ORDER + 1)
@@ -129,6 +130,7 @@ function refill(k: Kernel, zone: Zone, pcp: Pcp, list: PcpList, order: number, t
   const want = pcp.batch > 1 ? Math.max(pcp.batch >> order, 2) : pcp.batch
   const got =
     order === 0 ? rmqueueBulk(k, zone, type, want, allocFlags, pcp.refill) : refillBlocks(k, zone, pcp, order, type, want, allocFlags)
+  holdZoneLock(k, zone, got)
   makeRoom(list, got)
   for (let i = 0; i < got; i++) list.ring[(list.head + list.n + i) & (list.ring.length - 1)] = pcp.refill[i]
   list.n += got
@@ -182,6 +184,7 @@ function nrPcpFree(pcp: Pcp, high: number, freeHigh: boolean): number {
 /** Gives `count` pages back to the buddy lists, coldest first, beginning with list `first` (free_pcppages_bulk). */
 function freeBulk(k: Kernel, zone: Zone, pcp: Pcp, count: number, first: number): void {
   let left = Math.min(pcp.count, count)
+  let blocks = 0
   for (let index = first; left > 0; index = (index + 1) % NR_PCP_LISTS) {
     const list = pcp.lists[index]
     const order = orderOf(index)
@@ -190,8 +193,10 @@ function freeBulk(k: Kernel, zone: Zone, pcp: Pcp, count: number, first: number)
       const pages = order === 0 ? freeRun(k, zone, list, type, left) : freeOldest(k, zone, list, order, type)
       left -= pages
       pcp.count -= pages
+      blocks += pages >> order
     }
   }
+  holdZoneLock(k, zone, blocks)
 }
 
 function freeOldest(k: Kernel, zone: Zone, list: PcpList, order: number, type: number): number {

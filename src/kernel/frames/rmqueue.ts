@@ -63,6 +63,7 @@ import {
 } from './page.ts'
 import { pcpAllocate, pcpAllowedOrder, pcpFree } from './pcp.ts'
 import { wakeupKswapd, wmarkPages, zoneWatermarkFast } from './watermark.ts'
+import { holdZoneLock } from './zone_lock.ts'
 
 const NR_FREE_PAGES = ZS.nr_free_pages
 const PGFREE = EV.pgfree
@@ -147,6 +148,7 @@ function rmqueue(k: Kernel, preferred: Zone, zone: Zone, gfp: number, order: num
 }
 
 function rmqueueBuddy(k: Kernel, zone: Zone, order: number, type: number, allocFlags: number): Pfn {
+  holdZoneLock(k, zone, 1)
   let pfn = (allocFlags & ALLOC_HIGHATOMIC) !== 0 ? rmqueueSmallest(k, zone, order, MIGRATE_HIGHATOMIC) : NO_PAGE
   if (pfn === NO_PAGE) pfn = rmqueueType(k, zone, order, type, allocFlags)
   if (pfn === NO_PAGE && (allocFlags & (ALLOC_OOM | ALLOC_NON_BLOCK)) !== 0) pfn = rmqueueSmallest(k, zone, order, MIGRATE_HIGHATOMIC)
@@ -242,6 +244,7 @@ export function freePages(k: Kernel, pfn: Pfn, order: number): void {
   const listed = pcpAllowedOrder(order)
   if (type !== MIGRATE_ISOLATE || !listed) k.event[PGFREE] += 1 << order
   spend(k, COST_FREE, 1)
-  if (!listed || type === MIGRATE_ISOLATE) freeOnePage(k, zone, pfn, order, type)
-  else pcpFree(k, zone, pfn, order, type)
+  if (listed && type !== MIGRATE_ISOLATE) return pcpFree(k, zone, pfn, order, type)
+  freeOnePage(k, zone, pfn, order, type)
+  holdZoneLock(k, zone, 1)
 }

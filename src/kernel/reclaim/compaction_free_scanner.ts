@@ -20,6 +20,7 @@ import { blockType, buddyOrder, freeList, isolateFreeBlock, setBlockType } from 
 import { compoundOrder } from '../frames/page.ts'
 import { freshenPages } from '../frames/rmqueue.ts'
 import { zoneWatermarkOk } from '../frames/watermark.ts'
+import { holdZoneLock } from '../frames/zone_lock.ts'
 import { freelistScanLimit } from './compaction_migrate_scanner.ts'
 import {
   blockEnd,
@@ -114,6 +115,7 @@ function isolateFreePage(k: Kernel, cc: CompactControl, pfn: Pfn): number {
   const pages = 1 << buddyOrder(k, zone, pfn)
   if (!zoneWatermarkOk(k, zone, 0, zone.wmarkMin + pages, 0, 0)) return 0
   const order = isolateFreeBlock(k, zone, pfn)
+  holdZoneLock(k, zone, 1)
   freshenPages(k, pfn, order)
   if (order >= PAGEBLOCK_ORDER - 1)
     for (let at: number = pfn; at < pfn + pages - 1; at += PAGEBLOCK_PAGES)
