@@ -1,9 +1,10 @@
 /** Where the configuration file is, reading it, and writing it when that is asked for. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Config, DEFAULT_CONFIG, parseConfig } from '../tui/config.ts'
 import { UserError } from '../user_error.ts'
+import { makeDirectory } from './files.ts'
 
 /** A file larger than this is no configuration. */
 const SIZE_LIMIT = 1 << 20
@@ -35,7 +36,7 @@ export function readConfig(file: string | undefined, env: NodeJS.ProcessEnv): Co
 export function writeConfig(file: string | undefined, env: NodeJS.ProcessEnv, text: string): string {
   const path = file ?? configPath(env)
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    makeDirectory(dirname(path))
     writeFileSync(`${path}.new`, text)
     renameSync(`${path}.new`, path)
   } catch (error) {

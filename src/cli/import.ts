@@ -1,5 +1,4 @@
 /** `mmtop import`: a trace of a real program as a workload. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { UserError } from '../user_error.ts'
 import type { Trace } from '../workload/trace.ts'
@@ -7,14 +6,15 @@ import { readPerf } from '../workload/trace_perf.ts'
 import { readStrace } from '../workload/trace_strace.ts'
 import { traceWorkload } from '../workload/trace_workload.ts'
 import { complain, EXIT } from './exit.ts'
+import { readBytes, writeOutput } from './files.ts'
 
 /** The tools whose texts are understood. */
 export const IMPORTERS: Readonly<Record<string, (text: string, file: string) => Trace>> = { perf: readPerf, strace: readStrace }
 
 /** A text file, unpacked where it is gzip. @throws UserError where there is none or it is too large */
 export function readText(file: string): string {
-  if (!existsSync(file)) throw new UserError('no such file', { file })
-  const bytes = readFileSync(file)
+  const bytes = readBytes(file)
+  if (bytes.length === 0) throw new UserError('the file is empty', { file })
   try {
     return (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes, { maxOutputLength: LIMIT_BYTES }) : bytes).toString('utf8')
   } catch {
@@ -32,7 +32,7 @@ export function importTrace(tool: string, file: string, output: string): number 
     `# ${file.replace(/.*\//, '')}, a trace of a real program: ${faults} page faults at the addresses where it had them.`,
     ...notes.map(text => `# ${text}`),
   ]
-  writeFileSync(output, `${[...opening, ...lines.map(({ text }) => text)].join('\n')}\n`)
+  writeOutput(output, `${[...opening, ...lines.map(({ text }) => text)].join('\n')}\n`)
   complain(`${output}: ${lines.length} lines, ${faults} page faults`)
   for (const text of notes) complain(text)
   return EXIT.asked

@@ -28,6 +28,7 @@ import { toSample } from '../sample/sample.ts'
 import type { Frame, Source, Tunable } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
 import { complain } from './exit.ts'
+import { makeDirectory, writing } from './files.ts'
 
 /** Marks a directory as one of ours, which may be written over. */
 const OURS = '.mmtop-tree'
@@ -62,7 +63,7 @@ export interface Mounted {
 /** @throws UserError where the directory holds something else */
 export function openTree(source: Source, directory: string): Mounted {
   const root = resolve(directory)
-  claim(root)
+  writing(root, () => claim(root))
   const knobs = new Map(source.tunables.map(tunable => [tunable.path, tunable]))
   const tree: Tree = { source, root, written: new Map(), times: new Map(), knobs }
   return {
@@ -84,7 +85,7 @@ function claim(root: string): void {
       throw new UserError('there is something in this directory already: name an empty one', { file: root })
     for (const name of ['proc', 'sys']) rmSync(join(root, name), { recursive: true, force: true })
   }
-  mkdirSync(root, { recursive: true })
+  makeDirectory(root)
   writeFileSync(join(root, OURS), 'mmtop writes over what is here\n')
 }
 
@@ -93,8 +94,10 @@ async function update(tree: Tree, frame: Frame): Promise<void> {
   const files = new Map([...frame.files].filter(([path]) => PATH.test(path) && !path.includes('/..')))
   for (const node of toSample(frame).nodes()) await more(source, files, `/sys/devices/system/node/node${node.node}/cpumap`)
   for (const path of MORE) await more(source, files, path)
-  for (const [path, text] of files) put(tree, path, text)
-  for (const path of written.keys()) if (!files.has(path)) remove(tree, path)
+  writing(tree.root, () => {
+    for (const [path, text] of files) put(tree, path, text)
+    for (const path of written.keys()) if (!files.has(path)) remove(tree, path)
+  })
   const pids = toSample(frame).tasks()
   source.watch(summaryPaths(pids.slice(0, WATCHED).map(task => task.pid)))
 }
@@ -171,7 +174,7 @@ export function bindLine(root: string, command: string): string {
 }
 
 /**
- * Keeps the tree until the source ends, it is interrupted, or the command has run.
+ * Keeps the tree until it is interrupted, or the command has run; what has ended stays as it was.
  * @returns the exit status: the command's, where there is one
  */
 export async function mountTree(source: Source, directory: string, command: string | undefined): Promise<number> {
@@ -183,6 +186,7 @@ export async function mountTree(source: Source, directory: string, command: stri
   const keeping = (async () => {
     while (!over && (await tree.step())) if (stop.signal.aborted) break
   })()
+  keeping.catch(() => stop.abort())
   const timer = setInterval(() => tree.takeWrites().catch(() => undefined), KNOBS_EVERY_MS)
   const status = command === undefined ? await untilStopped(stop.signal) : await runOver(resolve(directory), command)
   over = true

@@ -2,7 +2,7 @@
  * What a command watches: a recording, the real host, or a workload on a simulated machine. The only place that knows
  * all kinds of source.
  */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { openRecording, sniff } from '../recording/open.ts'
 import { playRecording } from '../recording/player.ts'
 import type { Recording } from '../recording/recording.ts'
@@ -11,6 +11,7 @@ import type { Failure, SimulationOptions } from '../sim/simulation.ts'
 import { UserError } from '../user_error.ts'
 import { parseMachineArgument } from '../workload/machine.ts'
 import { complain, EXIT } from './exit.ts'
+import { openOutput, writing } from './files.ts'
 import { knownTunables, likenessOf } from './like.ts'
 import type { Setting } from './values.ts'
 import { readWorkload } from './workload.ts'
@@ -73,10 +74,10 @@ async function openForPlay(file: string): Promise<Recording> {
 export async function recordRaw(target: string, options: SourceOptions, output: string): Promise<number> {
   if (target === 'host' || isRecording(target)) throw new UserError('only a workload can be recorded raw', { file: target })
   const { recordRaw: simulate } = await import('../sim/raw.ts')
-  const fd = openSync(output, 'w')
+  const fd = openOutput(output)
   try {
     const { failures } = simulate(readWorkload(target), await simulationOptions(options), line => {
-      writeSync(fd, line)
+      writing(output, () => writeSync(fd, line))
     })
     return judgeFailures({ title: target, failures: () => failures })
   } finally {

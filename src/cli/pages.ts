@@ -24,7 +24,8 @@ export async function pages(source: Source, options: PagesOptions): Promise<numb
     const path = (model: Model) => `/mmtop/pages/types/${options.who === undefined ? 'all' : pidOf(model, options.who)}/${flags}`
     for await (const model of walk(source, { atNs: options.atNs, everyNs: undefined, count: 1 }, each => [path(each)])) last = model
     const text = last?.sample.frame.files.get(path(last))
-    if (text === undefined) throw new UserError('pages are shown of simulated machines only: this source keeps none')
+    if (source.kind !== 'simulation') throw new UserError('pages are shown of simulated machines only: this source keeps none')
+    if (text === undefined) throw new UserError(`no process "${options.who}" at this moment`)
     await print(
       pageTypesLines(parsePageTypes(text))
         .map(line => `${line}\n`)

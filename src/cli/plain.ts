@@ -31,6 +31,13 @@ interface Sitting {
   over: boolean
 }
 
+export interface PlainOptions {
+  /** The panel to begin with. */
+  readonly view: string
+  /** Samples after which it ends. */
+  readonly count: number
+}
+
 /**
  * @param input lines that are typed
  * @returns the exit status
@@ -38,9 +45,17 @@ interface Sitting {
 export async function showPlain(
   source: Source,
   input: NodeJS.ReadableStream,
+  { view, count }: PlainOptions,
   write: (text: string) => Promise<void> = print,
 ): Promise<number> {
-  const sitting: Sitting = { source, write, view: VIEWS[0], model: undefined, said: '', over: false }
+  const sitting: Sitting = {
+    source,
+    write,
+    view: VIEWS.find(({ name }) => name === view) ?? VIEWS[0],
+    model: undefined,
+    said: '',
+    over: false,
+  }
   const lines = createInterface({ input, terminal: false })
   const asked = (async () => {
     for await (const line of lines) {
@@ -51,7 +66,9 @@ export async function showPlain(
   await write(`mmtop ${cleanLine(source.title)}. Type help for what can be typed.\n`)
   const tracker = newTracker(source)
   try {
-    for (let frame = await source.next(); frame !== undefined && !sitting.over; frame = await source.next()) {
+    for (let samples = 0; samples < count && !sitting.over; samples++) {
+      const frame = await source.next()
+      if (frame === undefined) break
       sitting.model = feed(tracker, frame, source.pace())
       await tell(sitting)
     }

@@ -1,11 +1,12 @@
 /** `mmtop record`: a source into a file, of mmtop's own format or with the full text of every file. */
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { release, version } from 'node:os'
 import { createRecording } from '../recording/writer.ts'
 import { summaryPaths } from '../sample/files.ts'
 import { toSample } from '../sample/sample.ts'
 import type { Frame } from '../sample/source.ts'
 import { EXIT } from './exit.ts'
+import { openOutput, writing } from './files.ts'
 import { judgeFailures, type Opened } from './open.ts'
 
 /** What takes the frames of a recording. */
@@ -19,9 +20,9 @@ interface Recorder {
  * @returns as `record` does
  */
 export function recordTexts(source: Opened, output: string, count: number): Promise<number> {
-  const fd = openSync(output, 'w')
+  const fd = openOutput(output)
   let last: Frame | undefined
-  const line = (value: object) => writeSync(fd, `${JSON.stringify(value)}\n`)
+  const line = (value: object) => writing(output, () => writeSync(fd, `${JSON.stringify(value)}\n`))
   return follow(source, count, {
     append: frame => {
       if (last === undefined) {

@@ -9,7 +9,7 @@ import { readConfig, writeConfig } from './config.ts'
 import { complain, EXIT } from './exit.ts'
 import { importTrace } from './import.ts'
 import { numa } from './numa.ts'
-import { isRecording, openSource, recordRaw, type SourceOptions } from './open.ts'
+import { isRecording, type Opened, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { pages } from './pages.ts'
 import { record, recordTexts } from './record.ts'
 import { isDumb, type ScreenOptions, showScreens, whyNoScreens } from './screens.ts'
@@ -95,6 +95,17 @@ function sourceOptions(words: Words, speed: number): SourceOptions {
 const openFast = (target: string | undefined, words: Words): Promise<Source> =>
   openSource(target, sourceOptions(words, Number.POSITIVE_INFINITY))
 
+/** Uses a source, and closes it where that fails: a machine that nobody looks at any more would keep the program from ending. */
+async function using(opening: Promise<Opened>, use: (source: Opened) => Promise<number>): Promise<number> {
+  const source = await opening
+  try {
+    return await use(source)
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
 /** `mmtop [target]`: the screens, or text where there is no terminal or -b is given. */
 export async function screensOrText(target: string | undefined, words: Words, commands: readonly string[]): Promise<number> {
   if (target !== undefined) notACommand(target, commands)
@@ -106,7 +117,7 @@ export async function screensOrText(target: string | undefined, words: Words, co
 async function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
   const why = whyNoScreens(process)
   const open = () => openSource(target, sourceOptions(words, 1))
-  if (words.plain === true || (why === undefined && isDumb(process.env))) return plainLines(open)
+  if (words.plain === true || (why === undefined && isDumb(process.env))) return plainLines(open, words)
   if (why === undefined) return showScreens(open, screenOptions(words))
   const status = await snapshotTarget(target, words)
   complain(`${why}: a snapshot instead of the screens`)
@@ -119,9 +130,10 @@ function notACommand(target: string, commands: readonly string[]): void {
   if (near !== undefined) throw new UserError(`no command "${target}", did you mean "${near}"?`)
 }
 
-async function plainLines(open: () => Promise<Source>): Promise<number> {
+async function plainLines(open: () => Promise<Source>, words: Words): Promise<number> {
+  const { view } = readConfig(words.config, process.env)
   const { showPlain } = await import('./plain.ts')
-  return showPlain(await open(), process.stdin)
+  return showPlain(await open(), process.stdin, { view, count: words.count ?? Number.POSITIVE_INFINITY })
 }
 
 /** The configuration file's settings, and over them what the command line says. */
@@ -131,7 +143,7 @@ function screenOptions(words: Words): ScreenOptions {
   const glyphs = GLYPHS.find(name => name === words.glyphs) ?? found.glyphs
   const config = { ...found, theme, glyphs, mouse: words.mouse ?? found.mouse }
   const save = (text: string) => writeConfig(words.config, process.env, text)
-  return { color: words.color !== false, ascii: words.ascii === true, config, save }
+  return { color: words.color !== false, ascii: words.ascii === true, config, save, count: words.count }
 }
 
 const GLYPHS = ['auto', 'braille', 'block', 'ascii'] as const
@@ -166,9 +178,9 @@ export async function recordTarget(target: string, words: Words): Promise<number
   const output = words.output ?? ''
   const count = words.count ?? Number.POSITIVE_INFINITY
   const options = sourceOptions(words, Number.POSITIVE_INFINITY)
-  if (words.raw === true && target === 'host') return recordTexts(await openSource(target, options), output, count)
+  if (words.raw === true && target === 'host') return using(openSource(target, options), source => recordTexts(source, output, count))
   if (words.raw === true) return recordRaw(target, options, output)
-  return record(await openSource(target, options), output, count)
+  return using(openSource(target, options), async source => record(source, output, count))
 }
 
 /** `mmtop snapshot`. */
@@ -222,13 +234,13 @@ export async function diffTargets(a: string, b: string, words: Words): Promise<n
 /** `mmtop serve`. */
 export async function serveTarget(target: string | undefined, words: Words): Promise<number> {
   const { serveUntilStopped } = await import('./serve.ts')
-  return serveUntilStopped(await openSource(target, sourceOptions(words, 1)), words.port ?? SERVE_PORT)
+  return using(openSource(target, sourceOptions(words, 1)), source => serveUntilStopped(source, words.port ?? SERVE_PORT))
 }
 
 /** `mmtop mount-tree`. */
 export async function mountTarget(directory: string, target: string | undefined, words: Words): Promise<number> {
   const { mountTree } = await import('./mount_tree.ts')
-  return mountTree(await openSource(target, sourceOptions(words, 1)), directory, words.run)
+  return using(openSource(target, sourceOptions(words, 1)), source => mountTree(source, directory, words.run))
 }
 
 /** `mmtop cat`. */

@@ -10,6 +10,8 @@ export interface ScreenOptions {
   readonly ascii: boolean
   readonly config: Config
   readonly save: (text: string) => string
+  /** Samples after which it ends. */
+  readonly count: number | undefined
 }
 
 /** What is wrong with the terminal, if anything is. */
@@ -26,7 +28,7 @@ export const isDumb = ({ TERM }: NodeJS.ProcessEnv): boolean => TERM === undefin
  * Shows a source until the user leaves. The screens are loaded while the source is being opened.
  * @returns the exit status
  */
-export async function showScreens(open: () => Promise<Source>, { color, ascii, config, save }: ScreenOptions): Promise<number> {
+export async function showScreens(open: () => Promise<Source>, { color, ascii, config, save, count }: ScreenOptions): Promise<number> {
   const loading = import('../tui/show.tsx')
   const source = await open()
   const { show } = await loading
@@ -34,5 +36,5 @@ export async function showScreens(open: () => Promise<Source>, { color, ascii, c
     if (existsSync(path)) throw new UserError('there is such a file already: choose another name', { file: path })
     return createRecording(path, source)
   }
-  return show(source, { colour: color, ascii, env: process.env, record, config, save })
+  return show(source, { colour: color, ascii, env: process.env, record, config, save, count })
 }

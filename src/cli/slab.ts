@@ -5,7 +5,7 @@
  *     mmtop slab run.mmtop --plot size                 the largest cache of each sample, in the terminal
  *     mmtop slab a.mmtop b.mmtop --plot totals -o c.svg   memory and loss of several, laid over each other
  */
-import { writeFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { basename, extname } from 'node:path'
 import type { Slab } from '../sample/parse/slabinfo.ts'
 import type { Source } from '../sample/source.ts'
@@ -15,6 +15,7 @@ import { plainLines } from '../view/layout.ts'
 import { type Plot, type PlotSeries, scaleTop, svgOf } from '../view/plot.ts'
 import { type SlabReportOptions, slabLoss, slabReport, slabSize, slabsBy, slabTotals } from '../view/slab_report.ts'
 import { EXIT, print } from './exit.ts'
+import { writeOutput, writing } from './files.ts'
 import { pngOf } from './png.ts'
 import { type Course, walk } from './watch.ts'
 
@@ -45,6 +46,8 @@ export async function slab(sources: readonly Source[], options: SlabOptions): Pr
   }
   if (sources.length > 1 && options.plot !== 'totals')
     throw new UserError('several recordings can only be laid over each other with --plot totals')
+  // What cannot be written is said before anything is run.
+  if (options.output !== undefined) checkOutput(options.output)
   const samples: Samples[] = []
   for (const source of sources) samples.push(await samplesOf(source, options))
   await show(plotOf(samples, options.plot, options), options)
@@ -106,11 +109,16 @@ function totalSeries({ title, slabs }: Samples): PlotSeries[] {
   ]
 }
 
+const PICTURES: Readonly<Record<string, (plot: Plot) => string | Uint8Array>> = { '.svg': svgOf, '.png': pngOf }
+
+function checkOutput(output: string): void {
+  if (!Object.hasOwn(PICTURES, extname(output))) throw new UserError(`${output}: a plot is written as .svg or .png`)
+  writing(output, () => closeSync(openSync(output, 'a')))
+}
+
 async function show(plot: Plot, { output, columns, ascii }: SlabOptions): Promise<void> {
   if (output === undefined) return print(textOf(plot, columns, ascii))
-  if (extname(output) === '.svg') writeFileSync(output, svgOf(plot))
-  else if (extname(output) === '.png') writeFileSync(output, pngOf(plot))
-  else throw new UserError(`${output}: a plot is written as .svg or .png`)
+  writeOutput(output, PICTURES[extname(output)](plot))
   await print(`${output}\n`)
 }
 

@@ -12,7 +12,7 @@ import { headingLine, rowColumns, rowLine } from '../view/headless/rows.ts'
 import { type Selection, select, tableLines } from '../view/headless/select.ts'
 import { asText } from '../view/headless/text.ts'
 import { plainLines } from '../view/layout.ts'
-import { DEFAULT_UI } from '../view/panel.ts'
+import { DEFAULT_UI, type Panel, type PanelFunction } from '../view/panel.ts'
 import { TABLES } from '../view/tables.ts'
 import { VIEWS, type View } from '../view/views.ts'
 import { complain, EXIT, print } from './exit.ts'
@@ -79,13 +79,20 @@ export async function printTunables(
   try {
     for await (const model of walk(source, { atNs: undefined, everyNs: undefined, count: 1 }, each => panel(each, ui, size).wants))
       await print(
-        plainLines(panel(model, ui, size).rows.slice(1))
+        plainLines(understood(panel(model, ui, size)).rows.slice(1))
           .map(line => `${line}\n`)
           .join(''),
       )
   } finally {
     await source.close()
   }
+}
+
+/** The panel, unless its filter is none. @throws UserError */
+function understood(panel: Panel): Panel {
+  const problem = panel.list?.problem ?? ''
+  if (problem !== '') throw new UserError(`--filter: ${problem}`)
+  return panel
 }
 
 interface Printer {
@@ -142,9 +149,10 @@ function rowPrinter(fields: readonly string[]): Printer {
 
 function textPrinter(view: View, { width, ascii, filter }: SnapshotOptions): Printer {
   const ui = { ...DEFAULT_UI, ascii, filter }
+  const checked: PanelFunction = (...of) => understood(view.panel(...of))
   return {
     wants: model => view.panel(model, ui, { width, height: Number.POSITIVE_INFINITY }).wants,
-    text: (model, first) => (first ? '' : '\n') + asText(view.panel, model, ui, width),
+    text: (model, first) => (first ? '' : '\n') + asText(checked, model, ui, width),
   }
 }
 

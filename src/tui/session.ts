@@ -73,6 +73,7 @@ export function createSession(options: SessionOptions): Session {
     intervalNs: 1e9,
     timer: undefined,
     drawnMs: Number.NEGATIVE_INFINITY,
+    samples: 0,
     breathedMs: options.now(),
     over: false,
     wake: () => undefined,
@@ -239,6 +240,7 @@ function take(sitting: Sitting, frame: Frame): void {
     sitting.patch.clear()
     sitting.asked.clear()
     forgetPast(sitting)
+    if (++sitting.samples >= (sitting.options.count ?? Number.POSITIVE_INFINITY)) sitting.end(0)
   }
   const { filling } = sitting
   if (filling?.kind === 'fill' && frame.ns < filling.untilNs) return

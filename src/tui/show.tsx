@@ -33,6 +33,8 @@ export interface ShowOptions {
   readonly config: Config
   /** Writes the configuration file; gives its path. */
   readonly save: (text: string) => string
+  /** Samples after which it ends. */
+  readonly count: number | undefined
 }
 
 /**
@@ -50,7 +52,7 @@ export async function show(source: Source, options: ShowOptions): Promise<number
   const { stdin, stdout, stderr } = process
   // A simulation runs in a thread of this process, and does want the compiler.
   if (source.kind !== 'simulation') setFlagsFromString(`--interrupt-budget=${BYTECODES_BEFORE_OPTIMISING}`)
-  const { env, record, config, save } = options
+  const { env, record, config, save, count } = options
   const depth = options.colour && config.colors !== 'auto' ? config.colors : colourDepth(options.colour, env)
   const ascii = options.ascii || config.glyphs === 'ascii' || (config.glyphs === 'auto' && !hasUnicode(env))
   const themes = themesOf(depth, hasLightBackground(env))
@@ -63,6 +65,7 @@ export async function show(source: Source, options: ShowOptions): Promise<number
     record,
     config,
     save,
+    count,
     now: () => performance.now(),
     redraw: () => writer.start(),
     suspend: () => hold.suspend(),

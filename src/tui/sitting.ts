@@ -28,6 +28,8 @@ export interface SessionOptions {
   readonly now: () => number
   readonly redraw?: () => void
   readonly config?: Config
+  /** Samples after which it ends. */
+  readonly count?: number | undefined
   /** Writes the configuration file; gives its path. */
   readonly save?: (text: string) => string
   readonly suspend?: () => void
@@ -76,6 +78,8 @@ export interface Sitting {
   intervalNs: number
   timer: NodeJS.Timeout | undefined
   drawnMs: number
+  /** Samples taken in. */
+  samples: number
   breathedMs: number
   over: boolean
   /** Wakes up who waits for a source that has ended to go on. */

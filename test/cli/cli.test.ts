@@ -45,12 +45,38 @@ describe('the command', () => {
       [['record', recording], /required option '-o, --output <file>' not specified/],
       [['check', join(dir, 'nothing')], /no such file/],
       [['check', dir], /is a directory/],
+      [['import', 'perf', dir, '-o', join(dir, 'x')], /cannot be read: EISDIR/],
+      [['import', 'perf', join(dir, 'nothing'), '-o', join(dir, 'x')], /cannot be read: ENOENT/],
+      [['record', 'host', '-n', '1', '-o', join(dir, 'no/where')], /no\/where: cannot write/],
+      [['record', 'host', '-n', '1', '--raw', '-o', join(dir, 'no/where')], /no\/where: cannot be written: ENOENT/],
+      [['slab', recording, '--plot', 'totals', '-o', join(dir, 'no/where.svg')], /no\/where.svg: cannot be written: ENOENT/],
+      [['slab', recording, '--plot', 'totals', '-o', join(dir, 'x.gif')], /a plot is written as .svg or .png/],
+      [['mount-tree', '/etc', recording], /there is something in this directory already/],
+      [['mount-tree', '/proc/nowhere', recording], /cannot be written: ENOENT/],
+      [['serve', '--port', '99999'], /--port: "99999" is no port/],
+      [['snapshot', '/etc'], /is a directory/],
+      [['snapshot', recording, '--fields', 'nonsense'], /has no column "nonsense"/],
+      [['snapshot', recording, '--view', 'vmstat', '--filter', '/(/'], /--filter: not a regular expression/],
+      [['tunables', '/(/', '--of', recording], /--filter: not a regular expression/],
+      [['pages', recording, 'nosuch'], /of simulated machines only/],
+      [['--plain', '--config', dir, recording], /cannot read: EISDIR/],
     ]
     for (const [words, message] of wrong) {
       const { status, out, err } = run(...words)
       expect({ words, status, out, lines: err.trimEnd().split('\n').length }).toEqual({ words, status: 2, out: '', lines: 1 })
       expect(err).toMatch(message)
     }
+  })
+
+  it('says when another program has the port, and ends', async () => {
+    const { createServer } = await import('node:net')
+    const other = createServer()
+    await new Promise<void>(done => void other.listen(0, '127.0.0.1', done))
+    const address = other.address()
+    const port = typeof address === 'object' && address !== null ? String(address.port) : ''
+    const { status, err } = run('serve', '--port', port, recording)
+    other.close()
+    expect({ status, err }).toEqual({ status: 2, err: expect.stringMatching(/^mmtop: port \d+: EADDRINUSE.*\n$/) })
   })
 
   it('refuses files that are no good, with the place', () => {

@@ -159,7 +159,7 @@ describe('lines instead of screens', () => {
     const source = fakeSource()
     const input = new PassThrough()
     let out = ''
-    const ended = showPlain(source, input, async text => {
+    const ended = showPlain(source, input, { view: 'overview', count: Number.POSITIVE_INFINITY }, async text => {
       out += text
     })
     await settled()
