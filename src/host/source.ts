@@ -27,7 +27,7 @@ export interface HostOptions {
 }
 
 /** Share of the time that files read in turn may take. */
-const TURN_SHARE = 0.006
+const TURN_SHARE = 0.003
 /** How long a shape is good for. */
 const SHAPE_NS = 10e9
 const UNREAD_MAX = 200

@@ -2,7 +2,7 @@
  * The kernel's own threads on the machine's clock. Each is a record that says when it wants to run next; whoever moves
  * the clock asks for the earliest and lets it run on a CPU of its node that is free first.
  */
-import { COST, spend } from './base/cost.ts'
+import { COST, spend, switchAccount } from './base/cost.ts'
 import { psiAverage, psiResume, psiSuspend, psiTurn } from './base/psi.ts'
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
@@ -87,7 +87,9 @@ function runOne(k: Kernel, { daemon, run, nice }: Work): void {
   daemon.wakeNs = Number.POSITIVE_INFINITY
   const interrupted = psiSuspend(k)
   const waited = k.costNs[COST.io_wait]
+  const owner = switchAccount(k, daemon.costNs)
   run(k)
+  switchAccount(k, owner)
   daemon.endNs = k.clock[0]
   daemon.ranNs += k.clock[0] - start
   const io = k.costNs[COST.io_wait] - waited

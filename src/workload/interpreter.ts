@@ -14,7 +14,7 @@
  * order is that of the numbers alone: equals run in the order in which they ran last.
  */
 import { must } from '../kernel/base/assert.ts'
-import { COST, spend } from '../kernel/base/cost.ts'
+import { COST, spend, switchAccount } from '../kernel/base/cost.ts'
 import { psiTurn } from '../kernel/base/psi.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
@@ -203,6 +203,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   thread.readyNs = startNs
   thread.turn = run.turn++
   const waited = waitedNs(k)
+  switchAccount(k, task.costNs)
   if (run.lastOn[cpu] !== thread) spend(k, COST.context_switch, 1)
   run.lastOn[cpu] = thread
   run.quietNs = Math.min(run.quietNs, nextNumaTickNs(k, task))
@@ -212,6 +213,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   else if (thread.kind === 'migration') runMigration(run, ports, thread)
   else runWorker(run, ports, thread, untilNs)
   settleObjects(k)
+  switchAccount(k, undefined)
   const endNs = k.clock[0]
   const busyNs = endNs - startNs - (waitedNs(k) - waited)
   task.ranNs += busyNs

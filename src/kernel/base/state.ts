@@ -340,6 +340,8 @@ export interface Kernel {
   readonly inCache: Int32Array
   /** Where virtual time went, by kind (base/cost.ts). */
   readonly costNs: Float64Array
+  /** Whose account time is on now (base/cost.ts), and what costNs was when his turn began. */
+  readonly account: { owner: Float64Array | undefined; readonly mark: Float64Array }
   readonly sysctl: Sysctl
   readonly contents: ContentTable
   readonly spaces: AddressSpaces

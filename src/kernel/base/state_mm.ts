@@ -1,6 +1,7 @@
 /** Shapes of processes and their address spaces. Shapes only; spaces/ and calls/ hold the functions. */
 import type { Regions } from './regions.ts'
 import type { Mapping, OpenFile } from './state_fs.ts'
+import type { MmGen } from './state_lru_gen.ts'
 import type { MmNuma, TaskNuma } from './state_numa.ts'
 import type { Mempolicy, RmapEntry } from './state_shared.ts'
 import type { UffdEvent } from './state_uffd.ts'
@@ -127,6 +128,7 @@ export interface Mm {
   /** The area found last. */
   lastVma: Vma | undefined
   readonly numa: MmNuma
+  readonly lruGen: MmGen
   /** While others than its own process work on its tables. */
   locks: MmLocks | undefined
 }
@@ -184,8 +186,9 @@ export interface Task {
   minflt: number
   majflt: number
   startNs: number
-  /** Nanoseconds of CPU it used. */
+  /** Nanoseconds of CPU it used, and what for, by kind of cost. */
   ranNs: number
+  readonly costNs: Float64Array
   /** The pages of its kernel stack. */
   readonly stack: readonly number[]
   /** Signal that killed it, or 0. */

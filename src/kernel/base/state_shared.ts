@@ -39,6 +39,7 @@ export interface Daemon {
   endNs: number
   /** The CPU it ran on last. */
   cpu: number
-  /** Nanoseconds of CPU it used. */
+  /** Nanoseconds of CPU it used, and what for, by kind of cost. */
   ranNs: number
+  readonly costNs: Float64Array
 }

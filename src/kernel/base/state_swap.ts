@@ -80,6 +80,17 @@ export interface SwapState {
   /** The slot of each page in the swap cache, 0 for none; empty before the first area. */
   entryOf: Int32Array
   readonly readahead: SwapReadahead
+  /** Writes that whoever reclaims holds back, so that neighbours go together (struct blk_plug); undefined: they go at once. */
+  plug: SwapWrite[] | undefined
+}
+
+/** Neighbouring slots of an area that are to be written with one request. */
+export interface SwapWrite {
+  readonly disk: Disk
+  /** Type of the area. */
+  readonly swap: number
+  readonly first: number
+  pages: number
 }
 
 /** How pages are read ahead by their slots: hits since the last time, its slot and pages. */

@@ -2,7 +2,7 @@
  * The empty machine: every piece of state in its first shape, before any page is free and any process lives.
  */
 import { contentTable } from '../base/content.ts'
-import { CACHE_PAGES, COST_NAMES } from '../base/cost.ts'
+import { CACHE_PAGES, costAccount } from '../base/cost.ts'
 import { NODE_STATS, NUMA_STATS, VM_EVENTS, ZONE_STATS } from '../base/counters.ts'
 import { listAllocate, listHeads, PAGE_WORDS } from '../base/list.ts'
 import { kernelLog } from '../base/log.ts'
@@ -36,6 +36,7 @@ import { BATCH_PAGES } from '../caches/lru.ts'
 import { swapState } from '../caches/swap_map.ts'
 import { zramDevice } from '../caches/zram.ts'
 import { zswapState } from '../caches/zswap.ts'
+import { lruGenState } from '../frames/generations.ts'
 import { emptyLruvec, memcgState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { DEFAULT_POLICY } from '../frames/mempolicy.ts'
 import { zoneLock } from '../frames/zone_lock.ts'
@@ -69,7 +70,8 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     cpus: [],
     event: new Float64Array(VM_EVENTS.length),
     inCache: new Int32Array(CACHE_PAGES),
-    costNs: new Float64Array(COST_NAMES.length),
+    costNs: costAccount(),
+    account: { owner: undefined, mark: costAccount() },
     sysctl: sysctlDefaults(),
     contents: contentTable(),
     spaces: addressSpaces(),
@@ -241,7 +243,15 @@ const bootFigures = (): BootFigures => ({
   reserved: [],
 })
 
-export const daemon = (name: string, node: number): Daemon => ({ name, node: asNode(node), wakeNs: NEVER, endNs: 0, cpu: 0, ranNs: 0 })
+export const daemon = (name: string, node: number): Daemon => ({
+  name,
+  node: asNode(node),
+  wakeNs: NEVER,
+  endNs: 0,
+  cpu: 0,
+  ranNs: 0,
+  costNs: costAccount(),
+})
 
 const batch = (): FolioBatch => ({ pages: new Int32Array(BATCH_PAGES), n: 0 })
 

@@ -4,7 +4,8 @@
  *     submit ──> queue ── doneNs of the first reached ──> its pages are unlocked (read) or no longer under writeback
  *
  * A request starts to transfer when it has waited for the device's latency and for those before it; so what is queued
- * together pays the latency once. Nothing happens at the end of a request by itself: whoever looks at pages in flight, and
+ * together pays the latency once. Whoever reclaims holds its writes to swap back until it is through with its pages, so that neighbours go
+ * in one request (a plug). Nothing happens at the end of a request by itself: whoever looks at pages in flight, and
  * the machine's clock, call blockAdvance, which ends what is due.
  *
  * The figures are those of the data sheet of Intel's Optane SSD P5800X (7.2 GB/s read, 6.1 GB/s written, about 10 us to
@@ -24,6 +25,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, DiskRequest, Mapping } from '../base/state_fs.ts'
+import type { SwapWrite } from '../base/state_swap.ts'
 import { NO_PAGE, PAGE_KB, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { modLruvecState } from '../frames/memcg.ts'
 import { compoundPages, pageNode, pageZone } from '../frames/page.ts'
@@ -37,8 +39,11 @@ const WRITE_PAGE_NS = PAGE_SIZE / 6.1
 
 /** Pages of one request at most (BIO_MAX_VECS). */
 export const REQUEST_PAGES = 256
-/** Pages of neighbouring slots of swap that are read or written together (BLK_MAX_REQUEST_COUNT). */
-const MERGED_PAGES = 32
+/** Pages of neighbouring slots of swap that are read or written together: what the queue of a virtio disk has places for. */
+const MERGED_PAGES = 254
+/** What a plug holds: requests, the last one up to so many pages before it is one too many (BLK_MAX_REQUEST_COUNT, BLK_PLUG_FLUSH_SIZE). */
+const PLUG_REQUESTS = 32
+const PLUG_FLUSH_PAGES = 32
 /** Slots of one index of the swap cache, as a power of two. */
 const SWAP_CACHE_SHIFT = 14
 /** Pages that a single read may ask for at once (bdi->io_pages: 1280 KiB). */
@@ -71,27 +76,63 @@ function enqueue(k: Kernel, disk: Disk, request: DiskRequest): void {
 }
 
 /**
- * Queues a request for slots [first, first + pages) of a swap area, whose pages are in the swap cache. One that has not begun yet
- * takes in what follows its slots. Reclaim holds its writes back until it is through with its pages (blk_start_plug in shrink_lruvec):
- * none of them is done before.
+ * Holds writes to swap back from now on (blk_start_plug).
+ * @returns whether nobody did so before: who began it ends it.
  */
+export function startPlug(k: Kernel): boolean {
+  if (k.swap.plug !== undefined) return false
+  k.swap.plug = []
+  return true
+}
+
+/** What was held back is queued, and no more is held back (blk_finish_plug). */
+export function finishPlug(k: Kernel): void {
+  flushPlug(k)
+  k.swap.plug = undefined
+}
+
+function flushPlug(k: Kernel): void {
+  const { plug } = k.swap
+  if (plug === undefined) return
+  for (const { disk, swap, first, pages } of plug) submitSwap(k, disk, true, swap, first, pages)
+  plug.length = 0
+}
+
+/** Queues a request for slots [first, first + pages) of a swap area, whose pages are in the swap cache; a write waits in the plug. */
 export function blockSubmitSwap(k: Kernel, disk: Disk, write: boolean, type: number, first: number, pages: number): void {
-  const pageNs = write ? WRITE_PAGE_NS : READ_PAGE_NS
   if (!write) blockAdvance(k)
+  if (write) disk.writtenPages += pages
+  else disk.readPages += pages
+  k.event[write ? EV.pgpgout : EV.pgpgin] += pages * PAGE_KB
+  if (write && k.swap.plug !== undefined) plugWrite(k, k.swap.plug, { disk, swap: type, first, pages })
+  else submitSwap(k, disk, write, type, first, pages)
+}
+
+/** A write joins the one before it, or becomes one of its own (blk_add_rq_to_plug). */
+function plugWrite(k: Kernel, plug: SwapWrite[], write: SwapWrite): void {
+  const last = plug[plug.length - 1]
+  if (last !== undefined && last.swap === write.swap && last.first + last.pages === write.first && last.pages + write.pages <= MERGED_PAGES) {
+    last.pages += write.pages
+    return
+  }
+  if (plug.length >= PLUG_REQUESTS || (last !== undefined && last.pages >= PLUG_FLUSH_PAGES)) flushPlug(k)
+  plug.push(write)
+}
+
+/** Queues a request; one that has not begun yet takes in what follows its slots. */
+function submitSwap(k: Kernel, disk: Disk, write: boolean, type: number, first: number, pages: number): void {
+  const pageNs = write ? WRITE_PAGE_NS : READ_PAGE_NS
   const last = disk.queue[disk.queue.length - 1]
   const follows = last !== undefined && last.swap === type && last.write === write && last.first + last.pages === first
   if (follows && last.pages + pages <= MERGED_PAGES && last.doneNs - last.pages * pageNs > now(k)) {
     last.pages += pages
     last.doneNs += pages * pageNs
     disk.busyUntilNs = last.doneNs
-  } else {
-    spend(k, COST.block_request, 1)
-    disk.busyUntilNs = Math.max(now(k) + LATENCY_NS, disk.busyUntilNs) + pages * pageNs
-    enqueue(k, disk, { doneNs: disk.busyUntilNs, write, mapping: undefined, swap: type, first, pages })
+    return
   }
-  if (write) disk.writtenPages += pages
-  else disk.readPages += pages
-  k.event[write ? EV.pgpgout : EV.pgpgin] += pages * PAGE_KB
+  spend(k, COST.block_request, 1)
+  disk.busyUntilNs = Math.max(now(k) + LATENCY_NS, disk.busyUntilNs) + pages * pageNs
+  enqueue(k, disk, { doneNs: disk.busyUntilNs, write, mapping: undefined, swap: type, first, pages })
 }
 
 /** Ends all requests that are done by now. */

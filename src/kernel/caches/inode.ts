@@ -12,6 +12,7 @@
  * Source: fs/namei.c, fs/inode.c (iput, evict), fs/super.c.
  */
 import { must } from '../base/assert.ts'
+import { costAccount } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import type { DiskBlocks, FileSystems, HugetlbInode, Inode, SuperBlock } from '../base/state_fs.ts'
 import type { Daemon } from '../base/state_shared.ts'
@@ -25,7 +26,15 @@ const FIRST_MINOR = 0x16
 /** Inode numbers that a CPU takes at once from the kernel's own mount of memory files (SHMEM_INO_BATCH). */
 export const INO_BATCH = 1024
 
-const sleeping = (name: string): Daemon => ({ name, node: asNode(NO_NODE), wakeNs: Number.POSITIVE_INFINITY, endNs: 0, cpu: 0, ranNs: 0 })
+const sleeping = (name: string): Daemon => ({
+  name,
+  node: asNode(NO_NODE),
+  wakeNs: Number.POSITIVE_INFINITY,
+  endNs: 0,
+  cpu: 0,
+  ranNs: 0,
+  costNs: costAccount(),
+})
 
 /** No file system mounted yet. */
 export const fileSystems = (nodes: number): FileSystems => ({

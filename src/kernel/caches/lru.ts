@@ -11,6 +11,8 @@
  * instead. A batch holds a reference, so a page that is unmapped while in another CPU's batch is freed when that one drains; that
  * is also why nr_*_anon and nr_*_file trail allocations by up to 15 pages a CPU. Huge pages go to their list at once.
  *
+ * While generations are on (lru_gen.ts), evictable pages stand in those instead, and these four lists are empty.
+ *
  * Invariants: PG_lru means counted on exactly one list, which node, memcg and the flags active, swapbacked and
  * unevictable name; sizes of lists, zone counters and node counters agree.
  *
@@ -38,12 +40,12 @@ import {
   PG_unevictable,
   PG_writeback,
 } from '../base/flags.ts'
-import { listAdd, listAddTail, listDelete, PAGE_WORDS, W_NEXT } from '../base/list.ts'
+import { listAdd, listAddTail, listDelete, listLast, PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
-import { asPfn, HPAGE_PMD_ORDER, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
+import { asPfn, HPAGE_PMD_ORDER, NO_PAGE, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
 import { freeHugePage } from '../frames/hugetlb_pool.ts'
-import { countLruvecSize, countMemcgEvent, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
+import { countMemcgEvent, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import {
   compoundOrder,
   compoundPages,
@@ -56,6 +58,7 @@ import {
   W_MAPCOUNT,
 } from '../frames/page.ts'
 import { freeCharged, isJunk } from '../frames/rmqueue.ts'
+import { folioIncRefs, forgetGen, lruGenAdd, lruGenDel, updateLruSize } from './lru_gen.ts'
 
 export const LRU_INACTIVE_ANON = 0
 export const LRU_ACTIVE_ANON = 1
@@ -68,7 +71,6 @@ export const NR_LRU_LISTS = 5
 export const BATCH_PAGES = 15
 
 const NR_LRU_BASE = NS.nr_inactive_anon
-const NR_ZONE_LRU_BASE = ZS.nr_zone_inactive_anon
 const NR_MLOCK = ZS.nr_mlock
 const COST_MOVE = COST.lru_move
 
@@ -85,17 +87,14 @@ export const lruvecOf = (k: Kernel, pfn: Pfn): Lruvec => k.nodes[pageNode(k, pfn
 function updateSize(k: Kernel, pfn: Pfn, lru: number, pages: number): Lruvec {
   const zone = k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
   const node = k.nodes[zone.node]
-  const memcg = pageMemcg(k, pfn)
-  const lruvec = node.lruvecs[memcg]
-  lruvec.size[lru] += pages
-  if (memcg !== 0) countLruvecSize(lruvec, zone.type, lru, pages)
-  zone.stat[NR_ZONE_LRU_BASE + lru] += pages
-  node.stat[NR_LRU_BASE + lru] += pages
+  const lruvec = node.lruvecs[pageMemcg(k, pfn)]
+  updateLruSize(node, zone, lruvec, lru, pages)
   return lruvec
 }
 
 /** Puts a page on the list its flags name: at the head, or at the tail where reclaim looks first. */
 function lruvecAdd(k: Kernel, pfn: Pfn, tail: boolean): void {
+  if (k.lruGen.enabled && lruGenAdd(k, pfn, tail)) return
   const lru = lruOf(k.page[pfn * PAGE_WORDS])
   const lruvec = updateSize(k, pfn, lru, compoundPages(k, pfn))
   if (lru === LRU_UNEVICTABLE) return
@@ -104,6 +103,7 @@ function lruvecAdd(k: Kernel, pfn: Pfn, tail: boolean): void {
 }
 
 function lruvecDelete(k: Kernel, pfn: Pfn): void {
+  if (k.lruGen.enabled && lruGenDel(k, pfn, false)) return
   const lru = lruOf(k.page[pfn * PAGE_WORDS])
   const lruvec = updateSize(k, pfn, lru, -compoundPages(k, pfn))
   if (lru === LRU_UNEVICTABLE) k.page[pfn * PAGE_WORDS + W_NEXT] = 0
@@ -169,9 +169,16 @@ function moveBatch(k: Kernel, batch: FolioBatch, move: (k: Kernel, pfn: Pfn) => 
 export function lruAdd(k: Kernel, pfn: Pfn): void {
   const at = pfn * PAGE_WORDS
   const batch = k.cpus[k.cpu].lruAdd
+  if (k.lruGen.inFault) markFaulted(k, pfn)
   k.page[at] = (k.page[at] + PG_BATCH_ONE) | 0
   batch.pages[batch.n++] = pfn
   if (batch.n === BATCH_PAGES || compoundOrder(k, pfn) > 0) drainLruAdd(k, batch)
+}
+
+/** A page that a program's fault brings in begins in the youngest generation; not one that its reclaim puts back. */
+function markFaulted(k: Kernel, pfn: Pfn): void {
+  const at = pfn * PAGE_WORDS
+  if ((k.page[at] & PG_unevictable) === 0 && !k.memcg.reclaiming && k.current !== undefined) k.page[at] |= PG_active
 }
 
 /** What this takes is part of what it costs to get a page (COST.page_alloc). */
@@ -206,8 +213,12 @@ export function isEvictable(k: Kernel, pfn: Pfn): boolean {
   return k.fs.mappings.get(pageOwner(k, pfn))?.unevictable !== true
 }
 
-/** The second access to an inactive page makes it active (folio_mark_accessed). Returns true when it did. */
+/** The second access to an inactive page makes it active; generations count accesses (folio_mark_accessed). Returns true when it did. */
 export function markAccessed(k: Kernel, pfn: Pfn): boolean {
+  if (k.lruGen.enabled) {
+    folioIncRefs(k, pfn)
+    return false
+  }
   const at = pfn * PAGE_WORDS
   const flags = k.page[at]
   k.page[at] = flags & ~PG_idle
@@ -251,10 +262,10 @@ function activateOne(k: Kernel, pfn: Pfn): void {
   countLruEvent(k, pfn, EV.pgactivate)
 }
 
-/** Moves an active page to the inactive list's head (MADV_COLD; deactivate_page). */
+/** Moves an active page to the inactive list's head, or any to an older generation (MADV_COLD; deactivate_page). */
 export function deactivatePage(k: Kernel, pfn: Pfn): void {
   const flags = k.page[pfn * PAGE_WORDS]
-  if ((flags & (PG_lru | PG_active | PG_unevictable)) === (PG_lru | PG_active))
+  if ((flags & (PG_lru | PG_unevictable)) === PG_lru && ((flags & PG_active) !== 0 || k.lruGen.enabled))
     batchAdd(k, k.cpus[k.cpu].lruDeactivate, pfn, drainDeactivate)
 }
 
@@ -262,7 +273,7 @@ const drainDeactivate = (k: Kernel, batch: FolioBatch) => moveBatch(k, batch, de
 
 function deactivateOne(k: Kernel, pfn: Pfn): void {
   const at = pfn * PAGE_WORDS
-  if ((k.page[at] & PG_unevictable) !== 0 || (k.page[at] & PG_active) === 0) return
+  if ((k.page[at] & PG_unevictable) !== 0 || ((k.page[at] & PG_active) === 0 && !k.lruGen.enabled)) return
   lruvecDelete(k, pfn)
   k.page[at] &= ~(PG_active | PG_referenced)
   lruvecAdd(k, pfn, false)
@@ -282,9 +293,10 @@ function deactivateFileOne(k: Kernel, pfn: Pfn): void {
   if ((flags & PG_unevictable) !== 0 || pageMapped(k, pfn)) return
   lruvecDelete(k, pfn)
   const busy = (flags & (PG_writeback | PG_dirty)) !== 0
-  k.page[at] = (flags & ~(PG_active | PG_referenced)) | (busy ? PG_reclaim : 0)
+  k.page[at] &= ~(PG_active | PG_referenced)
   lruvecAdd(k, pfn, !busy)
-  if (!busy) k.event[EV.pgrotated] += compoundPages(k, pfn)
+  if (busy) k.page[at] |= PG_reclaim
+  else k.event[EV.pgrotated] += compoundPages(k, pfn)
   if ((flags & PG_active) !== 0) countLruEvent(k, pfn, EV.pgdeactivate)
 }
 
@@ -325,6 +337,29 @@ function rotateOne(k: Kernel, pfn: Pfn): void {
   k.event[EV.pgrotated] += compoundPages(k, pfn)
 }
 
+// --- generations on and off
+
+/** Moves all pages of a lruvec's lists to its generations, which are on now (fill_evictable). */
+export function fillGenerations(k: Kernel, lruvec: Lruvec): void {
+  for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) {
+    for (let pfn = listLast(k.heads, lruvec.lists + lru); pfn !== NO_PAGE; pfn = listLast(k.heads, lruvec.lists + lru)) {
+      lruvecDelete(k, pfn)
+      lruvecAdd(k, pfn, false)
+    }
+  }
+}
+
+/** Moves all pages of a lruvec's generations, which are off now, to its lists, the oldest place first (drain_evictable). */
+export function drainGenerations(k: Kernel, lruvec: Lruvec): void {
+  for (let place = 0; place < lruvec.gen.nrPages.length; place++) {
+    const list = lruvec.gen.lists + place
+    for (let pfn = listLast(k.heads, list); pfn !== NO_PAGE; pfn = listLast(k.heads, list)) {
+      lruGenDel(k, pfn, false)
+      lruvecAdd(k, pfn, false)
+    }
+  }
+}
+
 /** Works off all batches of a CPU but the mlock one (lru_add_drain_cpu). */
 export function lruAddDrainCpu(k: Kernel, cpu: number): void {
   const c = k.cpus[cpu]
@@ -361,6 +396,7 @@ function freeUnused(k: Kernel, head: Pfn): void {
     k.event[EV.unevictable_pgs_cleared] += 1 << order
   }
   if (order === HPAGE_PMD_ORDER) deferredSplitRemove(k, head)
+  if (k.lruGen.enabled) forgetGen(k, head)
   freeCharged(k, head, order)
 }
 

@@ -63,6 +63,7 @@ export const swapState = (): SwapState => ({
   active: [],
   available: [],
   freePages: 0,
+  plug: undefined,
   leastPriority: -1,
   rotating: 0,
   slots: [],

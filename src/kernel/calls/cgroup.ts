@@ -21,6 +21,7 @@ import type { Cgroup } from '../base/state_cgroup.ts'
 import type { Task } from '../base/state_mm.ts'
 import { memcgCreate, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { drainAllStock, protect, releaseMemcg } from '../frames/memcg_charge.ts'
+import { lruGenMigrateMm } from '../spaces/lru_gen_mm.ts'
 import { cpusetAttach, cpusetOffline, cpusetOnline, rootCpuset } from './cpuset.ts'
 
 export const CGROUP_ROOT = 1
@@ -297,7 +298,10 @@ export function cgroupAttach(k: Kernel, group: Cgroup, pid: number, writer: Task
 function settle(k: Kernel, task: Task, group: Cgroup): number {
   task.frozen = isFrozen(k, group)
   task.memcg = group.memcg
-  if (task.mm !== undefined) task.mm.memcg = group.memcg
+  if (task.mm !== undefined) {
+    task.mm.memcg = group.memcg
+    lruGenMigrateMm(k, task.mm)
+  }
   cpusetAttach(k, task, group)
   return 0
 }

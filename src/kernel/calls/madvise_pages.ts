@@ -32,6 +32,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, type Pfn } from '../base/units.ts'
+import { finishPlug, startPlug } from '../caches/block.ts'
 import { isShmem } from '../caches/filemap.ts'
 import { deactivatePage, isolateLru, markPageLazyfree, putbackLru } from '../caches/lru.ts'
 import { shmemEntry } from '../caches/shmem_entries.ts'
@@ -51,6 +52,7 @@ import { walkPmds } from '../spaces/walk.ts'
 /** Makes pages [start, end) of the area cold, or reclaims them. */
 export function coldPages(k: Kernel, vma: Vma, start: number, end: number, pageout: boolean): void {
   lruAddDrain(k)
+  const plugged = startPlug(k)
   walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => {
     const taken: Pfn[] | undefined = pageout ? [] : undefined
     const flags = entryFlags(k, pmd, i)
@@ -59,6 +61,7 @@ export function coldPages(k: Kernel, vma: Vma, start: number, end: number, pageo
     }
     if (taken !== undefined) reclaimPages(k, taken)
   })
+  if (plugged) finishPlug(k)
   spend(k, COST.tlb_flush, 1)
 }
 

@@ -9,7 +9,7 @@
 
 import { kmemCharge } from '../alloc/charge.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
-import { COST, now, spend } from '../base/cost.ts'
+import { COST, costAccount, now, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
 import { EAGAIN, ENOMEM } from '../base/errno.ts'
 import { __GFP_HIGHMEM, __GFP_ZERO, GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../base/flags.ts'
@@ -27,6 +27,7 @@ import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { kmemUncharge } from '../frames/memcg_charge.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { mmRelease, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
+import { lruGenAddMm, lruGenDelMm, mmGen } from '../spaces/lru_gen_mm.ts'
 import { rssNotes } from '../spaces/rss.ts'
 import { vmaTree } from '../spaces/vma.ts'
 import { dupMmap } from './fork.ts'
@@ -84,6 +85,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     walkTable: 0,
     lastVma: undefined,
     numa: mmNuma(k),
+    lruGen: mmGen(),
     locks: undefined,
   }
   k.spaces.mms.set(mm.id, mm)
@@ -98,6 +100,7 @@ function mmPut(k: Kernel, mm: Mm): void {
   khugepagedExit(k, mm)
   exitMmap(k, mm)
   mmPutHugeZeroPage(k, mm)
+  lruGenDelMm(k, mm)
   mmRelease(k, mm)
 }
 
@@ -106,6 +109,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
   const mm = mmCreate(k)
   const stack = mm === undefined ? undefined : stackAllocate(k)
   if (mm === undefined || stack === undefined) return undefined
+  lruGenAddMm(k, mm)
   const task: Task = {
     pid: asPid(k.nextPid++),
     parent,
@@ -132,6 +136,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     majflt: 0,
     startNs: now(k),
     ranNs: 0,
+    costNs: costAccount(),
     killed: 0,
     stack,
     files: new Set(),
@@ -178,6 +183,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     majflt: 0,
     startNs: now(k),
     ranNs: 0,
+    costNs: costAccount(),
     killed: 0,
     stack,
     numa: taskNuma(k, parent.cpu),
@@ -190,6 +196,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
   const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
   for (const id of parent.uffds) holdUffd(k, child, id)
+  lruGenAddMm(k, mm)
   return child
 }
 
@@ -204,6 +211,7 @@ export function taskExec(k: Kernel, task: Task, comm: string): number {
     mm.thpDisable = task.mm.thpDisable
     mmPut(k, task.mm)
   }
+  lruGenAddMm(k, mm)
   task.mm = mm
   task.comm = comm.slice(0, COMM_CHARS)
   return 0

@@ -22,6 +22,7 @@ import { listAllocate } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Memcg, MemcgState, PageCounter } from '../base/state_memcg.ts'
 import { MAX_NR_ZONES, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
+import { newGenerations, resetGenerations } from './generations.ts'
 import { pageMemcg } from './page.ts'
 
 /** No limit: the most a counter can hold (PAGE_COUNTER_MAX). */

@@ -22,7 +22,7 @@ import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/l
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
-import { blockAdvance, waitUntil } from '../caches/block.ts'
+import { blockAdvance, finishPlug, startPlug, waitUntil } from '../caches/block.ts'
 import {
   ageNonresident,
   isEvictable,
@@ -274,7 +274,10 @@ function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
   for (const id of memcgTree(k, sc.target)) {
     if (sc.pause !== undefined && sc.pause.memcg !== id) continue
     if (sc.pause === undefined && !mayShrink(k, sc, id)) continue
-    if (!shrinkLruvec(k, node, id, sc)) return
+    const plugged = startPlug(k)
+    const over = shrinkLruvec(k, node, id, sc)
+    if (plugged) finishPlug(k)
+    if (!over) return
     shrinkSlab(k, node, id, sc.priority, sc.gfp)
   }
   // The group that the pause was in may be gone.
