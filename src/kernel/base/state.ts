@@ -22,7 +22,7 @@ import type { KernelLog, MemoryHotplug, Rcu } from './state_memory.ts'
 import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing, Traffic } from './state_numa.ts'
 import type { PsiState } from './state_psi.ts'
-import type { KswapdRun } from './state_reclaim.ts'
+import type { KswapdRun, PageMoves } from './state_reclaim.ts'
 import type { Daemon, Mempolicy } from './state_shared.ts'
 import type { SwapState } from './state_swap.ts'
 import type { Sysctl } from './state_sysctl.ts'
@@ -385,6 +385,8 @@ export interface Kernel {
   readonly traffic: Traffic
   /** Page-table locks that were found taken, and the wait for them, by level: PTE table, PMD table, address space. */
   readonly ptLocks: { readonly contended: Float64Array; readonly waitedNs: Float64Array }
+  /** Pages that are being moved, or were lately. */
+  readonly moves: PageMoves
   readonly boot: BootFigures
   readonly memory: MemoryHotplug
   readonly log: KernelLog

@@ -370,10 +370,11 @@ function addHstate(k: Kernel, order: number): void {
   })
 }
 
-const numaState = (machine: Machine): Pick<Kernel, 'numa' | 'traffic' | 'ptLocks'> => ({
+const numaState = (machine: Machine): Pick<Kernel, 'numa' | 'traffic' | 'ptLocks' | 'moves'> => ({
   numa: numaBalancing(),
   traffic: trafficOf(machine),
   ptLocks: { contended: new Float64Array(3), waitedNs: new Float64Array(3) },
+  moves: { watchedNs: Number.POSITIVE_INFINITY, byPage: new Map() },
 })
 
 /** NUMA balancing as it scans unless told otherwise. */

@@ -396,7 +396,7 @@ function freeUnused(k: Kernel, head: Pfn): void {
     k.event[EV.unevictable_pgs_cleared] += 1 << order
   }
   if (order === HPAGE_PMD_ORDER) deferredSplitRemove(k, head)
-  if (k.lruGen.enabled) forgetGen(k, head)
+  if (k.lruGen.pages.length > 0) forgetGen(k, head)
   freeCharged(k, head, order)
 }
 

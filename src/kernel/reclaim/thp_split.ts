@@ -41,6 +41,7 @@ import { listAddTail, listDelete, listFirst, listInsertBefore, listLength, PAGE_
 import type { Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruOf, lruvecOf, putPage } from '../caches/lru.ts'
+import { folioLruGen, genList, inheritGen } from '../caches/lru_gen.ts'
 import { mlockFolio } from '../caches/mlock_lru.ts'
 import { freeSwapCache, swapEntryOf } from '../caches/swap_cache.ts'
 import { splitSwapCluster } from '../caches/swap_map.ts'
@@ -146,7 +147,9 @@ function splitRecords(k: Kernel, head: Pfn, tails: Pfn[] | undefined): void {
   const flags = k.page[head * PAGE_WORDS]
   const listed = tails === undefined && (flags & PG_lru) !== 0
   const common = (flags & INHERITED) | (listed ? PG_lru : 0) | (tails === undefined ? 0 : PG_isolated)
-  const list = lruvecOf(k, head).lists + lruOf(flags)
+  const inGeneration = k.lruGen.enabled && folioLruGen(k, head) >= 0
+  const lruvec = lruvecOf(k, head)
+  const list = inGeneration ? genList(k, lruvec.gen, head) : lruvec.lists + lruOf(flags)
   destroyCompound(k, head, HPAGE_PMD_ORDER)
   for (let i = HPAGE_PMD_NR - 1; i >= 1; i--) {
     const tail = asPfn(head + i)
@@ -155,6 +158,7 @@ function splitRecords(k: Kernel, head: Pfn, tails: Pfn[] | undefined): void {
     k.page[at] = common | exclusive
     pageSetOwner(k, tail, owner, index + i)
     pageSetMemcg(k, tail, memcg)
+    if (k.lruGen.pages.length > 0) inheritGen(k, head, tail)
     if (tails !== undefined) tails.push(tail)
     else if (listed && (flags & PG_unevictable) !== 0) k.page[at + W_NEXT] = 0
     else if (listed) listInsertBefore(k.heads, k.page, list, head, tail)
