@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { must } from '../kernel/base/assert.ts'
-import { ZS } from '../kernel/base/counters.ts'
+import { EV, ZS } from '../kernel/base/counters.ts'
 import { eachVma } from '../kernel/spaces/vma.ts'
 import { READ_MAX } from '../procfs/binary.ts'
 import { procReadBytes } from '../procfs/tree.ts'
@@ -100,6 +100,17 @@ function again(lines: string, first: string, second: string): Measured {
   return paced(GIB_PAGES, timed(sim))
 }
 
+/** Pages moved a second, of a machine that has every second page of 3 GiB free; the second time. */
+function compaction(): Measured {
+  const holes = 'spawn A\nA mmap R 3G\nA touch R write\nA madvise R dontneed 0 3G stride=8K span=4K\n'
+  const compact = 'write /proc/sys/vm/compact_memory 1\n'
+  const sim = start(`machine mem=4G\ncmdline transparent_hugepage=never\n${holes}${compact}exit A\n${holes}${compact}`)
+  skip(sim, 10)
+  const before = sim.k.event[EV.pgmigrate_success]
+  const taken = timed(sim)
+  return paced(sim.k.event[EV.pgmigrate_success] - before, taken)
+}
+
 /** Wall time a fault, on a machine of which three quarters are written: the small one more often, so that both have warmed up. */
 const faultMs = (gib: number, count: number): number => rounds(gib, gib * 768, count).touch.wallMs / gib
 
@@ -161,6 +172,7 @@ const MEASURES: readonly Measure[] = [
         'cgroup G set memory.reclaim 1G',
       ),
   },
+  { name: 'compaction_pages_per_s', target: 'pace', run: compaction },
   { name: 'pagemap_read_mib_per_s', target: '>= 100', run: pagemapMibPerS },
   { name: 'bytes_per_page', target: '<= 32', run: () => bytesPerPage().record },
   {

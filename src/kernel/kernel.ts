@@ -43,20 +43,38 @@ function daemons(k: Kernel): Work[] {
   ]
 }
 
+/** The kernel threads, for who looks at them. */
+export const daemonsOf = (k: Kernel): Daemon[] => daemons(k).map(({ daemon }) => daemon)
+
+/** A process that wants a CPU: since when, and until when it would keep it. */
+export interface Claim {
+  readonly cpu: number
+  readonly sinceNs: number
+  readonly untilNs: number
+}
+
 const readyNs = (daemon: Daemon): number => Math.max(daemon.wakeNs, daemon.endNs)
 
-/** When the next kernel thread wants to run; Infinity when none does. */
-export function nextDaemonNs(k: Kernel): number {
+/** When a kernel thread may run. One that was woken runs at once; one that goes on leaves its CPU to a process that has waited for it longer. */
+function turnNs(k: Kernel, { daemon, nice }: Work, claim: Claim | undefined): number {
+  const ready = readyNs(daemon)
+  const goesOn = nice !== true && daemon.wakeNs <= daemon.endNs
+  const waits = claim !== undefined && goesOn && claim.sinceNs < ready && freeCpu(k, daemon) === claim.cpu
+  return waits ? Math.max(ready, claim.untilNs) : ready
+}
+
+/** When the next kernel thread wants to run, beside a process that wants a CPU; Infinity when none does. */
+export function nextDaemonNs(k: Kernel, claim?: Claim): number {
   let earliest = Number.POSITIVE_INFINITY
-  for (const { daemon } of daemons(k)) earliest = Math.min(earliest, readyNs(daemon))
+  for (const work of daemons(k)) earliest = Math.min(earliest, turnNs(k, work, claim))
   return earliest
 }
 
 /** Runs kernel threads that are due up to the given time, the earliest first; leaves k.cpu, k.current and the clock as they were. */
-export function runDaemons(k: Kernel, untilNs: number): void {
+export function runDaemons(k: Kernel, untilNs: number, claim?: Claim): void {
   const { cpu, current } = k
   const ns = k.clock[0]
-  for (let work = due(k, untilNs); work !== undefined; work = due(k, untilNs)) runOne(k, work)
+  for (let work = due(k, untilNs, claim); work !== undefined; work = due(k, untilNs, claim)) runOne(k, work)
   k.cpu = cpu
   k.current = current
   k.clock[0] = ns
@@ -70,10 +88,15 @@ export function condResched(k: Kernel): void {
   if (waitNs > 0) spend(k, COST.idle, waitNs)
 }
 
-function due(k: Kernel, untilNs: number): Work | undefined {
+function due(k: Kernel, untilNs: number, claim: Claim | undefined): Work | undefined {
   let first: Work | undefined
-  for (const work of daemons(k))
-    if (readyNs(work.daemon) <= untilNs && (first === undefined || readyNs(work.daemon) < readyNs(first.daemon))) first = work
+  let firstNs = NEVER
+  for (const work of daemons(k)) {
+    const ns = turnNs(k, work, claim)
+    if (ns > untilNs || ns >= firstNs) continue
+    first = work
+    firstNs = ns
+  }
   return first
 }
 

@@ -42,7 +42,6 @@ import {
   PG_writeback,
   PTE_HUGE,
   PTE_MARKER,
-  PTE_MIGRATION,
   PTE_PRESENT,
   PTE_RW,
   PTE_SOFT_DIRTY,
@@ -60,6 +59,7 @@ import type { Mm, Vma } from '../kernel/base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../kernel/base/units.ts'
 import { freeBlockOf } from '../kernel/frames/buddy.ts'
 import { compoundHead, pageMapcount, pageMapped, pageZone, pfnValid } from '../kernel/frames/page.ts'
+import { moveUnderWay } from '../kernel/reclaim/migrate_window.ts'
 import { entryFlags, entryValue, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, walkTo } from '../kernel/spaces/pagetable.ts'
 import { findVma } from '../kernel/spaces/vma.ts'
 import { walkPmds } from '../kernel/spaces/walk.ts'
@@ -135,15 +135,16 @@ const entryBits = (entry: number): number =>
   ((entry & PTE_SOFT_DIRTY) !== 0 ? PM_SOFT_DIRTY : 0) | ((entry & PTE_UFFD_WP) !== 0 ? PM_UFFD_WP : 0)
 
 function readTable(k: Kernel, table: number, start: number, end: number, soft: number, window: Window): void {
+  const moving = k.moves.byPage.size > 0
   for (let at = start, i = pteIndex(start); at < end; at++, i++) {
     const entry = entryFlags(k, table, i)
     const value = entryValue(k, table, i)
     const bits = soft | entryBits(entry)
-    if ((entry & PTE_PRESENT) !== 0)
+    const move = moving && (entry & PTE_PRESENT) !== 0 ? moveUnderWay(k, asPfn(value)) : undefined
+    if (move !== undefined) put(window, at, bits | PM_SWAP | (pageBits(k, asPfn(value)) & PM_FILE), migrationFrame(entry, move.from))
+    else if ((entry & PTE_PRESENT) !== 0)
       put(window, at, bits | PM_PRESENT | ((entry & PTE_SPECIAL) !== 0 ? 0 : pageBits(k, asPfn(value))), value)
     else if ((entry & PTE_SWAP) !== 0) put(window, at, bits | PM_SWAP, swapFrame(entry >>> PTE_SWAP_TYPE_SHIFT, value >>> 0))
-    else if ((entry & PTE_MIGRATION) !== 0)
-      put(window, at, bits | PM_SWAP | (pageBits(k, asPfn(value)) & PM_FILE), migrationFrame(entry, value))
     else if ((entry & PTE_MARKER) !== 0) put(window, at, bits | PM_SWAP | PM_UFFD_WP, swapFrame(SWP_PTE_MARKER, PTE_MARKER_UFFD_WP))
   }
 }
@@ -153,11 +154,11 @@ const migrationFrame = (entry: number, pfn: number): number =>
   swapFrame((entry & PTE_RW) !== 0 ? SWP_MIGRATION_WRITE : SWP_MIGRATION_READ, pfn)
 
 function readHuge(k: Kernel, head: Pfn, entry: number, start: number, end: number, soft: number, window: Window): void {
-  const migrating = (entry & PTE_MIGRATION) !== 0
-  const page = migrating ? pageBits(k, head) & PM_FILE : pageBits(k, head)
-  const bits = soft | entryBits(entry) | page | (migrating ? PM_SWAP : PM_PRESENT)
+  const move = moveUnderWay(k, head)
+  const page = move === undefined ? pageBits(k, head) : pageBits(k, head) & PM_FILE
+  const bits = soft | entryBits(entry) | page | (move === undefined ? PM_PRESENT : PM_SWAP)
   for (let at = start, i = pteIndex(start); at < end; at++, i++)
-    put(window, at, bits, migrating ? migrationFrame(entry, head + i) : head + i)
+    put(window, at, bits, move === undefined ? head + i : migrationFrame(entry, move.from + i))
 }
 
 /** Huge TLB pages have no soft-dirty mark of their own. */

@@ -8,7 +8,7 @@
  * left out; no content makes a parser throw. Text is cleaned of control characters on its way in, here and only here.
  */
 import { type FreeBlocks, type Pagetypes, parseBuddyinfo, parsePagetypeinfo } from './parse/buddyinfo.ts'
-import { parseKeyValues, parseNumaStat } from './parse/keyvalue.ts'
+import { parseAccounts, parseKeyValues, parseNumaStat } from './parse/keyvalue.ts'
 import { type Meminfo, parseMeminfo } from './parse/meminfo.ts'
 import {
   type Daemon,
@@ -116,9 +116,11 @@ export interface Sample {
   readonly daemons: () => readonly Daemon[]
   /** Where virtual time went since start: key -> ns. */
   readonly costs: () => ReadonlyMap<string, number>
+  /** The same of each process (its pid) and kernel thread (its name) there is now: who -> key -> ns. */
+  readonly accounts: () => ReadonlyMap<string, ReadonlyMap<string, number>>
   /** "N0.N1" -> bytes that CPUs of node 0 moved from and to memory of node 1 since start; empty where nobody counts them. */
   readonly traffic: () => ReadonlyMap<string, number>
-  /** Page-table locks: "pte_contended", "pte_waited_ns", the same of pmd and mm. */
+  /** Locks: "pte_contended", "pte_waited_ns", the same of pmd and mm; "N0.Normal_taken", _contended, _held_ns and _waited_ns of each zone's. */
   readonly locks: () => ReadonlyMap<string, number>
   /** The latest live migration: pages, left, pushed, urgent, downtime_ns ...; "below_N": faults that waited less than N ns, each once. */
   readonly postcopy: () => ReadonlyMap<string, number>
@@ -190,6 +192,7 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     events: from('/mmtop/events', parseEvents),
     daemons: from('/mmtop/daemons', parseDaemons),
     costs: from('/mmtop/costs', parseKeyValues),
+    accounts: from('/mmtop/accounts', parseAccounts),
     traffic: from('/mmtop/traffic', parseKeyValues),
     locks: from('/mmtop/locks', parseKeyValues),
     postcopy: from('/mmtop/postcopy', parseKeyValues),

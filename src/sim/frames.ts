@@ -10,6 +10,7 @@ import type { Zone } from '../kernel/base/state.ts'
 import type { Daemon } from '../kernel/base/state_shared.ts'
 import { ZONE_NAMES } from '../kernel/base/units.ts'
 import { CGROUP_ROOT, cgroupPath, cgroupTree } from '../kernel/calls/cgroup.ts'
+import { daemonsOf } from '../kernel/kernel.ts'
 import { LOCK_LEVELS } from '../kernel/spaces/pt_lock.ts'
 import { tunables } from '../kernel/tunables.ts'
 import { uffdFiles } from '../procfs/pid/fdinfo.ts'
@@ -173,6 +174,10 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
     locks: [...ptLockLines(k), ...k.zones.flatMap(zoneLockLines)],
     postcopy: postcopyLines(sim),
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
+    accounts: [
+      ...[...k.tasks.values()].flatMap(({ pid, costNs }) => accountLine(String(pid), costNs)),
+      ...daemonsOf(k).flatMap(({ name, costNs }) => accountLine(name, costNs)),
+    ],
   }
 }
 
@@ -181,6 +186,12 @@ const ptLockLines = ({ ptLocks }: Simulation['k']): string[] =>
     `${level}_contended ${Math.round(ptLocks.contended[i])}`,
     `${level}_waited_ns ${Math.round(ptLocks.waitedNs[i])}`,
   ])
+
+/** Who spent how many nanoseconds on what; nothing for who has done nothing. */
+function accountLine(who: string, costNs: Float64Array): string[] {
+  const spent = COST_NAMES.flatMap((name, i) => (costNs[i] < 1 ? [] : `${name}=${Math.round(costNs[i])}`))
+  return spent.length === 0 ? [] : [`${who} ${spent.join(' ')}`]
+}
 
 /** What became of the lock of a zone's free lists; nothing for a zone without memory. */
 function zoneLockLines({ lock, node, type, presentPages }: Zone): string[] {

@@ -5,7 +5,7 @@
 import { kindOf } from '../sample/counters.ts'
 import { type Field, type FieldGroups, type FieldRow, UNIT_WIDTH, type Unit } from './fields/field.ts'
 import { MEMINFO } from './fields/meminfo.ts'
-import { KHUGEPAGED, KSM, NUMASTAT, POOL, PRESSURE, ZONE, ZSWAP } from './fields/other.ts'
+import { KHUGEPAGED, KSM, NUMASTAT, POOL, PRESSURE, THP_SIZE, ZONE, ZSWAP } from './fields/other.ts'
 import { VMSTAT_EVENTS } from './fields/vmstat_events.ts'
 import { VMSTAT_LEVELS } from './fields/vmstat_levels.ts'
 
@@ -43,6 +43,9 @@ export function glanceUnit(field: Field): Unit {
 /** Names that stand below a node, a zone or a pool and nowhere else. */
 const BELOW: ReadonlyMap<string, Field> = new Map([NUMASTAT, ZONE, POOL].flatMap(groups => fieldsOf(groups, key => key)))
 
+/** Names that stand below each size of transparent huge pages. */
+const SIZES: ReadonlyMap<string, Field> = new Map(fieldsOf(THP_SIZE, key => key))
+
 const UNKNOWN = 'Not described here: a figure of another kernel version'
 
 /** The field of any scalar; of one that the table does not know, what its name tells. */
@@ -54,7 +57,11 @@ export function fieldOf(key: string): Field {
   const pool = /^hugetlb_(\d+kB)_(\w+)$/.exec(key)
   if (pool !== null) return { ...poolField(pool[2]), key, source: `/sys/kernel/mm/hugepages/hugepages-${pool[1]}/${pool[2]}` }
   const size = /^mthp_(\d+kB)_(\w+)$/.exec(key)
-  if (size !== null) return unknown(key, 'thp', `/sys/kernel/mm/transparent_hugepage/hugepages-${size[1]}/stats/${size[2]}`)
+  if (size !== null) {
+    const source = `/sys/kernel/mm/transparent_hugepage/hugepages-${size[1]}/stats/${size[2]}`
+    const described = SIZES.get(size[2])
+    return described === undefined ? unknown(key, 'thp', source) : { ...described, key, kind: kindOf(key), source }
+  }
   return unknown(key, 'other', /[A-Z]/.test(key) ? `/proc/meminfo ${key}` : `/proc/vmstat ${key}`)
 }
 

@@ -12,6 +12,7 @@ import { fieldOf, SCALARS, type Unit } from './fields.ts'
 import { nowOf } from './panels/common.ts'
 import { ROLLING } from './panels/overview.ts'
 import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
+import { COST_COLUMNS, costRows } from './subjects/costs.ts'
 import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
 import { MERGED_COLUMNS, mergedRows } from './subjects/ksm.ts'
@@ -141,6 +142,7 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
   ),
   cgroups: listTable('cgroups', () => CGROUP_COLUMNS, cgroupRows),
   userfaultfd: listTable('userfaultfd', () => UFFD_COLUMNS, uffdRows),
+  costs: listTable('costs', () => COST_COLUMNS, costRows),
   events: listTable(
     'events',
     () => EVENT_COLUMNS,

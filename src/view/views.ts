@@ -3,6 +3,7 @@ import type { PanelFunction } from './panel.ts'
 import { balancing } from './panels/balancing.ts'
 import { cgroups } from './panels/cgroups.ts'
 import { compare } from './panels/compare.ts'
+import { costs } from './panels/costs.ts'
 import { events } from './panels/events.ts'
 import { fragmentation } from './panels/fragmentation.ts'
 import { hugetlb } from './panels/hugetlb.ts'
@@ -50,6 +51,7 @@ export const VIEWS: readonly View[] = [
   { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset'] },
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
   { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
+  { name: 'costs', answers: 'Where did the time go?', panel: costs, tables: ['costs'] },
   { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },
   { name: 'compare', answers: 'What changed since, or between two moments?', panel: compare, tables: ['overview'] },
   { name: 'tunables', answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },

@@ -21,6 +21,7 @@ import type { Task } from '../kernel/base/state_mm.ts'
 import { settleObjects } from '../kernel/calls/objects.ts'
 import { nextNumaTickNs, taskTickNuma } from '../kernel/daemons/numa_balancing.ts'
 import { nextDaemonNs, runDaemons } from '../kernel/kernel.ts'
+import { forgetMoves } from '../kernel/reclaim/migrate_window.ts'
 import { setMarks } from './interpreter_conditions.ts'
 import { runController } from './interpreter_controller.ts'
 import { cursorOver } from './interpreter_cursor.ts'
@@ -120,13 +121,16 @@ interface Turn {
 export function step(run: Run, ports: Ports, limitNs: number): boolean {
   const { k } = run
   const turn = earliest(run)
-  const daemonNs = nextDaemonNs(k)
+  const claim = turn && { cpu: turn.cpu, sinceNs: turn.thread.readyNs, untilNs: turn.startNs + SLICE_NS }
+  const daemonNs = nextDaemonNs(k, claim)
   if (Math.min(daemonNs, turn?.startNs ?? Number.POSITIVE_INFINITY) >= limitNs) return false
   if (turn === undefined || daemonNs <= turn.startNs) {
-    runDaemons(k, daemonNs)
+    watchMoves(run, undefined)
+    runDaemons(k, daemonNs, claim)
     wakeKilled(run, daemonNs)
   } else {
     run.quietNs = Math.min(turn.othersNs, daemonNs)
+    watchMoves(run, turn)
     runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
     wakeKilled(run, k.clock[0])
     if (k.uffd.woken.length > 0 || k.uffd.told.length > 0) wakeUffd(run)
@@ -169,6 +173,22 @@ function nextOther(run: Run, next: Thread, nextCpu: number): number {
   return othersNs
 }
 
+/** Windows of moves that are over by now are forgotten; and from when on others than who runs next could come upon new ones. */
+function watchMoves({ k, threads }: Run, next: Turn | undefined): void {
+  const { moves } = k
+  moves.watchedNs = Number.POSITIVE_INFINITY
+  if (k.cpus.length === 1) return
+  if (next !== undefined) forgetMoves(k, next.startNs)
+  for (const thread of threads) {
+    if (thread === next?.thread || !touches(thread) || rests(thread)) continue
+    const cpu = cpuFor(k, thread)
+    if (cpu !== next?.cpu) moves.watchedNs = Math.min(moves.watchedNs, Math.max(thread.readyNs, k.cpus[cpu].nowNs))
+  }
+}
+
+const touches = (thread: Thread): boolean =>
+  thread.kind === 'worker' && (thread.doing?.op.op === 'touch' || thread.doing?.op.op === 'check')
+
 /** Whether all it does is to touch memory that it has. */
 const isQuiet = (thread: Thread): boolean =>
   thread.kind === 'worker' && thread.doing?.state?.kind === 'touch' && thread.doing.state.pacing === undefined && thread.doing.state.quiet
@@ -179,15 +199,16 @@ function cpuFor(k: Kernel, { task, readyNs }: Thread): number {
   const stay = last.online && task.cpusAllowed.includes(task.cpu)
   if (stay && last.nowNs <= readyNs) return task.cpu
   let best = stay ? task.cpu : -1
-  for (const cpu of allowedCpus(k, task)) if (best < 0 || k.cpus[cpu].nowNs < k.cpus[best].nowNs) best = cpu
-  return best
+  for (const cpu of task.cpusAllowed) if (k.cpus[cpu].online && (best < 0 || k.cpus[cpu].nowNs < k.cpus[best].nowNs)) best = cpu
+  return best < 0 ? fallBack(k, task) : best
 }
 
-/** CPUs it may use; when all of them are offline Linux lets it use any (select_fallback_rq). */
-function allowedCpus(k: Kernel, task: Task): readonly number[] {
-  const online = task.cpusAllowed.filter(cpu => k.cpus[cpu].online)
-  if (online.length === 0) task.cpusAllowed = k.cpus.map(cpu => cpu.id)
-  return online.length > 0 ? online : k.cpus.filter(cpu => cpu.online).map(cpu => cpu.id)
+/** When all CPUs that a task may use are offline it may use any from now on, and goes on on the first (select_fallback_rq). */
+function fallBack(k: Kernel, task: Task): number {
+  const first = k.cpus.findIndex(cpu => cpu.online)
+  task.cpusAllowed = k.cpus.map(cpu => cpu.id)
+  task.cpu = first
+  return first
 }
 
 function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs: number): void {
@@ -224,7 +245,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
 }
 
 /** Time that threads have passed without using their CPU. */
-const waitedNs = (k: Kernel): number => k.costNs[COST.idle] + k.costNs[COST.io_wait]
+const waitedNs = (k: Kernel): number => k.costNs[COST.idle] + k.costNs[COST.io_wait] + k.costNs[COST.migration_wait]
 
 /** Who was sent a deadly signal does not sleep on. */
 function wakeKilled(run: Run, ns: number): void {

@@ -89,6 +89,8 @@ export const COSTS = {
   pt_lock: 1,
   /** Waiting for the lock of a zone's free lists that another CPU holds. */
   zone_lock: 1,
+  /** Waiting for a page that is being moved. */
+  migration_wait: 1,
 } as const
 
 /**

@@ -1,4 +1,5 @@
 /** Shapes of reclaim: how hard a run tries and what it found. Shapes only; reclaim/vmscan*.ts hold the functions. */
+import type { Pfn } from './units.ts'
 
 /** What one round on a node found (scan_control.nr). */
 export interface Found {
@@ -69,4 +70,19 @@ export interface KswapdRun {
   /** What each zone was boosted by when it began, and pages that are still to be reclaimed for that. */
   readonly boosts: readonly number[]
   boostLeft: number
+}
+
+/** Moves of pages that others may come upon (reclaim/migrate_window.ts). */
+export interface PageMoves {
+  /** When somebody who touches memory goes on on another CPU than the one that runs now; Infinity when nobody does. */
+  watchedNs: number
+  /** By the new page. */
+  readonly byPage: Map<number, PageMove>
+}
+
+/** From which page, and from when to when its entries said that it is being moved. */
+export interface PageMove {
+  readonly from: Pfn
+  readonly startNs: number
+  readonly endNs: number
 }

@@ -14,7 +14,12 @@
  * With memory cgroups the distance is that of the group for whose sake the page was evicted: the root, unless it was a group's
  * limit. A group ages with all groups below it.
  *
- * Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow).
+ * While generations are on (lru_gen.ts) a shadow bears instead the oldest generation of the page's own group at that time, and how
+ * often the page had been accessed through files. If that generation is still the oldest when the page comes back, the eviction
+ * was a mistake of the page's tier, which counts against the tier; a page that a fault brings back, or that had been accessed
+ * as often as can be counted, starts as one accessed often.
+ *
+ * Source: mm/workingset.c (workingset_eviction, workingset_refault, pack_shadow, lru_gen_eviction, lru_gen_refault).
  */
 
 import { NS } from '../base/counters.ts'
@@ -22,31 +27,65 @@ import { PG_active, PG_swapbacked, PG_workingset } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
+import { MAX_NR_TIERS } from '../frames/generations.ts'
 import { hasId, lruvecState, modLruvecState } from '../frames/memcg.ts'
 import { memcgSwapPages } from '../frames/memcg_charge.ts'
-import { compoundPages, pageNode } from '../frames/page.ts'
+import { compoundPages, pageMemcg, pageNode } from '../frames/page.ts'
 import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
+import { folioLruRefs, REFS_MAX, setRefsFull, tierOf, typeOf } from './lru_gen.ts'
 
 const { workingset_refault_anon: REFAULT, workingset_activate_anon: ACTIVATE, workingset_restore_anon: RESTORE } = NS
 const WORKINGSET_BIT = 1
 const NODE_SHIFT = 1
 const MEMCG_SHIFT = 4
+/** Ages wrap here (EVICTION_MASK). */
+const AGES = 2 ** 36
+/** What a shadow's generation is multiplied with, to have room for accesses (LRU_REFS_WIDTH). */
+const TOKEN_REFS = 4
 
 /**
  * What the page's slot is to hold once it is evicted: workingset mark, node and memory cgroup, made negative.
  * @param memcg the group for whose sake it is evicted.
  */
 export function shadowOf(k: Kernel, head: Pfn, memcg: number): number {
-  const workingset = (k.page[head * PAGE_WORDS] & PG_workingset) !== 0 ? WORKINGSET_BIT : 0
-  return -1 - (workingset | (pageNode(k, head) << NODE_SHIFT) | (memcg << MEMCG_SHIFT))
+  if (k.lruGen.enabled) return pack(k, head, pageMemcg(k, head), folioLruRefs(k, head) > 0)
+  return pack(k, head, memcg, (k.page[head * PAGE_WORDS] & PG_workingset) !== 0)
 }
+
+const pack = (k: Kernel, head: Pfn, memcg: number, workingset: boolean): number =>
+  -1 - ((workingset ? WORKINGSET_BIT : 0) | (pageNode(k, head) << NODE_SHIFT) | (memcg << MEMCG_SHIFT))
 
 /** Counts an eviction for a group's sake; returns the age to keep with the shadow (workingset_eviction). */
 export function workingsetEviction(k: Kernel, head: Pfn, memcg: number): number {
+  if (k.lruGen.enabled) return lruGenEviction(k, head)
   const { lruvecs } = k.nodes[pageNode(k, head)]
   const age = lruvecs[memcg].nonresidentAge
   ageNonresident(k, lruvecs[memcg], pageNode(k, head), compoundPages(k, head))
   return age
+}
+
+/** Counts an eviction from the page's tier; returns the oldest generation and the tier's accesses as one number. */
+function lruGenEviction(k: Kernel, head: Pfn): number {
+  const { gen } = lruvecOf(k, head)
+  const type = typeOf(k, head)
+  const refs = folioLruRefs(k, head)
+  gen.evicted[type * MAX_NR_TIERS + tierOf(refs)] += compoundPages(k, head)
+  return gen.minSeq[type] * TOKEN_REFS + Math.max(refs - 1, 0)
+}
+
+/** Counts the return of a page that should have stayed, if its generation is still the oldest (lru_gen_refault). */
+function lruGenRefault(k: Kernel, head: Pfn, bits: number, token: number): void {
+  if (evictionNode(bits) !== pageNode(k, head) || bits >> MEMCG_SHIFT !== pageMemcg(k, head)) return
+  const { gen } = lruvecOf(k, head)
+  const type = typeOf(k, head)
+  if (Math.floor(token / TOKEN_REFS) !== gen.minSeq[type]) return
+  const refs = (token % TOKEN_REFS) + (bits & WORKINGSET_BIT)
+  const pages = compoundPages(k, head)
+  gen.refaulted[type * MAX_NR_TIERS + tierOf(refs)] += pages
+  modLruvecState(k, head, REFAULT + type, pages)
+  if (!k.lruGen.inFault && refs < REFS_MAX) return
+  setRefsFull(k, head)
+  modLruvecState(k, head, RESTORE + type, pages)
 }
 
 const evictionNode = (bits: number): number => (bits >> NODE_SHIFT) & 7
@@ -69,6 +108,7 @@ function workingsetSize(k: Kernel, evicted: Lruvec, memcg: number, nid: number, 
 /** Counts the return of a page and decides whether it starts on the active list (workingset_refault). */
 export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: number): void {
   const bits = -1 - shadow
+  if (k.lruGen.enabled) return lruGenRefault(k, head, bits, age)
   const evicted = evictionLruvec(k, bits)
   if (evicted === undefined) return
   const lruvec = lruvecOf(k, head)
@@ -76,7 +116,8 @@ export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: num
   const file = (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0
   const kind = file ? 1 : 0
   modLruvecState(k, head, REFAULT + kind, 1)
-  if (evicted.nonresidentAge - age > workingsetSize(k, evicted, lruvec.memcg, evictionNode(bits), file)) return
+  const distance = evicted.nonresidentAge - age
+  if ((distance < 0 ? distance + AGES : distance) > workingsetSize(k, evicted, lruvec.memcg, evictionNode(bits), file)) return
   k.page[head * PAGE_WORDS] |= PG_active
   ageNonresident(k, lruvec, nid, 1)
   modLruvecState(k, head, ACTIVATE + kind, 1)

@@ -17,7 +17,7 @@
  */
 
 import { memcgHandleOverHigh } from '../alloc/charge.ts'
-import { COST, COSTS, spend } from '../base/cost.ts'
+import { COST, COSTS, now, spend, spendNs } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   FAULT_FLAG_WRITE,
@@ -101,6 +101,16 @@ export function retryFault(k: Kernel, mm: Mm, vpn: number, write: boolean): numb
   return ret
 }
 
+/** A user access to a page that is being moved until `endNs`: the task waits for it (do_swap_page, migration_entry_wait). */
+export function migrationFault(k: Kernel, mm: Mm, endNs: number): void {
+  spend(k, COST_ENTRY, 1)
+  spendNs(k, COST.migration_wait, Math.max(0, endNs - now(k)))
+  k.event[PGFAULT]++
+  noteFault(mm)
+  if (mm.memcg !== ROOT_MEMCG) chargedFault(k, mm.memcg)
+  if (k.current !== undefined) k.current.minflt++
+}
+
 const allows = (vma: Vma, write: boolean) => (write ? (vma.flags & VM_WRITE) !== 0 : (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0)
 
 /**
@@ -121,8 +131,10 @@ function account(k: Kernel, vma: Vma): number {
   k.vmf.table = 0
   noteFault(vma.mm)
   const ret = handleFault(k, vma)
+  const { user } = k.vmf
+  k.vmf.user = false
   if (vma.mm.locks !== undefined) faultPtLock(k, vma.mm, k.vmf.table === 0 ? LOCK_PMD : LOCK_PTE, FAULT_HOLD_NS)
-  if (vma.mm.memcg !== ROOT_MEMCG) chargedFault(k, vma.mm.memcg)
+  if (vma.mm.memcg !== ROOT_MEMCG) chargedFault(k, vma.mm.memcg, user)
   const task = k.current
   if (task !== undefined && (ret & (VM_FAULT_ERROR | VM_FAULT_RETRY)) === 0) {
     if ((ret & VM_FAULT_MAJOR) !== 0) task.majflt++
@@ -132,9 +144,9 @@ function account(k: Kernel, vma: Vma): number {
 }
 
 /** The fault counts for the memory cgroup; before the program goes on it makes up for what it was charged beyond memory.high. */
-function chargedFault(k: Kernel, memcg: number): void {
+function chargedFault(k: Kernel, memcg: number, user: boolean): void {
   countMemcgEvent(k, memcg, PGFAULT, 1)
-  if (k.memcg.overHigh && k.vmf.user) memcgHandleOverHigh(k)
+  if (k.memcg.overHigh && user) memcgHandleOverHigh(k)
 }
 
 function handleFault(k: Kernel, vma: Vma): number {

@@ -8,7 +8,7 @@
  *
  * Source: mm/migrate.c unmap_and_move_huge_page, mm/hugetlb.c (alloc_huge_page_vma, alloc_huge_page_nodemask, alloc_migrate_huge_page, move_hugetlb_state).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, now, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EBUSY, ENOMEM } from '../base/errno.ts'
 import { PG_anon, PG_anon_exclusive, PG_dirty, PG_referenced, PG_uptodate, PTE_DIRTY, PTE_PRESENT } from '../base/flags.ts'
@@ -29,6 +29,7 @@ import {
   testClearHugeFlag,
 } from '../frames/hugetlb_pool.ts'
 import { compoundMapcountAdd, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
+import { noteMove } from '../reclaim/migrate_window.ts'
 import { hugeLevel } from '../spaces/hugetlb.ts'
 import { entryFlags, entryValue, levelIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
 import { rmapEntries } from '../spaces/rmap.ts'
@@ -63,9 +64,11 @@ function moveHugePage(k: Kernel, h: Hstate, head: Pfn, to: Pfn): number {
     k.event[EV.pgmigrate_fail] += hugePages(h)
     return -EBUSY
   }
+  const startNs = now(k)
   remap(k, h, head, to)
   copyHugePage(k, h, to, head)
   takePlace(k, h, head, to)
+  noteMove(k, head, to, startNs)
   freeHugePage(k, head)
   k.event[EV.pgmigrate_success] += hugePages(h)
   spend(k, COST.tlb_flush, 1)

@@ -26,9 +26,10 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { compoundHead, markTailsTouched, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
+import { moveUnderWay } from '../reclaim/migrate_window.ts'
 import { chunkOf, entryAt, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTableOf, walkTo } from '../spaces/pagetable.ts'
 import { vmaAt } from '../spaces/vma.ts'
-import { userFault } from './fault.ts'
+import { migrationFault, userFault } from './fault.ts'
 import { noteExactAddress } from './userfaultfd.ts'
 
 const COST_ACCESS = COST.access
@@ -121,6 +122,13 @@ export interface TouchRun {
   readonly result: Access
 }
 
+/** Before an access to page k.vmf.vpn: if somebody on another CPU is moving it, it has to arrive first. */
+function waitForMove(k: Kernel, mm: Mm): void {
+  const pfn = hardwareWalk(k, mm, false)
+  const move = pfn === NO_PAGE ? undefined : moveUnderWay(k, pfn)
+  if (move !== undefined) migrationFault(k, mm, move.endNs)
+}
+
 /**
  * Goes on with a run until the virtual time `untilNs` (before it when a kernel thread is woken), the end of the range, or a fault that ends or suspends it
  * (run.result.fault is then not 0). Returns true when the range is done.
@@ -129,10 +137,12 @@ export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boo
   const { write, strideBytes, endByte, result } = run
   let at = run.at
   let done = run.done
+  const moving = k.moves.byPage.size > 0
   result.fault = 0
   while (at < endByte) {
     const vpn = Math.floor(at / PAGE_SIZE)
     k.vmf.vpn[0] = vpn
+    if (moving) waitForMove(k, mm)
     accessPage(k, mm, write, result)
     if (result.fault !== 0) {
       if ((result.fault & VM_FAULT_RETRY) !== 0) noteExactAddress(k, vmaAt(mm, vpn), at)

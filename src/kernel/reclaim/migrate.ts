@@ -21,7 +21,7 @@
  */
 
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend, spendOnMemory } from '../base/cost.ts'
+import { COST, now, spend, spendOnMemory } from '../base/cost.ts'
 import { EV, NS, ZS } from '../base/counters.ts'
 import { EAGAIN, EBUSY, EINVAL, ENOMEM } from '../base/errno.ts'
 import {
@@ -76,6 +76,7 @@ import {
 } from '../frames/page.ts'
 import { ksmPageMoved } from '../spaces/ksm_records.ts'
 import { remapMoved, unmapToMove } from './migrate_rmap.ts'
+import { noteMove } from './migrate_window.ts'
 import { splitHugePage } from './thp_split.ts'
 import { lruAddDrain } from './zap.ts'
 
@@ -246,6 +247,7 @@ function heldByOthers(k: Kernel, page: Pfn): boolean {
 }
 
 function moveTo(k: Kernel, from: Pfn, to: Pfn): void {
+  const startNs = now(k)
   const wasMapped = pageMapped(k, from)
   if (wasMapped) unmapToMove(k, from)
   k.page[to * PAGE_WORDS] |= (k.page[from * PAGE_WORDS] & MOVED) | PG_isolated
@@ -260,6 +262,7 @@ function moveTo(k: Kernel, from: Pfn, to: Pfn): void {
   if (wasMapped) {
     lruAddDrain(k)
     remapMoved(k, from, to)
+    noteMove(k, from, to, startNs)
   }
   k.page[to * PAGE_WORDS] &= ~PG_isolated
   letGo(k, from)

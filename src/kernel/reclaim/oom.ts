@@ -8,6 +8,9 @@
  *     victim       is killed (Task.killed; whoever runs processes ends it), and the reaper unmaps what it does not share,
  *                  unless it is the one that is asking: that one is about to leave by itself
  *
+ * While a victim is on its way out nobody else is killed: a program's own access that needs memory meanwhile fails, and is made
+ * again a little later, when the victim's shared memory and files are gone as well. A system call cannot be made again, so it kills the next.
+ *
  * A group with memory.oom.group dies whole, but for processes that are not to be killed: the highest such group between the victim and
  * the group that is out of memory.
  *
@@ -44,7 +47,7 @@ export interface OomControl {
   readonly memcg: number
 }
 
-/** Kills a process so that a request can be met; false when there is none to kill. */
+/** Kills a process so that a request can be met; false when there is none to kill, or one that was killed has yet to leave. */
 export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
   const { current } = k
   if (current !== undefined && current.killed !== 0) {
@@ -54,6 +57,7 @@ export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
   if ((wanted.gfp & __GFP_FS) === 0 && wanted.memcg === ROOT_MEMCG) return true
   const constraint = oomConstraint(k, wanted)
   const oc = { ...wanted, constraint, nodemask: constraint === 'memory_policy' ? wanted.nodemask : ALL_NODES }
+  if (k.vmf.user && victimLeaves(k, oc)) return false
   checkPanicOnOom(k, oc)
   const allocating = oc.memcg === ROOT_MEMCG && k.sysctl.oom_kill_allocating_task !== 0
   const own = allocating && current !== undefined && badness(k, current, oc) !== undefined
@@ -122,6 +126,13 @@ function eligible(k: Kernel, task: Task, { memcg, nodemask }: OomControl): boole
   if (memcg !== ROOT_MEMCG) return memcgIsBelow(k, task.memcg, memcg)
   if (nodemask === ALL_NODES) return (task.memsAllowed & (k.current?.memsAllowed ?? ALL_NODES)) !== 0
   return task.policy?.mode !== MPOL_BIND || (task.policy.nodes & nodemask) !== 0
+}
+
+/** Whether a process that could have been chosen was killed for memory, and still has its own. */
+function victimLeaves(k: Kernel, oc: OomControl): boolean {
+  for (const task of k.tasks.values())
+    if (task.oomVictim && task !== k.current && task.mm !== undefined && eligible(k, task, oc)) return true
+  return false
 }
 
 function choose(k: Kernel, oc: OomControl): Task | undefined {

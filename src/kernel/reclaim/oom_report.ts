@@ -63,6 +63,7 @@ import { maskNodes, memoryNodes } from '../frames/mempolicy.ts'
 import { ALL_NODES, gfpZone } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
 import { populated } from '../frames/zone.ts'
+import { shownRss, shownRssPages, shownSwap } from '../spaces/rss.ts'
 
 /** What is out of memory, for what request, and what limits it. */
 export interface OomReport {
@@ -291,12 +292,10 @@ function dumpTasks(k: Kernel, candidates: readonly Task[]): void {
   for (const { pid, uid, mm, oomScoreAdj, comm } of candidates) {
     if (mm === undefined) continue
     const who = `[${right(pid, 7)}] ${right(uid, 5)} ${right(pid, 5)}`
-    const has = `${right(mm.totalVm, 8)} ${right(rss(mm), 8)} ${right(mm.pgtablesBytes, 8)} ${right(mm.swapEnts, 8)}`
+    const has = `${right(mm.totalVm, 8)} ${right(shownRssPages(mm), 8)} ${right(mm.pgtablesBytes, 8)} ${right(shownSwap(mm), 8)}`
     printk(k, KERN_INFO, `${who} ${has}         ${right(oomScoreAdj, 5)} ${comm}`)
   }
 }
-
-const rss = ({ rssAnon, rssFile, rssShmem }: NonNullable<Task['mm']>): number => rssAnon + rssFile + rssShmem
 
 /** Nodes as a list of runs (%*pbl). */
 function nodeList(mask: number): string {
@@ -332,7 +331,8 @@ function dumpSummary(k: Kernel, oc: OomReport, victim: Task): void {
 export function reportKilled(k: Kernel, victim: Task, why: string): void {
   const { mm } = victim
   if (mm === undefined) return
-  const has = `total-vm:${kb(mm.totalVm)}kB, anon-rss:${kb(mm.rssAnon)}kB, file-rss:${kb(mm.rssFile)}kB, shmem-rss:${kb(mm.rssShmem)}kB`
+  const { anon, file, shmem } = shownRss(mm)
+  const has = `total-vm:${kb(mm.totalVm)}kB, anon-rss:${kb(anon)}kB, file-rss:${kb(file)}kB, shmem-rss:${kb(shmem)}kB`
   const rest = `UID:${victim.uid} pgtables:${mm.pgtablesBytes / 1024}kB oom_score_adj:${victim.oomScoreAdj}`
   printk(k, KERN_ERR, `${why}: Killed process ${victim.pid} (${victim.comm}) ${has}, ${rest}`)
 }

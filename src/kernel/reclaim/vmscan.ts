@@ -71,7 +71,7 @@ const NO_PROGRESS_NS = 4e6
  * How long kswapd works before others get their turn. It stands for no time of Linux, where both run at once on CPUs of their own: it is
  * how far the two may be apart here.
  */
-const KSWAPD_SLICE_NS = 2e6
+const KSWAPD_SLICE_NS = 1e6
 
 interface Isolated {
   readonly pages: Pfn[]

@@ -29,6 +29,7 @@ import { asPfn, HPAGE_PMD_NR, PAGE_KB, PAGE_SIZE, type Pfn } from '../../kernel/
 import { areaPolicy } from '../../kernel/frames/mempolicy.ts'
 import { mpolToStr } from '../../kernel/frames/mempolicy_text.ts'
 import { compoundHead, pageMapcount, pageNode } from '../../kernel/frames/page.ts'
+import { moveUnderWay } from '../../kernel/reclaim/migrate_window.ts'
 import {
   chunkOf,
   entryAt,
@@ -58,6 +59,7 @@ interface NumaStats {
 }
 
 function count(k: Kernel, pfn: Pfn, entry: number, n: number, stats: NumaStats): void {
+  if (moveUnderWay(k, pfn) !== undefined) return
   const flags = k.page[compoundHead(k, pfn) * PAGE_WORDS]
   stats.pages += n
   if ((entry & PTE_DIRTY) !== 0 || (flags & PG_dirty) !== 0) stats.dirty += n

@@ -20,7 +20,6 @@ import {
   PTE_DIRTY,
   PTE_HUGE,
   PTE_HWPOISON,
-  PTE_MIGRATION,
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SPECIAL,
@@ -42,6 +41,7 @@ import { shmemEntry } from '../../kernel/caches/shmem_entries.ts'
 import { pteToSwap, swapCount } from '../../kernel/caches/swap_map.ts'
 import { hugepageVmaCheck } from '../../kernel/fault/huge_memory_check.ts'
 import { compoundHead, compoundMapcount, pageMapcount, tailPtes } from '../../kernel/frames/page.ts'
+import { moveUnderWay } from '../../kernel/reclaim/migrate_window.ts'
 import { isSharedTable } from '../../kernel/spaces/hugetlb.ts'
 import {
   chunkOf,
@@ -143,14 +143,15 @@ function countKind(stats: MemSizeStats, n: number, headFlags: number, entry: num
 
 function smapsTable(k: Kernel, vma: Vma, table: number, first: number, n: number, stats: MemSizeStats): void {
   const locked = (vma.flags & VM_LOCKED) !== 0
+  const moving = k.moves.byPage.size > 0
   const chunk = chunkOf(k, table)
   const base = entryAt(table, first)
   for (let at = base; at < base + 2 * n; at += 2) {
     const entry = chunk[at + 1]
     if ((entry & PTE_SWAP) !== 0) countSwapped(k, pteToSwap(chunk[at], entry), stats)
-    if ((entry & (PTE_PRESENT | PTE_MIGRATION | PTE_HWPOISON)) === 0 || (entry & PTE_SPECIAL) !== 0) continue
+    if ((entry & (PTE_PRESENT | PTE_HWPOISON)) === 0 || (entry & PTE_SPECIAL) !== 0) continue
     const pfn = asPfn(chunk[at])
-    const present = (entry & PTE_PRESENT) !== 0
+    const present = (entry & PTE_PRESENT) !== 0 && (!moving || moveUnderWay(k, pfn) === undefined)
     const headFlags = k.page[compoundHead(k, pfn) * PAGE_WORDS]
     countKind(stats, 1, headFlags, present ? entry : 0)
     accumulate(stats, 1, present ? pageMapcount(k, pfn) : 1, headFlags, present && (entry & PTE_DIRTY) !== 0, locked)
@@ -188,7 +189,8 @@ function smapsHuge(k: Kernel, vma: Vma, head: Pfn, entry: number, stats: MemSize
   else if ((headFlags & PG_swapbacked) !== 0) stats.shmemThp += HPAGE_PMD_NR
   else stats.fileThp += HPAGE_PMD_NR
   countKind(stats, HPAGE_PMD_NR, headFlags, entry)
-  if (tailPtes(k, head) === 0) accumulate(stats, HPAGE_PMD_NR, compoundMapcount(k, head), headFlags, dirty, locked)
+  if (moveUnderWay(k, head) !== undefined) accumulate(stats, HPAGE_PMD_NR, 1, headFlags, dirty, locked)
+  else if (tailPtes(k, head) === 0) accumulate(stats, HPAGE_PMD_NR, compoundMapcount(k, head), headFlags, dirty, locked)
   else for (let i = 0; i < HPAGE_PMD_NR; i++) accumulate(stats, 1, pageMapcount(k, asPfn(head + i)), headFlags, dirty, locked)
 }
 
@@ -198,7 +200,7 @@ function smapsHugetlb(k: Kernel, vma: Vma, h: Hstate, stats: MemSizeStats): void
   for (let at = vma.start; at < vma.end; at += pages) {
     const table = walkTo(k, vma.mm, at, level)
     const i = levelIndex(at, level)
-    if (table === 0 || (entryFlags(k, table, i) & (PTE_PRESENT | PTE_MIGRATION | PTE_HWPOISON)) === 0) continue
+    if (table === 0 || (entryFlags(k, table, i) & (PTE_PRESENT | PTE_HWPOISON)) === 0) continue
     if ((entryFlags(k, table, i) & PTE_HWPOISON) !== 0) stats.privateHugetlb += pages
     else if (compoundMapcount(k, asPfn(entryValue(k, table, i))) >= 2 || isSharedTable(k, table)) stats.sharedHugetlb += pages
     else stats.privateHugetlb += pages

@@ -33,3 +33,21 @@ export function parseNumaStat(text: string): Map<string, Map<number, number>> {
   }
   return rows
 }
+
+/**
+ * Accounts of /mmtop/accounts: "101 fault_entry=400 clear_page=900", a line for each who.
+ * @returns who -> key -> ns
+ */
+export function parseAccounts(text: string): Map<string, Map<string, number>> {
+  const accounts = new Map<string, Map<string, number>>()
+  for (const line of text.split('\n')) {
+    const [who, ...cells] = line.split(' ')
+    const spent = new Map<string, number>()
+    for (const cell of cells) {
+      const match = /^(\w{1,40})=(\d{1,20})$/.exec(cell)
+      if (match !== null) spent.set(match[1], Number(match[2]))
+    }
+    if (who !== '' && spent.size > 0) accounts.set(who, spent)
+  }
+  return accounts
+}

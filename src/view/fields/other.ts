@@ -106,3 +106,26 @@ export const POOL: FieldGroups = {
     ],
   ],
 }
+
+/** Below hugepages-NkB/stats of kernels since 6.8, which count huge pages of each size. */
+export const THP_SIZE: FieldGroups = {
+  thp: [
+    ['anon_fault_alloc', 'count', 'Faults that got a huge page of this size', 'mm/memory.c alloc_anon_folio'],
+    ['anon_fault_fallback', 'count', 'Faults that wanted this size and took a smaller one', 'mm/memory.c alloc_anon_folio'],
+    ['anon_fault_fallback_charge', 'count', 'Of those, where the cgroup was at its limit', 'mm/memory.c alloc_anon_folio'],
+    ['nr_anon', 'count', 'Anonymous huge pages of this size that are there', 'mm/rmap.c folio_add_new_anon_rmap'],
+    ['nr_anon_partially_mapped', 'count', 'Of those, which are mapped in part and wait to be split', 'mm/huge_memory.c deferred_split_folio'],
+    ['shmem_alloc', 'count', 'Huge pages of this size for shared memory', 'mm/shmem.c shmem_alloc_and_add_folio'],
+    ['shmem_fallback', 'count', 'Shared memory that wanted this size and took a smaller one', 'mm/shmem.c shmem_alloc_and_add_folio'],
+    ['shmem_fallback_charge', 'count', 'Of those, where the cgroup was at its limit', 'mm/shmem.c shmem_alloc_and_add_folio'],
+    ['split', 'count', 'Huge pages of this size split into smaller ones', 'mm/huge_memory.c split_huge_page_to_list_to_order'],
+    ['split_failed', 'count', 'Splits that failed, as somebody held the page', 'mm/huge_memory.c split_huge_page_to_list_to_order'],
+    ['split_deferred', 'count', 'Huge pages put on the queue to be split, as they are mapped in part only', 'mm/huge_memory.c deferred_split_folio'],
+    ['swpin', 'count', 'Huge pages read from swap in one piece', 'mm/page_io.c swap_read_folio'],
+    ['swpin_fallback', 'count', 'Swap reads that wanted this size and took a smaller one', 'mm/memory.c alloc_swap_folio'],
+    ['swpin_fallback_charge', 'count', 'Of those, where the cgroup was at its limit', 'mm/memory.c alloc_swap_folio'],
+    ['swpout', 'count', 'Huge pages written to swap in one piece', 'mm/page_io.c count_swpout_vm_event'],
+    ['swpout_fallback', 'count', 'Huge pages split before they could be swapped out', 'mm/vmscan.c shrink_folio_list'],
+    ['zswpout', 'count', 'Huge pages taken by zswap in one piece', 'mm/page_io.c swap_writepage'],
+  ],
+}

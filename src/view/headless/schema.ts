@@ -4,6 +4,7 @@
  */
 import { EVENT_KINDS } from '../../sample/source.ts'
 import { CGROUP_COLUMNS } from '../subjects/cgroups.ts'
+import { COST_COLUMNS } from '../subjects/costs.ts'
 import { EVENT_COLUMNS } from '../subjects/events.ts'
 import { KNOB_COLUMNS } from '../subjects/knobs.ts'
 import { NODE_TABLE } from '../subjects/nodes.ts'
@@ -27,6 +28,7 @@ const LISTS: Readonly<Record<string, Described>> = {
   zram: ZRAM_COLUMNS,
   cgroups: CGROUP_COLUMNS,
   userfaultfd: UFFD_COLUMNS,
+  costs: COST_COLUMNS,
   events: EVENT_COLUMNS,
   slabs: SLAB_COLUMNS,
   processes: TASK_COLUMNS,
