@@ -129,8 +129,9 @@ export function step(run: Run, ports: Ports, limitNs: number): boolean {
     runDaemons(k, daemonNs, claim)
     wakeKilled(run, daemonNs)
   } else {
-    run.quietNs = Math.min(turn.othersNs, daemonNs)
     watchMoves(run, turn)
+    // Beside pages that are being moved no pass is like the one before.
+    run.quietNs = k.moves.byPage.size > 0 ? turn.startNs : Math.min(turn.othersNs, daemonNs)
     runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
     wakeKilled(run, k.clock[0])
     if (k.uffd.woken.length > 0 || k.uffd.told.length > 0) wakeUffd(run)

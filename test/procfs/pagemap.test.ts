@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { allocPages } from '../../src/kernel/alloc/page_alloc.ts'
 import { must } from '../../src/kernel/base/assert.ts'
+import { now } from '../../src/kernel/base/cost.ts'
 import {
   GFP_TRANSHUGE_LIGHT,
   PG_anon,
@@ -8,7 +9,6 @@ import {
   PG_lru,
   PG_slab,
   PG_uptodate,
-  PTE_MIGRATION,
   PTE_SWAP,
   PTE_SWAP_TYPE_SHIFT,
   VM_SOFTDIRTY,
@@ -123,18 +123,21 @@ describe('pages of a process', () => {
     expect(pagemapFrame(out[0], out[1])).toBe(0)
   })
 
-  it('that are swapped out or on their way elsewhere say so, and where', () => {
+  it('that are swapped out or on their way elsewhere say so, and which slot or frame they had', () => {
     touch(k, task, BASE, 4096, true)
     const mm = must(task.mm, 'no memory')
     const table = pteTable(k, mm, PAGE)
     const pfn = entryValue(k, table, 0)
     setEntry(k, table, 1, 77, PTE_SWAP | (2 << PTE_SWAP_TYPE_SHIFT))
-    setEntry(k, table, 2, pfn, PTE_MIGRATION)
-    const out = new Uint32Array(6)
+    k.moves.byPage.set(pfn, { from: asPfn(4711), startNs: now(k), endNs: now(k) + 1 })
+    const out = new Uint32Array(4)
     pagemapRead(k, mm, PAGE, out, true)
-    expect([out[3] & PM_SWAP, out[5] & PM_SWAP]).toEqual([PM_SWAP, PM_SWAP])
+    expect([out[1] & PM_SWAP, out[3] & PM_SWAP]).toEqual([PM_SWAP, PM_SWAP])
     expect(pagemapFrame(out[2], out[3])).toBe(2 + 77 * 32)
-    expect(pagemapFrame(out[4], out[5])).toBe(24 + pfn * 32)
+    expect(pagemapFrame(out[0], out[1])).toBe(26 + 4711 * 32)
+    k.clock[0]++
+    pagemapRead(k, mm, PAGE, out, true)
+    expect(pagemapFrame(out[0], out[1])).toBe(pfn)
   })
 })
 

@@ -107,7 +107,7 @@ export function migrationFault(k: Kernel, mm: Mm, endNs: number): void {
   spendNs(k, COST.migration_wait, Math.max(0, endNs - now(k)))
   k.event[PGFAULT]++
   noteFault(mm)
-  if (mm.memcg !== ROOT_MEMCG) chargedFault(k, mm.memcg)
+  if (mm.memcg !== ROOT_MEMCG) countMemcgEvent(k, mm.memcg, PGFAULT, 1)
   if (k.current !== undefined) k.current.minflt++
 }
 
