@@ -10,6 +10,7 @@
 import { EINVAL } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import { MAX_NR_ZONES } from './base/units.ts'
+import { syncOvercommitAs } from './calls/account.ts'
 import { populatedZones, setupPerZoneLowmemReserve, setupPerZoneWmarks, zonePcpUpdate } from './frames/zone.ts'
 import { idle, type Knob, sysctlInt, sysctlSeconds, sysctlUlong, WORKS } from './tunables_knob.ts'
 import { intVector } from './tunables_parse.ts'
@@ -31,7 +32,7 @@ const switchRatioOff = (k: Kernel): void => {
 const OVERCOMMIT: readonly Knob[] = [
   sysctlInt(
     'overcommit_memory',
-    { reach: WORKS, min: 0, max: 2 },
+    { reach: WORKS, min: 0, max: 2, act: syncOvercommitAs },
     {
       default: '0',
       meaning: 'How much may be promised: 0 anything a single request could ever get, 1 anything, 2 no more than CommitLimit in all',

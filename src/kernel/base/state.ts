@@ -225,6 +225,8 @@ export interface Cpu {
   readonly mlock: FolioBatch
   /** Kernel stacks of ended tasks, as their pages, kept for the next ones. */
   readonly cachedStacks: (readonly number[])[]
+  /** Of the promised pages (committedAs), those that this CPU has not told the others about. */
+  committed: number
 }
 
 /** Slabs that one CPU holds: the one it takes objects from, and those with room that follow (struct kmem_cache_cpu). */

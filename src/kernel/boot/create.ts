@@ -91,7 +91,14 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     lruGen: lruGenState(machine.nodes.length),
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
-    uffd: { contexts: new Map(), next: 1, woken: [], told: [], proposed: new Map() },
+    uffd: {
+      migration: { bytesPerS: 128 * 2 ** 20, latencyNs: 200_000, rounds: 1 },
+      contexts: new Map(),
+      next: 1,
+      woken: [],
+      told: [],
+      proposed: new Map(),
+    },
     tasks: new Map(),
     nextPid: 1,
     totalramPages: 0,
@@ -278,6 +285,7 @@ const emptyCpu = (id: number, node: number): Cpu => ({
   activate: batch(),
   mlock: batch(),
   cachedStacks: [],
+  committed: 0,
 })
 
 function emptyNode(k: Kernel, id: number): Node {

@@ -5,7 +5,10 @@
  *                       1   anything goes
  *                       2   the sum of promises stays below CommitLimit, less a reserve for root and for this process
  *
- * Source: mm/util.c (__vm_enough_memory, vm_commit_limit), mm/mmap.c (may_expand_vm, vm_stat_account, accountable_mapping).
+ * Each CPU adds its promises to the sum in batches (1/256 of its share of RAM in mode 2, a quarter otherwise), so that many small ones can
+ * pass the limit by a batch a CPU.
+ *
+ * Source: mm/util.c (__vm_enough_memory, vm_commit_limit, sync_overcommit_as), mm/mm_init.c mm_compute_batch, mm/mmap.c (may_expand_vm, vm_stat_account, accountable_mapping).
  */
 import { ENOMEM } from '../base/errno.ts'
 import { VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_HUGETLB, VM_NORESERVE, VM_SHARED, VM_WRITE } from '../base/flags.ts'
@@ -20,6 +23,9 @@ export const capable = (task: Task): boolean => task.uid === 0
 export const OVERCOMMIT_GUESS = 0
 export const OVERCOMMIT_ALWAYS = 1
 export const OVERCOMMIT_NEVER = 2
+
+/** Least pages that a CPU promises before it tells the others. */
+const MIN_BATCH = 32
 
 /** Pages of all swap areas in use. */
 export const totalSwapPages = (k: Kernel): number => k.swapPages
@@ -38,10 +44,9 @@ export function vmCommitLimit(k: Kernel): number {
  * of no page fails in mode 2 once the limit is passed.
  */
 export function vmEnoughMemory(k: Kernel, task: Task | undefined, mm: Mm | undefined, pages: number): number {
-  if (overcommitAllows(k, task, mm, pages)) {
-    k.committedAs += pages
-    return 0
-  }
+  vmAcctMemory(k, pages)
+  if (overcommitAllows(k, task, mm, pages)) return 0
+  vmUnacctMemory(k, pages)
   if (task !== undefined)
     printk(k, KERN_WARNING, `__vm_enough_memory: pid: ${task.pid}, comm: ${task.comm}, no enough memory for the allocation`)
   return -ENOMEM
@@ -54,16 +59,30 @@ function overcommitAllows(k: Kernel, task: Task | undefined, mm: Mm | undefined,
   let allowed = vmCommitLimit(k)
   if (task !== undefined && !capable(task)) allowed -= Math.floor(k.sysctl.admin_reserve_kbytes / PAGE_KB)
   if (mm !== undefined) allowed -= Math.min(Math.floor(mm.totalVm / 32), Math.floor(k.sysctl.user_reserve_kbytes / PAGE_KB))
-  return k.committedAs + pages < allowed
+  const known = k.committedAs - k.cpus.reduce((sum, { committed }) => sum + committed, 0)
+  return Math.max(known, 0) < allowed
 }
 
 /** Counts a promise without asking: it was made before, or is being handed on. */
 export function vmAcctMemory(k: Kernel, pages: number): void {
   k.committedAs += pages
+  const cpu = k.cpus[k.cpu]
+  const kept = cpu.committed + pages
+  cpu.committed = Math.abs(kept) < committedBatch(k) ? kept : 0
 }
 
-export function vmUnacctMemory(k: Kernel, pages: number): void {
-  k.committedAs -= pages
+export const vmUnacctMemory = (k: Kernel, pages: number): void => vmAcctMemory(k, -pages)
+
+/** Pages that a CPU promises or takes back before it adds them to the sum. */
+function committedBatch(k: Kernel): number {
+  const cpus = k.cpus.length
+  const share = k.sysctl.overcommit_memory === OVERCOMMIT_NEVER ? 256 : 4
+  return Math.max(2 * cpus, MIN_BATCH, Math.floor(k.totalramPages / cpus / share))
+}
+
+/** The CPUs add what they kept to the sum, when mode 2 begins. */
+export function syncOvercommitAs(k: Kernel): void {
+  if (k.sysctl.overcommit_memory === OVERCOMMIT_NEVER) for (const cpu of k.cpus) cpu.committed = 0
 }
 
 /** Private writable memory is promised when it is mapped; shared memory by its object (accountable_mapping). */

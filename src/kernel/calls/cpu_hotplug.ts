@@ -35,6 +35,7 @@ export function cpuOffline(k: Kernel, cpu: Cpu): void {
     ).id
   lruAddDrainCpu(k, cpu.id)
   mlockDrainCpu(k, cpu.id)
+  cpu.committed = 0
   for (const zone of populatedZones(k)) drainPagesZone(k, cpu.id, zone)
   freeStackCache(k, cpu)
   for (const cache of distinctCaches(k)) kmemFlushCpu(k, cache, cpu.id)

@@ -9,7 +9,8 @@
  *     2 MiB                            split first, then its one page                split first
  *     huge TLB, private                unmapped, dissolved, one page of it kept      moved; the old one dissolved
  *     huge TLB, of a file              unmapped, stays in the file; SIGBUS           the same
- *     the page of zeros                EBUSY, and marked all the same                nothing: it is marked or EBUSY
+ *     the page of zeros                EBUSY, and marked all the same                EIO, unless it is marked
+ *     secret memory                    EFAULT: the kernel itself does not see it     the same
  *
  * A broken page is never used again: nobody can free it, it counts in HardwareCorrupted. A mapping that had it keeps an entry that
  * says so until the range is unmapped. SIGBUS comes with the touch; with memory_failure_early_kill those that map a
@@ -19,7 +20,7 @@
  * soft_offline_page, page_handle_poison), mm/madvise.c madvise_inject_error, mm/page_alloc.c take_page_off_buddy.
  */
 import { migrationTarget } from '../alloc/migration_target.ts'
-import { EBUSY, EFAULT, EHWPOISON } from '../base/errno.ts'
+import { EBUSY, EFAULT, EHWPOISON, EIO } from '../base/errno.ts'
 import {
   __GFP_MOVABLE,
   __GFP_RETRY_MAYFAIL,
@@ -32,7 +33,6 @@ import {
   PG_lru,
   PG_mlocked,
   PG_referenced,
-  PG_reserved,
   PG_swapcache,
   PTE_DIRTY,
   PTE_HUGE,
@@ -44,12 +44,12 @@ import { PAGE_WORDS } from '../base/list.ts'
 import { panic } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
-import type { Mm, Task } from '../base/state_mm.ts'
+import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { canWriteback, isShmem } from '../caches/filemap.ts'
 import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
-import { faultinPage } from '../fault/populate.ts'
+import { faultinPage, kernelMayRead } from '../fault/populate.ts'
 import { takePageOffBuddy } from '../frames/buddy.ts'
 import {
   availableHugePages,
@@ -118,16 +118,19 @@ export function injectError(k: Kernel, task: Task, mm: Mm, start: number, end: n
 /** The page at an address, read if need be; or a negative errno (get_user_pages_fast). */
 function pageAt(k: Kernel, mm: Mm, vpn: number): number {
   const vma = vmaAt(mm, vpn)
-  if (vma === undefined) return -EFAULT
+  if (vma === undefined || isSecret(vma)) return -EFAULT
   const there = presentAt(k, mm, vpn)
   if (there !== NO_PAGE) {
     k.page[compoundHead(k, there) * PAGE_WORDS] |= PG_referenced
     return there
   }
+  if (!kernelMayRead(vma)) return -EFAULT
   const ret = faultinPage(k, vma, vpn, false)
   if (ret < 0) return ret === -EHWPOISON ? -EFAULT : ret
   return presentAt(k, mm, vpn)
 }
+
+const isSecret = (vma: Vma): boolean => vma.mapping?.inode.sb.type === 'secretmem'
 
 /** The page that is mapped at an address, or NO_PAGE. */
 function presentAt(k: Kernel, mm: Mm, vpn: number): Pfn {
@@ -274,7 +277,7 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
 
 // --- about to break
 
-/** Takes a page out of use while its contents can still be read. @returns 0, or -EBUSY when they cannot be moved */
+/** Takes a page out of use while its contents can still be read. @returns 0, -EBUSY when they cannot be moved, -EIO for a page of none of the lists */
 function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
   if (isPoisoned(k, pfn)) return 0
@@ -283,7 +286,8 @@ function softOfflinePage(k: Kernel, pfn: Pfn): number {
     if (migrateHugePageAway(k, head, pageNode(k, head), ALL_NODES) !== 0) return -EBUSY
     return keepFromPool(k, head, pfn) ? 0 : -EBUSY
   }
-  if ((k.page[pfn * PAGE_WORDS] & PG_reserved) !== 0) return -EBUSY
+  lruAddDrainAll(k)
+  if ((k.page[head * PAGE_WORDS] & PG_lru) === 0) return -EIO
   if (isThp(k, head) && splitHugePage(k, head) !== 0) return -EBUSY
   lruAddDrainAll(k)
   return dropUnused(k, pfn) || moveAway(k, pfn) ? 0 : -EBUSY

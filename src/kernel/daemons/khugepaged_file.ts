@@ -7,7 +7,7 @@
  *     A       table of ptes                           A       nothing, or (MADV_COLLAPSE of A) one huge entry
  *     B       table of ptes                           B       nothing
  *
- * Pages are taken out of the cache one after the other, unmapped on the way; if one cannot be, those before it stay unmapped and fault back
+ * Pages of the file that are in swap are read back first, khugepaged only a few. Pages are taken out of the cache one after the other, unmapped on the way; if one cannot be, those before it stay unmapped and fault back
  * in. A table goes only if its area holds no private copies and is aligned to the file; areas whose page is huge already but mapped
  * page by page are noted and looked at when their address space's turn comes.
  *
@@ -41,6 +41,8 @@ import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base
 import { countCached, filemapGet, freeXaNodes } from '../caches/filemap.ts'
 import { isolateLru, lruAdd, putbackLru, putPage } from '../caches/lru.ts'
 import { shmemAcctBlocks, shmemUnacctBlocks } from '../caches/shmem_account.ts'
+import { shmemEntry } from '../caches/shmem_entries.ts'
+import { shmemGetPage } from '../caches/shmem_page.ts'
 import { xaJoinHuge } from '../caches/xarray.ts'
 import { doSetPmd } from '../fault/huge_memory.ts'
 import { hugepageVmaCheck } from '../fault/huge_memory_check.ts'
@@ -86,12 +88,20 @@ export function scanFile(k: Kernel, vma: Vma, vpn: number, index: number, khugep
   const mapping = must(vma.mapping, 'a file is scanned in an area without one')
   k.khugepaged.nodeLoad.fill(0)
   let present = 0
+  let swapped = 0
   let result: ScanResult = 'succeed'
   for (let i = 0; i < HPAGE_PMD_NR && result === 'succeed'; i++) {
     const pfn = filemapGet(mapping, index + i)
-    if (pfn === NO_PAGE) continue
-    result = scanCached(k, pfn, index)
-    if (result === 'succeed') present++
+    if (pfn === NO_PAGE && shmemEntry(mapping, index + i) !== 0) {
+      swapped++
+      if (khugepaged && swapped > k.khugepaged.maxPtesSwap) {
+        k.event[EV.thp_scan_exceed_swap_pte]++
+        result = 'exceed_swap_pte'
+      }
+    } else if (pfn !== NO_PAGE) {
+      result = scanCached(k, pfn, index)
+      if (result === 'succeed') present++
+    }
   }
   spend(k, COST.khugepaged_pte, present + 1)
   if (result !== 'succeed') return result
@@ -126,11 +136,11 @@ function collapseFile(k: Kernel, vma: Vma, vpn: number, mapping: Mapping, index:
   let gaps = 0
   let result: ScanResult = 'succeed'
   for (let i = 0; i < HPAGE_PMD_NR && result === 'succeed'; i++) {
-    const pfn = filemapGet(mapping, index + i)
+    const pfn = readCached(k, mapping, index + i)
     if (pfn === NO_PAGE) {
       result = shmemAcctBlocks(k, mapping.inode, 1) < 0 ? 'fail' : 'succeed'
       if (result === 'succeed') gaps++
-    } else result = takeCached(k, pfn, taken)
+    } else result = pfn < 0 ? 'fail' : takeCached(k, asPfn(pfn), taken)
   }
   if (result === 'succeed' && taken.length === 0) result = 'truncated'
   if (result === 'succeed') {
@@ -141,6 +151,14 @@ function collapseFile(k: Kernel, vma: Vma, vpn: number, mapping: Mapping, index:
   shmemUnacctBlocks(k, mapping.inode, gaps)
   freeCharged(k, head, HPAGE_PMD_ORDER)
   return result
+}
+
+/** The page at an index, filled, and read back if it is in swap; NO_PAGE for a hole, or a negative errno. */
+function readCached(k: Kernel, mapping: Mapping, index: number): Pfn | number {
+  const pfn = filemapGet(mapping, index)
+  if (pfn === NO_PAGE && shmemEntry(mapping, index) === 0) return NO_PAGE
+  const filled = pfn !== NO_PAGE && (k.page[compoundHead(k, pfn) * PAGE_WORDS] & PG_uptodate) !== 0
+  return filled ? pfn : shmemGetPage(k, mapping.inode, index, 'cache', undefined)
 }
 
 /** Unmaps a cached page and holds it; fails if somebody else does. */

@@ -116,6 +116,9 @@ function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: bo
 /** Areas whose pages the kernel may not look at. */
 const isHidden = (vma: Vma) => (vma.flags & (VM_IO | VM_PFNMAP)) !== 0 || vma.mapping?.inode.sb.type === 'secretmem'
 
+/** Whether the kernel may read the area's pages on behalf of a program (check_vma_flags). */
+export const kernelMayRead = (vma: Vma): boolean => !isHidden(vma) && (vma.flags & VM_READ) !== 0
+
 /**
  * Faults pages [start, end) of one area in for reading or writing, as MADV_POPULATE does (faultin_vma_page_range).
  * @returns 0, -EINVAL where the area does not allow it, or the errno of the first page that failed.

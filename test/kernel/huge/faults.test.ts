@@ -19,6 +19,7 @@ import { dropCaches } from '../../../src/kernel/reclaim/drop_caches.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { verifySpaces } from '../../../src/kernel/verify_spaces.ts'
 import { byte, childOf, event, frameOf, nodeStat, PAGE, RO, RW, type Space } from '../calls/space.ts'
+import { ran } from '../uffd/lab.ts'
 import { contentsOf, fill, hugeSpace } from './lab.ts'
 
 const BASE = byte(0)
@@ -227,5 +228,17 @@ describe('shared memory', () => {
       return `${shmemEnabled}: ${nodeStat(s.k, 'nr_shmem_hugepages') / HUGE}`
     })
     expect(huge).toEqual(['never: 0', 'always: 2', 'advise: 1', 'force: 2', 'deny: 0'])
+  })
+})
+
+describe('MADV_COLLAPSE of shared memory', () => {
+  it('reads the pages that are in swap back, and fills the holes with zeros', () => {
+    const { op, field, k } = ran(
+      'spawn A\nA mmap S 2M flags=shared\nA touch S write 0 1M content=unique\nA madvise S pageout\nA touch S read 0 64K\nA madvise S collapse\nA check S 0 1M content=unique\nA check S 1M 1M\nexit A\n',
+      'machine mem=128M cpus=1 swap=16M\ncmdline transparent_hugepage=never\n',
+    )
+    expect(op('A madvise S collapse').ret).toBe(0)
+    expect([field('A check S 0 1M content=unique', 'match'), field('A check S 1M 1M', 'zero')]).toEqual([256, 256])
+    expect([event(k, 'thp_collapse_alloc'), nodeStat(k, 'nr_swapcached')]).toEqual([1, 0])
   })
 })

@@ -11,6 +11,7 @@ import { ALL_NODES } from '../../../src/kernel/frames/rmqueue.ts'
 import { outOfMemory } from '../../../src/kernel/reclaim/oom.ts'
 import { gfpText } from '../../../src/kernel/reclaim/oom_report.ts'
 import { bootSmall, mapAnon, runInit, touch } from '../machine.ts'
+import { ran } from '../uffd/lab.ts'
 
 const MIB = 2 ** 20
 const BASE = 0x200000000000
@@ -110,5 +111,25 @@ describe('the out-of-memory killer', () => {
     expect(gfpText(GFP_KERNEL)).toBe('GFP_KERNEL')
     expect(gfpText(GFP_KERNEL | __GFP_COMP)).toBe('GFP_KERNEL|__GFP_COMP')
     expect(gfpText(1 << 30)).toBe('0x40000000')
+  })
+})
+
+describe('who waits for memory while a victim leaves', () => {
+  it('goes on with what the victim shared with nobody else, and nobody else dies', () => {
+    const { op, k } = ran(`spawn A
+spawn B
+A mmap R 48M memfd flags=shared
+A touch R write
+B mmap R 40M
+B touch R write
+exit B
+`)
+    expect(op('B touch R write').ret).toBe(40 * 256)
+    expect(k.event[EV.oom_kill]).toBe(1)
+  })
+
+  it('is rated by what a process shows as resident, which lags behind what it has', () => {
+    const { field } = ran('spawn A\nA read oom_score\nexit A\n', 'machine mem=256M cpus=1\n')
+    expect(field('A read oom_score', 'text')).toBe('666\n')
   })
 })

@@ -55,6 +55,21 @@ describe('MADV_SOFT_OFFLINE', () => {
     expect(field('A check R content=page', 'match')).toBe(256)
     expect(field('read /proc/meminfo', 'text')).toMatch(/HardwareCorrupted: +64 kB/)
   })
+
+  it('cannot take the page of zeros, memory that may not be read, or memory that only its process sees', () => {
+    const { op } = ran(
+      'spawn A\nA mmap Z 64K\nA mmap N 64K prot=none\nA mmap S 64K secret\nA touch S write\nA madvise Z soft_offline 0 4K\nA madvise N soft_offline 0 4K\nA madvise N hwpoison 0 4K\nA madvise S soft_offline 0 4K\nA madvise S hwpoison 0 4K\nexit A\n',
+      'machine mem=128M cpus=2\ncmdline secretmem.enable=1 transparent_hugepage=never\n',
+    )
+    expect(outcome(op('A madvise Z soft_offline 0 4K'))).toBe('EIO')
+    for (const line of [
+      'A madvise N soft_offline 0 4K',
+      'A madvise N hwpoison 0 4K',
+      'A madvise S soft_offline 0 4K',
+      'A madvise S hwpoison 0 4K',
+    ])
+      expect(outcome(op(line))).toBe('EFAULT')
+  })
 })
 
 describe('memfd_secret', () => {
