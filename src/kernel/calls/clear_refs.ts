@@ -10,7 +10,7 @@
  *
  * Source: fs/proc/task_mmu.c (clear_refs_write, clear_refs_pte_range, clear_soft_dirty).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import {
   PG_referenced,
   PG_young,
@@ -30,6 +30,7 @@ import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { compoundHead, pageClear } from '../frames/page.ts'
 import { chunkOf, entryAt, entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { shownRssPages } from '../spaces/rss.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
@@ -60,12 +61,12 @@ export function clearRefs(k: Kernel, mm: Mm, type: number): void {
 function clearVma(k: Kernel, vma: Vma, softDirty: boolean): void {
   walkPmds(k, vma.mm, vma.start, vma.end, (pmd, i, start, end) => {
     const flags = entryFlags(k, pmd, i)
-    if ((flags & PTE_TABLE) !== 0) clearTable(k, entryValue(k, pmd, i), pteIndex(start), end - start, softDirty)
+    if ((flags & PTE_TABLE) !== 0) clearTable(k, vma.mm, entryValue(k, pmd, i), pteIndex(start), end - start, softDirty)
     else setEntry(k, pmd, i, entryValue(k, pmd, i), cleared(k, asPfn(entryValue(k, pmd, i)), flags, softDirty))
   })
 }
 
-function clearTable(k: Kernel, table: number, first: number, n: number, softDirty: boolean): void {
+function clearTable(k: Kernel, mm: Mm, table: number, first: number, n: number, softDirty: boolean): void {
   const chunk = chunkOf(k, table)
   for (let i = first; i < first + n; i++) {
     const at = entryAt(table, i)
@@ -73,6 +74,7 @@ function clearTable(k: Kernel, table: number, first: number, n: number, softDirt
     if (flags !== 0) chunk[at + 1] = cleared(k, asPfn(chunk[at]), flags, softDirty)
   }
   spend(k, COST.pte_visit, n)
+  holdPtLock(k, mm, LOCK_PTE, n * COSTS.pte_visit)
 }
 
 /** What an entry says afterwards; the page it maps forgets too that it was used. */

@@ -15,7 +15,7 @@
  *
  * Source: mm/page_idle.c, Documentation/admin-guide/mm/idle_page_tracking.rst.
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import { PG_anon, PG_idle, PG_ksm, PG_locked, PG_lru, PG_young, PTE_ACCESSED, PTE_HUGE, PTE_PRESENT } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
@@ -23,6 +23,7 @@ import type { Mm } from '../base/state_mm.ts'
 import { asPfn, type Pfn } from '../base/units.ts'
 import { compoundHead, compoundPages, pageIndex, pageMapped, pfnValid } from '../frames/page.ts'
 import { entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PMD, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { rmapEntries, tableMapping } from '../spaces/rmap.ts'
 
 /** Whether the page takes part (page_idle_get_page). */
@@ -62,7 +63,7 @@ function clearReferences(k: Kernel, head: Pfn): void {
 
 function clearSingle(k: Kernel, mm: Mm, vpn: number, pfn: Pfn): boolean {
   const table = tableMapping(k, mm, vpn, pfn)
-  return table !== 0 && clearAccessed(k, table, pteIndex(vpn))
+  return table !== 0 && clearAccessed(k, mm, LOCK_PTE, table, pteIndex(vpn))
 }
 
 function clearHuge(k: Kernel, mm: Mm, vpn: number, head: Pfn): boolean {
@@ -70,12 +71,13 @@ function clearHuge(k: Kernel, mm: Mm, vpn: number, head: Pfn): boolean {
   if (pmd === 0) return false
   const i = levelIndex(vpn, LEVEL_PMD)
   const huge = PTE_HUGE | PTE_PRESENT
-  return (entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head && clearAccessed(k, pmd, i)
+  return (entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head && clearAccessed(k, mm, LOCK_PMD, pmd, i)
 }
 
-function clearAccessed(k: Kernel, table: number, i: number): boolean {
+function clearAccessed(k: Kernel, mm: Mm, level: number, table: number, i: number): boolean {
   const flags = entryFlags(k, table, i)
   spend(k, COST.pte_visit, 1)
+  holdPtLock(k, mm, level, COSTS.pte_visit)
   if ((flags & PTE_ACCESSED) === 0) return false
   setEntry(k, table, i, entryValue(k, table, i), flags & ~PTE_ACCESSED)
   return true

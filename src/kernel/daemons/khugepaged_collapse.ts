@@ -13,7 +13,7 @@
 
 import { memcgCharge } from '../alloc/charge.ts'
 import { ZERO_CONTENT } from '../base/content.ts'
-import { COST, spend, spendOnMemory } from '../base/cost.ts'
+import { COST, COSTS, spend, spendOnMemory } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
   GFP_TRANSHUGE,
@@ -60,6 +60,7 @@ import {
   setEntry,
   walkTo,
 } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PMD } from '../spaces/pt_lock.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import {
   allocTargetPage,
@@ -201,4 +202,5 @@ function mapHuge(k: Kernel, vma: Vma, vpn: number, table: number, head: Pfn): vo
   setEntry(k, pmd, levelIndex(vpn, LEVEL_PMD), head, mkHugePmd(vma, true))
   forgetWalk(vma.mm)
   spend(k, COST.tlb_flush, 1)
+  holdPtLock(k, vma.mm, LOCK_PMD, COSTS.tlb_flush)
 }

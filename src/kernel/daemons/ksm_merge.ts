@@ -11,7 +11,7 @@
  *
  * Source: mm/ksm.c (write_protect_page, replace_page, try_to_merge_one_page, try_to_merge_with_ksm_page, break_ksm, unmerge_ksm_pages).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EINTR, ENOMEM } from '../base/errno.ts'
 import {
@@ -55,6 +55,7 @@ import {
   setEntry,
   walkTo,
 } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { pageAddAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import { vmaAt } from '../spaces/vma.ts'
 import { leaveTree } from './ksm_nodes.ts'
@@ -149,6 +150,9 @@ function unmergeTable(k: Kernel, vma: Vma, start: number, end: number): number {
 
 // --- merging
 
+/** Changing an entry holds its table's lock until others know. */
+const CHANGE_HOLD_NS = COSTS.tlb_flush + COSTS.pte_change
+
 /**
  * Makes the page at a place of the area a merged one, or replaces it by one (try_to_merge_one_page).
  * @param into the merged page with the same bytes, or the page of zeros; NO_PAGE: the page becomes a merged page.
@@ -162,7 +166,7 @@ export function mergeOne(k: Kernel, vma: Vma, vpn: number, page: Pfn, into: Pfn,
   if ((k.page[page * PAGE_WORDS] & PG_ksm) !== 0) return false
   const table = pteTable(k, vma.mm, vpn)
   const i = pteIndex(vpn)
-  if (table === 0 || entryValue(k, table, i) !== page || !writeProtect(k, page, table, i)) return false
+  if (table === 0 || entryValue(k, table, i) !== page || !writeProtect(k, vma.mm, page, table, i)) return false
   if (into === NO_PAGE) {
     k.page[page * PAGE_WORDS] |= PG_ksm | PG_dirty
     pageSetOwner(k, page, 0, pageIndex(k, page))
@@ -183,12 +187,13 @@ function splitFor(k: Kernel, head: Pfn, pinned: number): boolean {
 }
 
 /** Makes the one entry of the page read-only and clean; false when somebody else holds the page (write_protect_page). */
-function writeProtect(k: Kernel, page: Pfn, table: number, i: number): boolean {
+function writeProtect(k: Kernel, mm: Mm, page: Pfn, table: number, i: number): boolean {
   const flags = entryFlags(k, table, i)
   const at = page * PAGE_WORDS
   if ((flags & (PTE_RW | PTE_DIRTY)) === 0 && (k.page[at] & PG_anon_exclusive) === 0) return true
   const swapped = (k.page[at] & PG_swapcache) !== 0 ? 1 : 0
   spend(k, COST.tlb_flush, 1)
+  holdPtLock(k, mm, LOCK_PTE, CHANGE_HOLD_NS)
   if (pageCount(k, page) !== totalMapcount(k, page) + swapped) return false
   k.page[at] &= ~PG_anon_exclusive
   if ((flags & PTE_DIRTY) !== 0) k.page[at] |= PG_dirty
@@ -211,6 +216,7 @@ function replacePage(k: Kernel, vma: Vma, vpn: number, page: Pfn, into: Pfn): vo
   }
   spend(k, COST.pte_change, 1)
   spend(k, COST.tlb_flush, 1)
+  holdPtLock(k, vma.mm, LOCK_PTE, CHANGE_HOLD_NS)
   pageRemoveRmap(k, page, vma, false)
   if ((k.page[page * PAGE_WORDS] & PG_swapcache) !== 0 && !pageMapped(k, page)) folioFreeSwap(k, page)
   putPage(k, page)

@@ -14,7 +14,7 @@
  */
 
 import { kmemAlloc } from '../alloc/kmem.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import { __GFP_NORETRY, __GFP_NOWARN, GFP_KERNEL, PG_anon, PTE_PRESENT, PTE_SPECIAL, VM_MERGEABLE } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
@@ -39,6 +39,7 @@ import {
   pteTableOf,
   walkTo,
 } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { findVma } from '../spaces/vma.ts'
 import { dropItem, dropItems, ksmPage } from './ksm_nodes.ts'
 
@@ -116,13 +117,18 @@ function pageInTable(k: Kernel, vma: Vma, table: number, key: number): Pfn {
   const chunk = chunkOf(k, table)
   for (let i = first, at = entryAt(table, first); i < end; i++, at += 2) {
     if ((chunk[at + 1] & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT || !isAnon(k, chunk[at])) continue
-    spend(k, COST.pte_visit, i - first + 1)
+    visited(k, vma, i - first + 1)
     address[0] = key * HPAGE_PMD_NR + i
     return asPfn(chunk[at])
   }
-  spend(k, COST.pte_visit, end - first)
+  visited(k, vma, end - first)
   address[0] = key * HPAGE_PMD_NR + end
   return NO_PAGE
+}
+
+function visited(k: Kernel, { mm }: Vma, entries: number): void {
+  spend(k, COST.pte_visit, entries)
+  holdPtLock(k, mm, LOCK_PTE, entries * COSTS.pte_visit)
 }
 
 const isAnon = (k: Kernel, pfn: number): boolean => (k.page[compoundHead(k, asPfn(pfn)) * PAGE_WORDS] & PG_anon) !== 0

@@ -11,6 +11,10 @@
  * the others hold locks of the level, divided by how many there are of them; he then waits for half of what they hold one for. What is
  * counted is therefore what is to be expected, in fractions.
  *
+ * Noted are: faults; reclaim and migration unmapping pages; khugepaged's looks and collapses; KSM's looks and merges; NUMA balancing's
+ * marks; clearing of referenced and soft-dirty marks. What was met and waited for by level is in /mmtop/locks and on the balancing and
+ * cost screens.
+ *
  * Locks are noted only in address spaces that somebody else than their own process has worked on lately; a process alone never waits.
  *
  * Source: Documentation/mm/split_page_table_lock.rst, include/linux/mm.h (pte_lockptr, pmd_lock).
