@@ -10,6 +10,7 @@ import { cpuOffline, cpuOnline } from './calls/cpu_hotplug.ts'
 import { HUGETLB_KNOBS } from './tunables_hugetlb.ts'
 import { type At, type Knob, type KnobDoc, WORKS } from './tunables_knob.ts'
 import { KSM_KNOBS } from './tunables_ksm.ts'
+import { LRU_GEN_KNOBS } from './tunables_lru_gen.ts'
 import { MEMORY_KNOBS } from './tunables_memory.ts'
 import { NUMA_KNOBS } from './tunables_numa.ts'
 import { kstrtobool } from './tunables_parse.ts'
@@ -45,6 +46,7 @@ const CPU_KNOBS: readonly Knob[] = [
 export const KNOBS: readonly Knob[] = [
   ...VM_KNOBS,
   ...RECLAIM_KNOBS,
+  ...LRU_GEN_KNOBS,
   ...HUGETLB_KNOBS,
   ...THP_KNOBS,
   ...KSM_KNOBS,

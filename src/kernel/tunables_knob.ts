@@ -247,15 +247,7 @@ export function standing({ shows, check, ...rest }: Standing): Knob {
   }
 }
 
-/** Checks for standing knobs: a number of sysfs, and a yes or no. */
-export const standsAt =
-  (stands: number, parse: (text: string) => Scalar, min = 0, max = Number.POSITIVE_INFINITY, asIs = false) =>
-  (text: string): number => {
-    const parsed = parse(text)
-    const error = scalarError(parsed, min, max, asIs)
-    return error < 0 ? error : parsed.value === stands ? 0 : -ENOSYS
-  }
-
+/** Check for a standing knob of yes or no. */
 export const standsBool =
   (stands: boolean) =>
   (text: string): number => {

@@ -34,6 +34,7 @@ import { entryFlags, entryValue } from './spaces/pagetable.ts'
 import { verifyFiles } from './verify_files.ts'
 import { verifyHugetlb } from './verify_hugetlb.ts'
 import { verifyKsm } from './verify_ksm.ts'
+import { verifyGenerations, verifyLruGen } from './verify_lru_gen.ts'
 import { verifyMemcg } from './verify_memcg.ts'
 import { verifyNuma } from './verify_numa.ts'
 import { verifySpaces } from './verify_spaces.ts'
@@ -66,6 +67,7 @@ export function verify(k: Kernel): string[] {
     ...verifySwap(k),
     ...verifyKsm(k),
     ...verifyMemcg(k),
+    ...verifyLruGen(k),
     ...verifyNuma(k),
   )
   return wrong
@@ -134,8 +136,11 @@ function verifyPcp(zone: Zone, cpu: number, place: Uint8Array, wrong: string[]):
 function verifyLru(k: Kernel, place: Uint8Array, wrong: string[]): void {
   for (const node of k.nodes) {
     node.lruvecs.forEach((lruvec, memcg) => {
+      const inGenerations = verifyGenerations(k, node.id, lruvec, pfn => claim(place, pfn, compoundPages(k, pfn), LRU, wrong), wrong)
       for (let lru = 0; lru < LRU_UNEVICTABLE; lru++) {
-        let pages = 0
+        let pages = inGenerations[lru]
+        if (k.lruGen.enabled && listLength(k.heads, lruvec.lists + lru) > 0)
+          wrong.push(`LRU list ${lru} has pages though generations are on`)
         for (let pfn = listFirst(k.heads, lruvec.lists + lru); pfn !== NO_PAGE; pfn = listNext(k.page, pfn)) {
           const n = compoundPages(k, pfn)
           claim(place, pfn, n, LRU, wrong)

@@ -23,6 +23,7 @@ import type { Binary } from './binary.ts'
 import { buddyinfo, extfragIndex, pagetypeinfo, unusableIndex } from './buddyinfo.ts'
 import { cgroupDirectory } from './cgroup.ts'
 import { type Directory, debugTable, dir, type Entry, type Family, type File, isDirectory, knobs, numbers, pid, proc } from './file.ts'
+import { lruGen, lruGenFull } from './lru_gen.ts'
 import { cmdline, filesystems, loadavg, stat, uptime, version } from './machine.ts'
 import { meminfo } from './meminfo.ts'
 import { PAGE_CGROUP, PAGE_COUNT, PAGE_FLAGS, PAGEMAP } from './page_files.ts'
@@ -104,6 +105,8 @@ export const TREE: Directory = dir({
     kernel: dir({
       debug: dir({
         extfrag: dir({ extfrag_index: debugTable(extfragIndex), unusable_index: debugTable(unusableIndex) }),
+        lru_gen: lruGen,
+        lru_gen_full: lruGenFull,
         sched: dir({ numa_balancing: dir(knobs('/sys/kernel/debug/sched/numa_balancing')) }),
         zram: dir({ 'zram{zram}': zramDebug }),
         zswap: zswapCounters,

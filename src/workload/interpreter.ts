@@ -228,6 +228,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   switchAccount(k, task.costNs)
   if (run.lastOn[cpu] !== thread) spend(k, COST.context_switch, 1)
   run.lastOn[cpu] = thread
+  if (task.mm !== undefined) task.mm.lruGen.used = -1
   run.quietNs = Math.min(run.quietNs, nextNumaTickNs(k, task))
   if (thread.kind === 'worker') taskTickNuma(k, task)
   if (thread.kind === 'controller') runController(run, ports, thread)

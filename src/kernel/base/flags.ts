@@ -171,6 +171,8 @@ export const PTE_HWPOISON = 1 << 12
 export const PTE_MARKER = 1 << 13
 /** Swap entry of a page that no other process shares. */
 export const PTE_SWP_EXCLUSIVE = 1 << 14
+/** A lower table that no program has come through since its accessed mark was taken away. */
+export const PTE_TABLE_OLD = 1 << 15
 export const PTE_SWAP_TYPE_SHIFT = 16
 export const PTE_SWAP_TYPE_MASK = 31 << PTE_SWAP_TYPE_SHIFT
 

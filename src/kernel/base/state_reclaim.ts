@@ -46,8 +46,12 @@ export interface ScanControl {
   fileCost: number
   nrScanned: number
   nrReclaimed: number
+  /** kswapd: pages reclaimed when the last aging began; and whether the next is not to be left out. */
+  lastReclaimed: number
+  memcgsNeedAging: boolean
   found: Found
-  /** Where the run stopped to let others work. */
+  /** When it stops to let others work, and where it stopped. */
+  pauseNs: number
   pause: ScanPause | undefined
 }
 
@@ -59,6 +63,15 @@ export interface ScanPause {
   /** Pages reclaimed of the group so far, and of the node before this round. */
   readonly reclaimed: number
   before: number
+  readonly generations?: GenerationsPause
+}
+
+/** The same of a round over generations: the youngest one and the pages reclaimed when it began, pages looked at, and whether any were to be swapped. */
+export interface GenerationsPause {
+  readonly maxSeq: number
+  readonly reclaimed: number
+  scanned: number
+  swaps: boolean
 }
 
 /** A run of kswapd that is not over: others get their turn in between (balance_pgdat). */

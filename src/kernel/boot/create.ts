@@ -16,6 +16,7 @@ import type { AddressSpaces } from '../base/state_mm.ts'
 import type { NumaBalancing } from '../base/state_numa.ts'
 import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
+import type { UserfaultfdState } from '../base/state_uffd.ts'
 import { trafficOf } from '../base/traffic.ts'
 import {
   asNode,
@@ -91,14 +92,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     vmstat: { ...daemon('vmstat', NO_NODE), wakeNs: 1e9 },
     lruGen: lruGenState(machine.nodes.length),
     secretmem: { enabled: secretmemEnabled(machine), locked: new Map(), split: new Set() },
-    uffd: {
-      migration: { bytesPerS: 128 * 2 ** 20, latencyNs: 200_000, rounds: 1 },
-      contexts: new Map(),
-      next: 1,
-      woken: [],
-      told: [],
-      proposed: new Map(),
-    },
+    uffd: userfaultfdState(),
     tasks: new Map(),
     nextPid: 1,
     totalramPages: 0,
@@ -125,6 +119,15 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
   for (const order of [HPAGE_PMD_ORDER, HPAGE_PUD_ORDER]) addHstate(k, order)
   return k
 }
+
+const userfaultfdState = (): UserfaultfdState => ({
+  migration: { bytesPerS: 128 * 2 ** 20, latencyNs: 200_000, rounds: 1 },
+  contexts: new Map(),
+  next: 1,
+  woken: [],
+  told: [],
+  proposed: new Map(),
+})
 
 const khugepagedState = (): KhugepagedState => ({
   daemon: daemon('khugepaged', NO_NODE),

@@ -22,13 +22,22 @@ import type { KswapdRun, ScanControl } from '../base/state_reclaim.ts'
 import { PAGEBLOCK_ORDER } from '../base/units.ts'
 import { LRU_ACTIVE_ANON, LRU_INACTIVE_ANON } from '../caches/lru.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
+import { ALL_NODES } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, pgdatBalanced, wakeupKcompactd } from '../frames/watermark.ts'
 import { resetIsolationSuitable } from '../reclaim/compaction_state.ts'
+import { lruGenAgeNode } from '../reclaim/lru_gen_aging.ts'
+import { outOfMemory } from '../reclaim/oom.ts'
 import { compactGap, shrinkActiveList, shrinkNode } from '../reclaim/vmscan.ts'
 import { DEF_PRIORITY, inactiveIsLow, nodeZones, SWAP_CLUSTER_MAX, scanControl, snapshotRefaults } from '../reclaim/vmscan_control.ts'
 
 /** How long it naps before it sleeps (HZ / 10). */
 const NAP_NS = 100e6
+
+/**
+ * How long it works before others get their turn. Where both run on CPUs of their own it stands for no time of Linux: it is how far the two
+ * may be apart here.
+ */
+const SLICE_NS = 1e6
 
 /** It was woken, or its nap is over, or its run goes on. */
 export function runKswapd(k: Kernel, node: Node): void {
@@ -42,8 +51,10 @@ export function runKswapd(k: Kernel, node: Node): void {
     kswapd.run = beginRun(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
   }
   const { run } = kswapd
+  run.sc.pauseNs = now(k) + SLICE_NS
   psiMemstallEnter(k)
-  const outcome = round(k, node, run)
+  let outcome = round(k, node, run)
+  while (outcome === 'more' && now(k) < run.sc.pauseNs) outcome = round(k, node, run)
   psiMemstallLeave(k)
   if (outcome === 'more') {
     kswapd.wakeNs = now(k)
@@ -155,7 +166,7 @@ function beginRound(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' 
   if (run.boostLeft === 0 && balanced) return 'balanced'
   sc.mayWritepage = (k.sysctl.laptop_mode === 0 && run.boostLeft === 0) || sc.priority < DEF_PRIORITY - 2
   sc.maySwap = run.boostLeft === 0
-  ageActiveAnon(k, node, sc)
+  ageNode(k, node, sc)
   sc.nrScanned = 0
   sc.nrToReclaim = nodeZones(k, node, run.highest).reduce(
     (sum, zone) => sum + Math.max(zone.wmarkHigh + zone.watermarkBoost, SWAP_CLUSTER_MAX),
@@ -165,8 +176,12 @@ function beginRound(k: Kernel, node: Node, run: KswapdRun): 'more' | 'balanced' 
   return 'more'
 }
 
-/** Keeps some anonymous pages inactive while there is swap (kswapd_age_node). */
-function ageActiveAnon(k: Kernel, node: Node, sc: ScanControl): void {
+/** Ages generations, or keeps some anonymous pages inactive while there is swap (kswapd_age_node). */
+function ageNode(k: Kernel, node: Node, sc: ScanControl): void {
+  if (k.lruGen.enabled) {
+    if (lruGenAgeNode(k, node, sc)) outOfMemory(k, { gfp: sc.gfp, order: 0, nodemask: ALL_NODES, memcg: ROOT_MEMCG })
+    return
+  }
   if (k.swapPages === 0 || !inactiveIsLow(k, node, node.lruvecs[ROOT_MEMCG], LRU_INACTIVE_ANON)) return
   for (const id of memcgTree(k, ROOT_MEMCG)) shrinkActiveList(k, node, node.lruvecs[id], LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
 }

@@ -39,7 +39,9 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_SIGSEGV,
   VM_HUGETLB,
+  VM_RAND_READ,
   VM_READ,
+  VM_SEQ_READ,
   VM_SHARED,
   VM_UFFD_WP,
   VM_WRITE,
@@ -130,7 +132,7 @@ function account(k: Kernel, vma: Vma): number {
   k.event[PGFAULT]++
   k.vmf.table = 0
   noteFault(vma.mm)
-  const ret = handleFault(k, vma)
+  const ret = k.lruGen.enabled ? faultInGenerations(k, vma) : handleFault(k, vma)
   const { user } = k.vmf
   k.vmf.user = false
   if (vma.mm.locks !== undefined) faultPtLock(k, vma.mm, k.vmf.table === 0 ? LOCK_PMD : LOCK_PTE, FAULT_HOLD_NS)
@@ -147,6 +149,14 @@ function account(k: Kernel, vma: Vma): number {
 function chargedFault(k: Kernel, memcg: number, user: boolean): void {
   countMemcgEvent(k, memcg, PGFAULT, 1)
   if (k.memcg.overHigh && user) memcgHandleOverHigh(k)
+}
+
+/** Pages that the fault brings in are hot, unless the area is read in order or at random (lru_gen_enter_fault). */
+function faultInGenerations(k: Kernel, vma: Vma): number {
+  k.lruGen.inFault = (vma.flags & (VM_SEQ_READ | VM_RAND_READ)) === 0
+  const ret = handleFault(k, vma)
+  k.lruGen.inFault = false
+  return ret
 }
 
 function handleFault(k: Kernel, vma: Vma): number {

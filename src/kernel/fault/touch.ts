@@ -26,6 +26,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { compoundHead, markTailsTouched, pageContent, pageContentIndex, pageSetContent } from '../frames/page.ts'
+import { tablesAccessed } from '../reclaim/lru_gen_walk.ts'
 import { moveUnderWay } from '../reclaim/migrate_window.ts'
 import { chunkOf, entryAt, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTableOf, walkTo } from '../spaces/pagetable.ts'
 import { vmaAt } from '../spaces/vma.ts'
@@ -153,6 +154,7 @@ export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boo
     done++
     if (k.clock[0] >= untilNs || (k.needResched && untilNs < Number.POSITIVE_INFINITY)) break
   }
+  if (k.lruGen.oldTables) tablesAccessed(k, mm, Math.floor(run.at / PAGE_SIZE), Math.ceil(at / PAGE_SIZE))
   run.at = at
   run.done = done
   return at >= endByte

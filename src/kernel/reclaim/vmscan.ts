@@ -24,7 +24,6 @@ import type { ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { blockAdvance, finishPlug, startPlug, waitUntil } from '../caches/block.ts'
 import {
-  ageNonresident,
   isEvictable,
   isolateLru,
   LRU_ACTIVE_ANON,
@@ -32,9 +31,7 @@ import {
   LRU_INACTIVE_ANON,
   LRU_INACTIVE_FILE,
   lruNoteCost,
-  lruPutDirect,
   putbackLru,
-  putPage,
 } from '../caches/lru.ts'
 import { countReclaimEvent, memcgMemoryEvent, memcgOf, memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageMapped, pageZone } from '../frames/page.ts'
@@ -42,6 +39,7 @@ import { ALL_NODES } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
 import { compactionSuitable } from './compaction.ts'
 import { COMPACT } from './compaction_state.ts'
+import { lruGenShrinkLruvec } from './lru_gen_evict.ts'
 import { belowLow, belowMin, calculateProtection } from './memcg_protection.ts'
 import { shrinkSlab } from './shrink_slab.ts'
 import {
@@ -59,7 +57,7 @@ import {
   scanControl,
   snapshotRefaults,
 } from './vmscan_control.ts'
-import { reclaimStat, shrinkFolioList } from './vmscan_list.ts'
+import { moveToLru, reclaimStat, shrinkFolioList } from './vmscan_list.ts'
 import { folioReferenced } from './vmscan_rmap.ts'
 import { earliestDone, wakeFlusher } from './writeback.ts'
 import { lruAddDrain } from './zap.ts'
@@ -67,11 +65,6 @@ import { lruAddDrain } from './zap.ts'
 /** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
 const WRITEBACK_WAIT_NS = 100e6
 const NO_PROGRESS_NS = 4e6
-/**
- * How long kswapd works before others get their turn. It stands for no time of Linux, where both run at once on CPUs of their own: it is
- * how far the two may be apart here.
- */
-const KSWAPD_SLICE_NS = 1e6
 
 interface Isolated {
   readonly pages: Pfn[]
@@ -104,24 +97,6 @@ function isolateFolios(k: Kernel, lruvec: Lruvec, lru: number, n: number, sc: Sc
     isolated.taken += pages
   }
   return isolated
-}
-
-/** Puts isolated pages back at the head of the lists their flags say; returns how many (move_folios_to_lru). */
-function moveToLru(k: Kernel, node: Node, lruvec: Lruvec, pages: readonly Pfn[]): number {
-  let moved = 0
-  for (const head of pages) {
-    if (!isEvictable(k, head)) {
-      putbackLru(k, head)
-      continue
-    }
-    const size = compoundPages(k, head)
-    lruPutDirect(k, head)
-    spend(k, COST.lru_move, 1)
-    moved += size
-    if ((k.page[head * PAGE_WORDS] & PG_active) !== 0) ageNonresident(k, lruvec, node.id, size)
-    putPage(k, head)
-  }
-  return moved
 }
 
 function shrinkInactiveList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: number, sc: ScanControl): number {
@@ -204,10 +179,10 @@ function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: numbe
  */
 function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): boolean {
   const lruvec = node.lruvecs[memcg]
+  if (k.lruGen.enabled) return lruGenShrinkLruvec(k, node, lruvec, sc)
   const left = [...(sc.pause?.left ?? getScanCount(k, node, lruvec, sc))]
   const targets = sc.pause?.targets ?? [...left]
   const proportional = !sc.kswapd && !sc.cgroup && sc.priority === DEF_PRIORITY
-  const pauseNs = sc.kswapd ? now(k) + KSWAPD_SLICE_NS : Number.POSITIVE_INFINITY
   let reclaimed = sc.pause?.reclaimed ?? 0
   sc.pause = undefined
   while (left[LRU_INACTIVE_ANON] > 0 || left[LRU_ACTIVE_FILE] > 0 || left[LRU_INACTIVE_FILE] > 0) {
@@ -217,7 +192,7 @@ function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): bo
       if (n > 0) reclaimed += shrinkList(k, node, lruvec, lru, n, sc)
     }
     if (reclaimed >= sc.nrToReclaim && !proportional && !balanceLists(left, targets)) break
-    if (now(k) < pauseNs) continue
+    if (now(k) < sc.pauseNs) continue
     sc.pause = { memcg, left, targets, reclaimed, before: 0 }
     return false
   }

@@ -53,7 +53,10 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
   fileCost: 0,
   nrScanned: 0,
   nrReclaimed: 0,
+  lastReclaimed: 0,
+  memcgsNeedAging: false,
   found: nothingFound(),
+  pauseNs: Number.POSITIVE_INFINITY,
   pause: undefined,
   ...wish,
 })
@@ -69,6 +72,7 @@ export function inactiveIsLow(k: Kernel, node: Node, lruvec: Lruvec, inactiveLru
 
 /** Decides for this round which active lists may be looked at, and how file and anonymous pages stand. */
 export function prepareScanCount(k: Kernel, node: Node, sc: ScanControl): void {
+  if (k.lruGen.enabled) return
   const lruvec = node.lruvecs[sc.target]
   sc.anonCost = lruvec.anonCost
   sc.fileCost = lruvec.fileCost

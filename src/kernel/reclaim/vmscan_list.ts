@@ -35,14 +35,14 @@ import {
   PG_writeback,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
-import type { Kernel, Node } from '../base/state.ts'
+import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
 import { asNode, HPAGE_PMD_NR, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { blockAdvance } from '../caches/block.ts'
 import { diskContent, NO_BLOCK } from '../caches/disk_blocks.ts'
 import { filemapRemove, mappingOf, NOT_EVICTED } from '../caches/filemap.ts'
-import { isEvictable, putbackLru, putPage } from '../caches/lru.ts'
+import { ageNonresident, isEvictable, lruPutDirect, putbackLru, putPage } from '../caches/lru.ts'
 import { putSwapFolio, swapCacheRemove, swapEntryOf } from '../caches/swap_cache.ts'
 import { swapWritepage } from '../caches/swap_io.ts'
 import { shadowOf, workingsetEviction } from '../caches/workingset.ts'
@@ -128,6 +128,7 @@ function judge(k: Kernel, node: Node, head: Pfn, pages: Pfn[], sc: ScanControl, 
   sc.nrScanned += size
   if (!isEvictable(k, head)) return 'activate'
   if (!sc.mayUnmap && pageMapped(k, head)) return 'keep'
+  if (k.lruGen.enabled && !sc.ignoreReferences && (k.page[at] & PG_referenced) !== 0 && pageMapped(k, head)) return 'keep'
   noteDirty(k, head, size, stat)
   if ((k.page[at] & PG_writeback) !== 0) return underWriteback(k, node, head, size, sc, stat)
   const references = sc.ignoreReferences ? 'free' : checkReferences(k, head, sc)
@@ -276,6 +277,24 @@ function dropCached(k: Kernel, head: Pfn, sc: ScanControl): Verdict {
   if (pageCount(k, head) !== 1 + compoundPages(k, head)) return 'keep'
   filemapRemove(k, mappingOf(k, head), head, (k.page[head * PAGE_WORDS] & PG_swapbacked) === 0 ? sc.target : NOT_EVICTED)
   return 'free'
+}
+
+/** Puts isolated pages back at the head of the lists their flags say; returns how many (move_folios_to_lru). */
+export function moveToLru(k: Kernel, node: Node, lruvec: Lruvec, pages: readonly Pfn[]): number {
+  let moved = 0
+  for (const head of pages) {
+    if (!isEvictable(k, head)) {
+      putbackLru(k, head)
+      continue
+    }
+    const size = compoundPages(k, head)
+    lruPutDirect(k, head)
+    spend(k, COST.lru_move, 1)
+    moved += size
+    if ((k.page[head * PAGE_WORDS] & PG_active) !== 0) ageNonresident(k, lruvec, node.id, size)
+    putPage(k, head)
+  }
+  return moved
 }
 
 /** Reclaims pages that somebody picked and isolated (MADV_PAGEOUT), and puts the others back (reclaim_pages). */

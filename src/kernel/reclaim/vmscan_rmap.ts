@@ -7,7 +7,7 @@
  *
  * Source: mm/rmap.c (folio_referenced_one, try_to_unmap_one).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, COSTS, spend } from '../base/cost.ts'
 import {
   PG_anon,
   PG_anon_exclusive,
@@ -25,6 +25,7 @@ import {
   PTE_UFFD_WP,
   VM_EXEC,
   VM_LOCKED,
+  VM_RAND_READ,
   VM_SEQ_READ,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -38,8 +39,10 @@ import { memcgIsBelow } from '../frames/memcg.ts'
 import { compoundPages, pageCount, pageIndex, pageMapped, totalMapcount } from '../frames/page.ts'
 import { countRss } from '../spaces/huge_pmd.ts'
 import { clearEntry, entryFlags, entryValue, LEVEL_PMD, levelIndex, pteIndex, setEntry, walkTo } from '../spaces/pagetable.ts'
+import { holdPtLock, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { pageRemoveRmap, rmapEntries, tableMapping } from '../spaces/rmap.ts'
 import { vmaAt } from '../spaces/vma.ts'
+import { lookAround } from './lru_gen_walk.ts'
 import { splitHugeMapping } from './thp_split_file.ts'
 import { updateHiwaterRss } from './zap.ts'
 
@@ -107,6 +110,7 @@ function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number
   }
   const flags = entryFlags(k, table, i)
   const used = (flags & PTE_ACCESSED) !== 0 && (vma.flags & VM_SEQ_READ) === 0
+  if (used && k.lruGen.enabled && (flags & PTE_HUGE) === 0 && (vma.flags & VM_RAND_READ) === 0) lookAround(k, vma, vpn, pfn, table)
   if ((flags & PTE_ACCESSED) !== 0) setEntry(k, table, i, entryValue(k, table, i), flags & ~PTE_ACCESSED)
   if (!used) return
   found.used = true
@@ -141,6 +145,7 @@ function unmapOne(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, head: Pfn): boolean 
   }
   const i = pteIndex(vpn)
   spend(k, COST.rmap_unmap, 1)
+  holdPtLock(k, mm, LOCK_PTE, COSTS.rmap_unmap)
   if ((entryFlags(k, table, i) & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
   const swapped = (k.page[head * PAGE_WORDS] & (PG_anon | PG_swapcache)) === (PG_anon | PG_swapcache)
   if (!swapped && !mayDrop(k, head)) {
