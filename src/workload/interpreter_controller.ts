@@ -10,7 +10,7 @@ import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { postcopyFields, startPostcopy } from './interpreter_postcopy.ts'
 import { deathFields, type Outcome, recordOf, reportDeaths, resultOutcome, SIGKILL } from './interpreter_records.ts'
 import type { Controller, EachOp, JobWork, Line, Ports, Run, Waiting, WaitOp, Worker } from './interpreter_state.ts'
-import { beginSample, endSample, systemOp } from './interpreter_system.ts'
+import { beginSample, endSample, systemOp, takeSample } from './interpreter_system.ts'
 import { spawnWorker } from './interpreter_task.ts'
 import { about } from './interpreter_worker.ts'
 import { resolvePids } from './parse.ts'
@@ -137,10 +137,8 @@ function controllerOp(run: Run, ports: Ports, statement: ControllerStatement, op
   switch (op.op) {
     case 'sleep':
       return wait({ kind: 'time' }, now(run.k) + op.ns)
-    case 'sample': {
-      const { name, slab, light } = op
-      return wait({ kind: 'sample', sample: { name, slab, light } }, now(run.k) + beginSample(run, ports, op))
-    }
+    case 'sample':
+      return wait({ kind: 'refresh', op }, now(run.k) + beginSample(run, ports, op))
     case 'wait':
       return beginPoll(run, ports, op)
     case 'spawn':
@@ -246,6 +244,10 @@ function lookAgain(run: Run, ports: Ports, controller: Controller, { startNs }: 
   switch (waiting.kind) {
     case 'time':
       return { ret: 0 }
+    case 'refresh': {
+      const { name, slab, light } = waiting.op
+      return wait({ kind: 'sample', sample: { name, slab, light } }, now(run.k) + takeSample(run, { name, slab, light }))
+    }
     case 'sample':
       return endSample(run, waiting.sample)
     case 'poll':

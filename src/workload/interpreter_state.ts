@@ -150,10 +150,13 @@ export interface Line {
 }
 
 export type WaitOp = ControllerOp & { readonly op: 'wait' }
+export type SampleOp = ControllerOp & { readonly op: 'sample' }
 
 /** What a controller waits for. */
 export type Waiting =
   | { readonly kind: 'time' }
+  /** The CPUs have been asked for what they count on their own; the files of the machine are being read. */
+  | { readonly kind: 'refresh'; readonly op: SampleOp }
   | { readonly kind: 'sample'; readonly sample: Sample }
   | { readonly kind: 'poll'; readonly op: WaitOp; readonly first: number }
   /** The handler of a process is given time to see what there is. */
@@ -262,10 +265,6 @@ export interface Migration extends Schedulable {
   readonly to: number
   /** The userfaultfd of the target's region. */
   readonly context: number
-  /** What the network takes for a page, and to bring anything to the other end. */
-  readonly pageNs: number
-  readonly latencyNs: number
-  readonly rounds: number
   phase: 'precopy' | 'postcopy' | 'done'
   /** Rounds of pre-copy that are over, and how far this one is. */
   round: number
@@ -275,14 +274,28 @@ export interface Migration extends Schedulable {
   seek: number
   linkNs: number
   /** Pages asked for, and those under way, with the times at which they reach the other end. */
-  readonly requests: { readonly page: number; readonly ns: number }[]
-  readonly arriving: { readonly page: number; readonly zero: boolean; readonly ns: number }[]
+  readonly requests: Underway[]
+  readonly arriving: Underway[]
   /** What the target's faults came to, kept when its context is gone. */
   faults: UffdFigures | undefined
   readonly figures: MigrationFigures
 }
 
+/** A request for a page, or the page itself; `zero`: that there is none. */
+export interface Underway {
+  readonly page: number
+  readonly zero: boolean
+  readonly ns: number
+}
+
+/** Pages that a round of pre-copy sent, and that were written to meanwhile. */
+export interface MigrationPass {
+  sent: number
+  dirty: number
+}
+
 export interface MigrationFigures {
+  readonly passes: MigrationPass[]
   precopied: number
   /** Pages that the target still lacks, sent in the background, on request, and as zeros. */
   left: number

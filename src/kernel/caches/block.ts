@@ -111,7 +111,12 @@ export function blockSubmitSwap(k: Kernel, disk: Disk, write: boolean, type: num
 /** A write joins the one before it, or becomes one of its own (blk_add_rq_to_plug). */
 function plugWrite(k: Kernel, plug: SwapWrite[], write: SwapWrite): void {
   const last = plug[plug.length - 1]
-  if (last !== undefined && last.swap === write.swap && last.first + last.pages === write.first && last.pages + write.pages <= MERGED_PAGES) {
+  if (
+    last !== undefined &&
+    last.swap === write.swap &&
+    last.first + last.pages === write.first &&
+    last.pages + write.pages <= MERGED_PAGES
+  ) {
     last.pages += write.pages
     return
   }
