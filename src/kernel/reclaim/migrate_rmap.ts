@@ -6,6 +6,8 @@
  * An entry being moved is not present and counts as no mapping; it keeps what it allowed, and whether the page was this
  * process' own (PTE_SWP_EXCLUSIVE, as in swap entries). A huge page may be mapped by huge and by single entries.
  *
+ * The new entry of a page that was written to is marked dirty as by a write: soft-dirty tracking takes every move for one.
+ *
  * Locked areas unlock the old page and lock the new one, which their counters show.
  *
  * Source: mm/rmap.c try_to_migrate_one, mm/migrate.c remove_migration_pte, mm/huge_memory.c (set_pmd_migration_entry,
@@ -21,6 +23,7 @@ import {
   PTE_MIGRATION,
   PTE_PRESENT,
   PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
   PTE_SWP_EXCLUSIVE,
   VM_ACCESS_FLAGS,
   VM_LOCKED,
@@ -37,6 +40,9 @@ import { holdPtLock, LOCK_PMD, LOCK_PTE } from '../spaces/pt_lock.ts'
 import { pageAddAnonRmap, pageAddFileRmap, pageRemoveRmap, rmapEntries } from '../spaces/rmap.ts'
 import { mustVma } from '../spaces/vma.ts'
 import { markDirty } from './writeback.ts'
+
+/** What a write leaves in an entry. */
+const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
 
 /** Turns every entry that maps the page, or a page of the huge one, into one that says it is being moved. */
 export function unmapToMove(k: Kernel, head: Pfn): void {
@@ -116,9 +122,16 @@ const protnone = (vma: Vma) => ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNO
 
 function remapEntry(k: Kernel, vma: Vma, vpn: number, table: number, i: number, to: Pfn, compound: boolean): void {
   const flags = entryFlags(k, table, i)
-  const anon = (k.page[compoundHead(k, to) * PAGE_WORDS] & PG_anon) !== 0
-  if (anon) pageAddAnonRmap(k, to, vma, vpn - vma.start, compound, (flags & PTE_SWP_EXCLUSIVE) !== 0)
+  const head = compoundHead(k, to)
+  if ((k.page[head * PAGE_WORDS] & PG_anon) !== 0) pageAddAnonRmap(k, to, vma, vpn - vma.start, compound, (flags & PTE_SWP_EXCLUSIVE) !== 0)
   else pageAddFileRmap(k, to, vma, compound)
-  setEntry(k, table, i, to, (flags & ~(PTE_MIGRATION | PTE_SWP_EXCLUSIVE | PTE_PROTNONE)) | PTE_PRESENT | protnone(vma))
+  const written = (flags & PTE_DIRTY) !== 0 && (k.page[head * PAGE_WORDS] & PG_dirty) !== 0 ? WRITTEN : 0
+  setEntry(
+    k,
+    table,
+    i,
+    to,
+    (flags & ~(PTE_MIGRATION | PTE_SWP_EXCLUSIVE | PTE_PROTNONE | PTE_DIRTY)) | PTE_PRESENT | written | protnone(vma),
+  )
   if ((vma.flags & VM_LOCKED) !== 0) mlockDrainCpu(k, k.cpu)
 }

@@ -8,7 +8,8 @@
  *
  * Private pages stay mapped, by single entries; page-cache pages are unmapped and fault back in. Only whoever splits may
  * hold a reference beside mappings and cache: a page in a batch or pinned cannot be split. On the way every page is unmapped for a moment,
- * which puts the huge page on the deferred queue (and counts it there) before it leaves it by being split.
+ * which puts the huge page on the deferred queue (and counts it there) before it leaves it by being split, and which
+ * soft-dirty tracking takes for a write to each that was ever written to.
  *
  * The deferred queue holds huge pages of which some part is no longer mapped. Shrinking it splits them, oldest first, which
  * frees those parts. Under the same pressure the huge page of zeros goes, when nobody maps it.
@@ -35,10 +36,13 @@ import {
   PG_workingset,
   PG_writeback,
   PG_young,
+  PTE_DIRTY,
+  PTE_SOFT_DIRTY,
   VM_LOCKED,
 } from '../base/flags.ts'
 import { listAddTail, listDelete, listFirst, listInsertBefore, listLength, PAGE_WORDS, W_NEXT } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
+import type { Mm } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base/units.ts'
 import { lruOf, lruvecOf, putPage } from '../caches/lru.ts'
 import { folioLruGen, genList, inheritGen } from '../caches/lru_gen.ts'
@@ -59,12 +63,16 @@ import {
   W_MAPCOUNT,
 } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
+import { entryFlags, pteIndex, setEntry } from '../spaces/pagetable.ts'
 import { rmapEntries, tableMapping } from '../spaces/rmap.ts'
 import { mustVma } from '../spaces/vma.ts'
 import { dropBeyondEnd, splitCached, splitHugeMapping, takeNodes, unmapFilePages } from './thp_split_file.ts'
 
 /** A shrinker has nothing more to do (SHRINK_STOP). */
 export const SHRINK_STOP = -1
+
+/** What a write leaves in an entry. */
+const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
 
 /** What all pages of the huge one have in common, and each keeps. */
 const INHERITED =
@@ -129,14 +137,25 @@ export function canSplit(k: Kernel, head: Pfn): boolean {
   return pageCount(k, head) - cached - ((flags & PG_isolated) !== 0 ? 1 : 0) === totalMapcount(k, head)
 }
 
-/** Turns every huge entry that maps the page into 512 single ones. */
+/** Turns every huge entry that maps the page into 512 single ones, and marks anew what was written to (remap_page). */
 function splitMappings(k: Kernel, head: Pfn): void {
   const index = pageIndex(k, head)
   for (const { mm: id, delta } of rmapEntries(k, head)) {
     const mm = k.spaces.mms.get(id)
-    if (mm !== undefined) splitHugeMapping(k, mm, index + delta, head)
+    if (mm === undefined) continue
+    const written = splitHugeMapping(k, mm, index + delta, head) ? WRITTEN : 0
+    for (let i = 0; i < HPAGE_PMD_NR; i++) remapSingle(k, mm, index + delta + i, asPfn(head + i), written)
   }
   spend(k, COST.rmap_unmap, HPAGE_PMD_NR)
+}
+
+/** The entry, if it maps the page, after it was out of use for the split. */
+function remapSingle(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, written: number): void {
+  const table = tableMapping(k, mm, vpn, pfn)
+  if (table === 0) return
+  const i = pteIndex(vpn)
+  const flags = entryFlags(k, table, i)
+  setEntry(k, table, i, pfn, flags | ((flags & PTE_DIRTY) !== 0 ? WRITTEN : written))
 }
 
 /** Makes 512 single pages of one: records, and places on the LRU list just before the head. */

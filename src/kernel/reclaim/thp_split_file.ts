@@ -40,13 +40,19 @@ export function unmapFilePages(k: Kernel, head: Pfn): void {
   }
 }
 
-/** Splits the huge entry that maps the page at this place, if one does; an entry of a file is dropped by that. */
-export function splitHugeMapping(k: Kernel, mm: Mm, vpn: number, head: Pfn): void {
+/**
+ * Splits the huge entry that maps the page at this place, if one does; an entry of a file is dropped by that.
+ * @returns whether the entry was dirty, which those of an anonymous page no longer are.
+ */
+export function splitHugeMapping(k: Kernel, mm: Mm, vpn: number, head: Pfn): boolean {
   const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
-  if (pmd === 0) return
+  if (pmd === 0) return false
   const i = levelIndex(vpn, LEVEL_PMD)
   const huge = PTE_HUGE | PTE_PRESENT
-  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) splitHugePmd(k, mustVma(mm, vpn), pmd, i)
+  const flags = entryFlags(k, pmd, i)
+  if ((flags & huge) !== huge || entryValue(k, pmd, i) !== head) return false
+  splitHugePmd(k, mustVma(mm, vpn), pmd, i)
+  return (flags & PTE_DIRTY) !== 0
 }
 
 function unmapSingle(k: Kernel, mm: Mm, vpn: number, pfn: Pfn): void {

@@ -125,7 +125,7 @@ function splitAnonPmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fl
   const table = withdrawTable(k, pmd)
   const exclusive = (k.page[head * PAGE_WORDS] & PG_anon_exclusive) !== 0
   if ((flags & PTE_DIRTY) !== 0) k.page[head * PAGE_WORDS] |= PG_dirty
-  const small = (flags & ~(PTE_HUGE | PTE_PROTNONE)) | protnone(vma)
+  const small = (flags & ~(PTE_HUGE | PTE_PROTNONE | PTE_DIRTY)) | protnone(vma)
   markTailsTouched(k, head)
   for (let j = 0; j < HPAGE_PMD_NR; j++) {
     const at = (head + j) * PAGE_WORDS
