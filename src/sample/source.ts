@@ -19,11 +19,15 @@
  *   /mmtop/costs      "KEY NS" lines: where virtual time went since start (simulation only)
  *   /mmtop/pages/... what tools work out from pagemap, kpageflags and kpagecount, on request (simulation only): types, map, frame, task
  *   /mmtop/working_set  how old pages of processes and cgroups are, round by round (simulation only; procfs/pages/working_set.ts)
- *   /mmtop/traffic    "N0.N1 BYTES" lines: what CPUs of node 0 moved from and to memory of node 1 since boot (simulation only)
+ *   /mmtop/traffic    "N0.N1 BYTES" lines: what CPUs of node 0 moved from and to memory of node 1 since boot; and
+ *                     "N0.limit BYTES": what node 0 can do in a second (simulation only)
  *   /mmtop/accounts   "WHO KEY=NS ..." lines: the same for each process, by its pid, and each kernel thread, by its name (simulation only)
  *   /mmtop/locks      "LEVEL_contended N", "LEVEL_waited_ns N" lines: page-table locks found taken; and "N0.Normal_taken N", _contended,
  *                     _held_ns, _waited_ns: the lock of each zone's free lists (simulation only)
  *   /mmtop/postcopy   "KEY NUMBER" lines: how far the latest live migration is (simulation only)
+ *   /mmtop/userfaultfd "PID/FD KEY=NUMBER ..." lines: what came to pass at each userfaultfd (simulation only)
+ *   /mmtop/waiting    "PID WHERE ADDRESS WHAT NS" lines: threads that wait for their fault to be handled (simulation only)
+ *   /mmtop/migration/... knobs of live migrations (simulation only; workload/migration_knobs.ts)
  *   /mmtop/unread     "PATH ERRNO" lines: files that are there but may not be read (host only)
  */
 

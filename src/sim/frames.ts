@@ -21,8 +21,10 @@ import { UserError } from '../user_error.ts'
 import { complete } from '../workload/complete.ts'
 import type { OpRecord, RunRecord } from '../workload/interpreter.ts'
 import { postcopyFields } from '../workload/interpreter_postcopy.ts'
+import { MIGRATION_TUNABLES } from '../workload/migration_knobs.ts'
 import type { Program } from '../workload/program.ts'
 import { createSimulation, runLine, type Simulation, type SimulationOptions } from './simulation.ts'
+import { uffdLines, waitingLines } from './uffd_lines.ts'
 
 /** Lines of /mmtop/events in one frame; of more, the first ones give way to a note. */
 const EVENTS_MAX = 200
@@ -44,7 +46,7 @@ export interface Watched {
 /** @throws UserError as createSimulation does */
 export function watchSimulation(program: Program, options: SimulationOptions): Watched {
   const sim = createSimulation(program, options)
-  return { sim, tunables: tunables(sim.k), paths: [], events: [], dropped: 0, ran: new Map(), lastNs: -1 }
+  return { sim, tunables: [...tunables(sim.k), ...MIGRATION_TUNABLES], paths: [], events: [], dropped: 0, ran: new Map(), lastNs: -1 }
 }
 
 /** Notes what happened, for the next frame. */
@@ -169,10 +171,15 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
       daemon => `${daemon.name} ${daemon.node < 0 ? '-' : daemon.node} ${hasRun(watched, daemon) ? 'running' : 'sleeping'}`,
     ),
     traffic: k.traffic.on
-      ? k.nodes.flatMap(from => k.nodes.map(to => `N${from.id}.N${to.id} ${k.traffic.bytes[from.id * k.nodes.length + to.id]}`))
+      ? k.nodes.flatMap(from => [
+          ...k.nodes.map(to => `N${from.id}.N${to.id} ${k.traffic.bytes[from.id * k.nodes.length + to.id]}`),
+          `N${from.id}.limit ${Math.round(k.traffic.limit[from.id] * 1e9)}`,
+        ])
       : [],
     locks: [...ptLockLines(k), ...k.zones.flatMap(zoneLockLines)],
     postcopy: postcopyLines(sim),
+    userfaultfd: uffdLines(k),
+    waiting: waitingLines(k),
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
     accounts: [
       ...[...k.tasks.values()].flatMap(({ pid, costNs }) => accountLine(String(pid), costNs)),

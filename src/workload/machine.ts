@@ -19,6 +19,8 @@ const NODE_MIN = 64 * MIB
 const MACHINE_MIN = 128 * MIB
 const MACHINE_MAX = 4096 * GIB
 const LOWMEM_MAX = 4 * GIB
+const BANDWIDTH_MIN = GIB
+const BANDWIDTH_MAX = 4096 * GIB
 const DISK_MAX = 64 * 1024 * GIB
 const CPUS_MAX = 1024
 const LOCAL_DISTANCE = 10
@@ -40,6 +42,7 @@ export const MACHINE_KEYS: Readonly<
   mem: { usage: 'SIZE,...', help: 'memory of each node', default: '512M each' },
   cpus: { usage: 'N,...', help: 'CPUs of each node, numbered from node 0 on', default: '2 each' },
   distance: { usage: 'N,...', help: 'distances, row by row', default: '10 to itself, 20 to others' },
+  bandwidth: { usage: 'SIZE,...', help: 'bytes a second that each node’s memory moves (+)', default: '68.3 GB/s each' },
   swap: { usage: 'SIZE', help: 'a swap disk, switched on before line 1', default: 'none' },
   swapon: { usage: 'yes|no', help: 'no: the swap disk is there but not switched on', default: 'yes' },
   disk: { usage: 'SIZE', help: 'an ext4 disk at /mnt', default: 'none' },
@@ -83,6 +86,8 @@ function readKey(key: string, word: Word): MachineSpec {
       return { cpus: given(word, listOf(between(0, CPUS_MAX, count))) }
     case 'distance':
       return { distance: given(word, listOf(integer)) }
+    case 'bandwidth':
+      return { bandwidth: given(word, listOf(bandwidth)) }
     case 'swap':
       return { swap: given(word, diskSize) }
     case 'swapon':
@@ -106,6 +111,11 @@ const nodeMemory: Decode<number> = word => {
   if (bytes < NODE_MIN || bytes > MACHINE_MAX)
     fail(word, `a node has from ${NODE_MIN / MIB}M to ${MACHINE_MAX / GIB}G of memory, not ${quoted(word.text)}`)
   return bytes % MIB === 0 ? bytes : fail(word, `${quoted(word.text)}: memory comes in whole megabytes`)
+}
+
+const bandwidth: Decode<number> = word => {
+  const bytes = size(word)
+  return bytes >= BANDWIDTH_MIN && bytes <= BANDWIDTH_MAX ? bytes : fail(word, `memory moves from 1G to 4096G a second, not ${quoted(word.text)}`)
 }
 
 const lowMemory: Decode<number> = word => {
@@ -143,6 +153,7 @@ export function machineOf(
     nodes: mem.map((memBytes, node) => ({ memBytes, cpus: cpus[node] })),
     distance: distances(spec.distance, nodes),
     lowmemBytes: spec.lowmem?.value,
+    bandwidthBytes: spec.bandwidth && perNode(spec.bandwidth, 'bandwidth', nodes, 0),
     swapBytes: spec.swap?.value ?? 0,
     swapon: spec.swapon?.value ?? true,
     diskBytes,

@@ -332,9 +332,10 @@ export interface PostcopyOp {
   readonly worker: string
   readonly target: string
   readonly region: string
-  readonly bytesPerS: number
-  readonly latencyNs: number
-  readonly rounds: number
+  /** What is said here becomes what the knobs of migrations say. */
+  readonly bytesPerS: number | undefined
+  readonly latencyNs: number | undefined
+  readonly rounds: number | undefined
 }
 
 /** A comparison of a file's number; `relative`: with `value` more than it was (see format.md for when). */
@@ -433,6 +434,7 @@ export interface MachineSpec {
   readonly mem?: Given<readonly number[]>
   readonly cpus?: Given<readonly number[]>
   readonly distance?: Given<readonly number[]>
+  readonly bandwidth?: Given<readonly number[]>
   readonly swap?: Given<number>
   readonly swapon?: Given<boolean>
   readonly disk?: Given<number>

@@ -124,6 +124,8 @@ describe('a machine that cannot exist', () => {
     ['machine nodes=2 cpus=0,0', 'w:1:22: a machine needs a CPU'],
     ['machine cpus=1025', 'w:1:14: "1025" is not between 0 and 1024'],
     ['machine cpus=-1', 'w:1:14: "-1" is not a number'],
+    ['machine nodes=2 bandwidth=20G', 'w:1:27: bandwidth lists 1 value for 2 nodes'],
+    ['machine bandwidth=5M', 'w:1:19: memory moves from 1G to 4096G a second, not "5M"'],
     ['machine nodes=2 distance=10,20,20', 'w:1:26: distance lists 3 values; 2 nodes need 4'],
     ['machine nodes=2 distance=10,20,21,10', 'w:1:26: the distance from node 0 to node 1 is 20, but 21 on the way back'],
     ['machine nodes=2 distance=11,20,20,10', 'w:1:26: the distance from node 0 to node 0 is 10, not 11'],

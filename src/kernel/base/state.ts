@@ -37,6 +37,8 @@ export interface Machine {
   readonly distance: readonly (readonly number[])[]
   /** RAM below 4 GiB; undefined: all of it while it fits. */
   readonly lowmemBytes: number | undefined
+  /** Bytes a second that each node's memory moves at most; without it what base/traffic.ts takes for granted. */
+  readonly bandwidthBytes?: readonly number[] | undefined
   readonly swapBytes: number
   readonly swapon: boolean
   readonly diskBytes: number

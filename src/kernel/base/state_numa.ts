@@ -16,6 +16,8 @@ export interface NumaBalancing {
 export interface Traffic {
   /** Whether it is counted at all. */
   readonly on: boolean
+  /** Bytes in a nanosecond that a node's memory moves at most. */
+  readonly limit: Float64Array
   /** Bytes since boot, [CPU's node x nodes + memory's node]. */
   readonly bytes: Float64Array
   /** How much longer than a near access one takes, of the near one's time; likewise for the bandwidth being used up, by node. */

@@ -4,7 +4,8 @@
  *     CPU of node 0 ── 10 ──> memory of node 0        as the cost model has it
  *                   ── 21 ──> memory of node 1        2.1 times as long: firmware's distances are relative latencies
  *
- * A node's memory moves NODE_BYTES_PER_NS at most (four channels of DDR4-2133). Each CPU notes, a millisecond of its time after the other, how
+ * A node's memory moves so many bytes a second at most: what the machine line's `bandwidth=` says, as firmware tells it in the HMAT, else
+ * what the vendor specifies for the processors that the cost model's figures come from (four channels of DDR4-2133 a socket). Each CPU notes, a millisecond of its time after the other, how
  * many bytes it wanted of each node; where the wishes of the CPUs that were busy lately come to more than that, everybody's
  * accesses there take longer in proportion, so that together they get what there is.
  *
@@ -15,10 +16,10 @@ import type { Kernel, Machine } from './state.ts'
 import type { Traffic } from './state_numa.ts'
 import { MAX_NR_ZONES, PAGEBLOCK_ORDER } from './units.ts'
 
-/** 4 channels x 8 bytes x 2133 million transfers a second. */
-const NODE_BYTES_PER_NS = 68.3
-/** So many CPUs of one node cannot use up its bandwidth: each moves some 12 bytes in a nanosecond. */
-const FEW_CPUS = 5
+/** 4 channels x 8 bytes x 2133 million transfers a second: "max memory bandwidth 68 GB/s" in the data sheets of the Xeon E5 v3. */
+const NODE_BYTES_PER_SECOND = 68.3e9
+/** What one CPU moves at most. */
+const CPU_BYTES_PER_NS = 12
 const LOCAL_DISTANCE = 10
 /** A CPU's wishes are worked out so often, and forgotten when it has been quiet for so long. */
 const WINDOW_NS = 1e6
@@ -26,11 +27,13 @@ const FORGET_NS = 200e6
 /** What one access of a program moves: a cache line. */
 export const LINE_BYTES = 64
 
-export function trafficOf({ nodes, distance }: Machine): Traffic {
+export function trafficOf({ nodes, distance, bandwidthBytes }: Machine): Traffic {
   const cpus = nodes.reduce((sum, node) => sum + node.cpus, 0)
   const pairs = nodes.length * nodes.length
+  const limit = Float64Array.from(nodes, (_, node) => (bandwidthBytes?.[node] ?? NODE_BYTES_PER_SECOND) / 1e9)
   return {
-    on: nodes.length > 1 || cpus > FEW_CPUS,
+    on: nodes.length > 1 || cpus * CPU_BYTES_PER_NS > limit[0],
+    limit,
     bytes: new Float64Array(pairs),
     far: Float64Array.from({ length: pairs }, (_, i) => distance[Math.floor(i / nodes.length)][i % nodes.length] / LOCAL_DISTANCE - 1),
     slow: new Float64Array(nodes.length),
@@ -74,7 +77,7 @@ function endWindow(k: Kernel, cpu: number): void {
     let wanted = 0
     for (let each = 0; each < k.cpus.length; each++)
       if (Math.abs(traffic.startNs[each] - k.clock[0]) < FORGET_NS) wanted += traffic.wanted[each * nodes + node]
-    traffic.slow[node] = Math.max(0, wanted / NODE_BYTES_PER_NS - 1)
+    traffic.slow[node] = Math.max(0, wanted / traffic.limit[node] - 1)
   }
 }
 

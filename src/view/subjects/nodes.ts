@@ -10,7 +10,7 @@ export interface NodeRow {
   readonly before: NodeSample | undefined
   readonly seconds: number
   /** Bytes a second that CPUs move from and to its memory, and those of other nodes among them; undefined where nobody counts. */
-  readonly traffic: { readonly bytes: number; readonly remote: number } | undefined
+  readonly traffic: { readonly bytes: number; readonly remote: number; readonly limit: number } | undefined
 }
 
 export function nodeRows(model: Model): NodeRow[] {
@@ -33,7 +33,7 @@ function trafficOf({ sample, previous, seconds }: Model, node: number): NodeRow[
     bytes += rate
     if (from !== to) remote += rate
   }
-  return { bytes, remote }
+  return { bytes, remote, limit: sample.traffic().get(`N${node}.limit`) ?? 0 }
 }
 
 /** A total of numastat, per second. */
@@ -131,9 +131,19 @@ const TRAFFIC: readonly Column<NodeRow>[] = [
     title: 'moved/s',
     unit: 'bytes',
     priority: 2,
-    help: 'What CPUs move from and to its memory in a second; a node can do 68.3 GB',
+    help: 'What CPUs move from and to its memory in a second',
     source: '/mmtop/traffic',
     value: row => row.traffic?.bytes,
+  }),
+  column({
+    key: 'bandwidth_percent',
+    title: 'of max',
+    unit: 'percent',
+    priority: 3,
+    help: 'Share of that in what the node’s memory can move; near 100 everybody waits for it',
+    source: '/mmtop/traffic',
+    value: row => (row.traffic === undefined || row.traffic.limit <= 0 ? undefined : (row.traffic.bytes / row.traffic.limit) * 100),
+    style: row => (row.traffic !== undefined && row.traffic.bytes > 0.9 * row.traffic.limit ? 'warn' : 'value'),
   }),
   column({
     key: 'remote_percent',

@@ -55,6 +55,14 @@ describe('the bandwidth of a node', () => {
   })
 })
 
+describe('the machine line', () => {
+  it('says how much memory of each node moves in a second', () => {
+    const { traffic } = bootSmall([96, 96], { bandwidthBytes: [20e9, 40e9] })
+    expect([...traffic.limit]).toEqual([20, 40])
+    expect([...bootSmall([96, 96]).traffic.limit]).toEqual([68.3, 68.3])
+  })
+})
+
 describe('page-table locks', () => {
   it('cost a process alone nothing', () => {
     const k = bootSmall([96, 96])
