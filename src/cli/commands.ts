@@ -222,10 +222,13 @@ function tunables(done: Done): Command {
 
 function importCommand(done: Done): Command {
   return new Command('import')
-    .description('a trace of a real program as a workload: the same mappings, and page faults at the same addresses')
-    .addArgument(new Argument('<tool>', 'that wrote the trace').choices(['perf', 'strace']))
-    .argument('<file>', 'text of perf script or of strace -f -ttt -y, also gzipped')
-    .requiredOption('-o, --output <file>', 'workload to write')
+    .description(
+      'a trace of a real program as a workload with page faults at the same addresses; what vmstat or sar printed as a recording',
+    )
+    .addArgument(new Argument('<tool>', 'that wrote the text').choices(['perf', 'strace', 'vmstat', 'sar']))
+    .argument('<file>', 'text of perf script, of strace -f -ttt -y, of vmstat -t 1 or of sar -r ALL -B -W -S, also gzipped')
+    .requiredOption('-o, --output <file>', 'workload to write, or recording')
+    .addOption(option('-d, --delay <secs>', 'vmstat: time between rows without times; 1 unless said', toInterval))
     .action(async (tool: string, file: string, words: Words) => done(await (await run()).importFile(tool, file, words)))
 }
 

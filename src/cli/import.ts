@@ -1,5 +1,7 @@
-/** `mmtop import`: a trace of a real program as a workload. */
+/** `mmtop import`: a trace of a real program as a workload, or what vmstat and sar printed as a recording. */
 import { gunzipSync } from 'node:zlib'
+import { type Report, readSar, readVmstat } from '../recording/report.ts'
+import { createRecording } from '../recording/writer.ts'
 import { UserError } from '../user_error.ts'
 import type { Trace } from '../workload/trace.ts'
 import { readPerf } from '../workload/trace_perf.ts'
@@ -10,6 +12,12 @@ import { readBytes, writeOutput } from './files.ts'
 
 /** The tools whose texts are understood. */
 export const IMPORTERS: Readonly<Record<string, (text: string, file: string) => Trace>> = { perf: readPerf, strace: readStrace }
+
+/** Tools whose texts become recordings; `intervalNs` is the time between rows of texts without times. */
+const REPORTS: Readonly<Record<string, (text: string, file: string, intervalNs: number) => Report>> = { vmstat: readVmstat, sar: readSar }
+
+/** Everything that can be imported. */
+export const TOOLS: readonly string[] = [...Object.keys(IMPORTERS), ...Object.keys(REPORTS)]
 
 /** A text file, unpacked where it is gzip. @throws UserError where there is none or it is too large */
 export function readText(file: string): string {
@@ -24,8 +32,23 @@ export function readText(file: string): string {
 
 const LIMIT_BYTES = 512 * 2 ** 20
 
-/** Writes the workload, and on stderr what the trace could not tell. @throws UserError for a trace that cannot be read */
-export function importTrace(tool: string, file: string, output: string): number {
+/** Writes the workload or recording, and on stderr what the text could not tell. @throws UserError for a text that cannot be read */
+export function importText(tool: string, file: string, output: string, intervalNs: number): number {
+  return Object.hasOwn(REPORTS, tool) ? importReport(tool, file, output, intervalNs) : importTrace(tool, file, output)
+}
+
+function importReport(tool: string, file: string, output: string, intervalNs: number): number {
+  const { frames, notes } = REPORTS[tool](readText(file), file, intervalNs)
+  const recorder = createRecording(output, { kind: 'host', title: file.replace(/.*\//, ''), tunables: [] })
+  const said = ['/mmtop/events', [`imported from ${tool}`, ...notes].map(text => `0 note ${text}\n`).join('')] as const
+  for (const [i, frame] of frames.entries()) recorder.append(i > 0 ? frame : { ns: frame.ns, files: new Map([...frame.files, said]) })
+  recorder.close()
+  complain(`${output}: ${frames.length} samples`)
+  for (const text of notes) complain(text)
+  return EXIT.asked
+}
+
+function importTrace(tool: string, file: string, output: string): number {
   const { lines, notes } = traceWorkload(IMPORTERS[tool](readText(file), file), file.replace(/.*\/|\..*$/g, ''))
   const faults = lines.reduce((sum, line) => sum + line.faults, 0)
   const opening = [

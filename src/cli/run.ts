@@ -7,7 +7,7 @@ import { cat } from './cat.ts'
 import { check } from './check.ts'
 import { readConfig, writeConfig } from './config.ts'
 import { complain, EXIT } from './exit.ts'
-import { importTrace } from './import.ts'
+import { importText } from './import.ts'
 import { numa } from './numa.ts'
 import { isRecording, type Opened, openSource, recordRaw, type SourceOptions } from './open.ts'
 import { pages } from './pages.ts'
@@ -253,7 +253,8 @@ export async function catFile(target: string, path: string, words: Words): Promi
 export const checkFile = (file: string): Promise<number> => check(file)
 
 /** `mmtop import`. */
-export const importFile = (tool: string, file: string, words: Words): number => importTrace(tool, file, words.output ?? '')
+export const importFile = (tool: string, file: string, words: Words): number =>
+  importText(tool, file, words.output ?? '', words.delay ?? SECOND_NS)
 
 export { explainName } from './explain.ts'
 

@@ -113,23 +113,30 @@ function printerOf(options: SnapshotOptions): Printer {
   }
   const names = tableNames(options.view, options.format === 'json' ? Object.keys(TABLES) : ['overview'])
   const selection = { ...options.selection, filter: options.filter }
+  const wants = (model: Model) => [...everyTask(model), ...panelWants(names, model)]
   const take = (name: string, model: Model) =>
     selected || options.filter !== '' ? select(TABLES[name](model), selection) : TABLES[name](model)
   if (selected && names.length > 1 && options.format !== 'csv' && options.view === undefined)
     throw new UserError('--fields, --sort and --top are of one table: say which with --view')
   if (options.format === 'text')
     return {
-      wants: everyTask,
+      wants,
       text: (model, first) =>
         (first ? '' : '\n') +
         tableLines(take(names[0], model))
           .map(line => `${line}\n`)
           .join(''),
     }
-  if (options.format === 'csv') return { wants: everyTask, text: (model, first) => asCsv(take(names[0], model), model, first) }
+  if (options.format === 'csv') return { wants, text: (model, first) => asCsv(take(names[0], model), model, first) }
   const tables = (model: Model) => (selected ? names.slice(0, 1) : names).map(name => take(name, model))
-  return { wants: everyTask, text: model => asJson(tables(model), model) }
+  return { wants, text: model => asJson(tables(model), model) }
 }
+
+/** What the panels of these tables would read. */
+const panelWants = (names: readonly string[], model: Model): readonly string[] =>
+  VIEWS.filter(view => view.tables.some(name => names.includes(name))).flatMap(
+    view => view.panel(model, DEFAULT_UI, { width: 120, height: Number.POSITIVE_INFINITY }).wants,
+  )
 
 const isSelected = ({ selection: { fields, sort, top } }: SnapshotOptions): boolean =>
   fields.length > 0 || sort !== '' || top !== Number.POSITIVE_INFINITY

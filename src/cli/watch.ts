@@ -43,9 +43,9 @@ export async function* walk(source: Source, course: Course, wants: (model: Model
   }
   for await (const frame of framesFrom(source, course.atNs)) {
     if (source.kind === 'host') {
-      // Nobody can wait for what comes after the moment: the first sample at or after it is the one.
+      // Nobody can wait for what comes after the moment: the first sample at or after it that has rates is the one.
       const model = await take(frame)
-      if (frame.ns < dueNs) continue
+      if (frame.ns < dueNs || (model.before === undefined && course.atNs !== undefined)) continue
       yield model
       dueNs = frame.ns + (course.everyNs ?? 1) * ALMOST
       if (++given >= course.count) return
@@ -92,14 +92,25 @@ async function pastFrame(source: Source, seek: (ns: number) => void, atNs: numbe
   return source.next()
 }
 
+/** How often what was read may say what else there is to read. */
+const ROUNDS = 4
+
 /** The frame with the files that the command wants and that were not watched yet. */
 async function completed(source: Source, tracker: Tracker, frame: Frame, wants: (model: Model) => readonly string[]): Promise<Frame> {
   if (source.kind === 'recording') return frame
-  const preview = feed(newTracker(tracker.source), frame, NO_PACE)
   const files = new Map(frame.files)
-  for (const path of wants(preview)) {
-    const text = files.has(path) ? undefined : await source.read(path)
-    if (text !== undefined) files.set(path, text)
+  const tried = new Set<string>()
+  // What one file says may be where the next ones are.
+  for (let round = 0; round < ROUNDS; round++) {
+    const missing = wants(feed(newTracker(tracker.source), { ns: frame.ns, files }, NO_PACE)).filter(
+      path => !files.has(path) && !tried.has(path),
+    )
+    if (missing.length === 0) break
+    for (const path of missing) {
+      tried.add(path)
+      const text = await source.read(path)
+      if (text !== undefined) files.set(path, text)
+    }
   }
   return { ns: frame.ns, files }
 }

@@ -1,11 +1,11 @@
 /** The figures of a panel as things to point at: where each stands, which is next, and what it is. */
 import type { Model } from '../sample/model.ts'
 import { explain } from '../view/explain.ts'
-import { fieldOf } from '../view/fields.ts'
+import { fieldOf, SCALARS } from '../view/fields.ts'
 import { formatExact, formatValue } from '../view/format.ts'
 import { block, section } from '../view/layout.ts'
 import { type Row, span } from '../view/panel.ts'
-import { nowOf } from '../view/panels/common.ts'
+import { notHere, nowOf } from '../view/panels/common.ts'
 import { displayWidth, wrap } from '../view/width.ts'
 import type { Pointer } from './state.ts'
 
@@ -99,7 +99,7 @@ function facts(about: string, model: Model, { unit, source, kernel }: { unit: st
 /** The exact value, where it is one of the machine as a whole; of memory also as it is read best, of totals the rate. */
 function valueText(about: string, model: Model): string {
   const value = model.scalars.get(about)
-  if (value === undefined) return ''
+  if (value === undefined) return SCALARS.has(about) ? `: ${notHere(model)}` : ''
   const { kind, unit } = fieldOf(about)
   const memory = unit === 'count' ? '' : ` (${formatValue(value, unit)})`
   const rate = kind === 'counter' ? nowOf(model, about) : undefined

@@ -9,7 +9,9 @@
 import { type Model, sinceStart } from '../sample/model.ts'
 import { type Sample, textOf } from '../sample/sample.ts'
 import { nearestWord, UserError } from '../user_error.ts'
+import { SCALARS } from './fields.ts'
 import { compare } from './filter.ts'
+import { notHere } from './panels/common.ts'
 
 export interface Expectation {
   /** As it was written. */
@@ -63,6 +65,7 @@ function figure(name: string, sample: Sample, model: Model): number {
   if (name.startsWith('/')) return inFile(name, sample)
   const value = model.scalars.get(name)
   if (value !== undefined) return value
+  if (SCALARS.has(name)) throw new UserError(`"${name}" is ${notHere(model)}`)
   const near = nearestWord(name, model.scalars.keys())
   throw new UserError(`this machine has no figure "${name}"${near === undefined ? '' : `, did you mean "${near}"?`}`)
 }

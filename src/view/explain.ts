@@ -2,11 +2,17 @@
 import type { Model } from '../sample/model.ts'
 import { type Field, fieldOf, SCALARS } from './fields.ts'
 import { AREA_COLUMNS } from './subjects/areas.ts'
+import { CGROUP_COLUMNS } from './subjects/cgroups.ts'
+import { SCHEME_COLUMNS } from './subjects/damon.ts'
 import { rangeOf } from './subjects/knobs.ts'
 import { NODE_COLUMNS } from './subjects/nodes.ts'
 import { POLICY_COLUMNS } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
+import { SLAB_COLUMNS } from './subjects/slabs.ts'
+import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
 import { TASK_COLUMNS } from './subjects/tasks.ts'
+import { SIZE_COLUMNS } from './subjects/thp_sizes.ts'
+import { UFFD_COLUMNS } from './subjects/uffd.ts'
 import { ZONE_COLUMNS } from './subjects/zones.ts'
 
 export interface Explanation {
@@ -20,11 +26,12 @@ export interface Explanation {
   readonly kernel: string
 }
 
+/** Where tables have columns of the same name, the later one is meant. */
 const COLUMNS: ReadonlyMap<string, Field> = new Map(
-  [...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...POLICY_COLUMNS, ...AREA_COLUMNS].map(column => [
-    column.key,
-    column,
-  ]),
+  [
+    ...[...SIZE_COLUMNS, ...SCHEME_COLUMNS, ...UFFD_COLUMNS, ...SLAB_COLUMNS, ...SWAP_COLUMNS, ...ZRAM_COLUMNS, ...CGROUP_COLUMNS],
+    ...[...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...POLICY_COLUMNS, ...AREA_COLUMNS],
+  ].map((column): [string, Field] => [column.key, column]),
 )
 
 /** Names that can be explained without a machine. */

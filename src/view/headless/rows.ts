@@ -7,9 +7,9 @@
 import { kindOf } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
 import { nearestWord, UserError } from '../../user_error.ts'
-import { fieldOf } from '../fields.ts'
+import { fieldOf, SCALARS } from '../fields.ts'
 import { formatClock, formatValue } from '../format.ts'
-import { nowOf } from '../panels/common.ts'
+import { notHere, nowOf } from '../panels/common.ts'
 import { ROLLING } from '../panels/overview.ts'
 import { fitText } from '../width.ts'
 
@@ -28,6 +28,7 @@ export function rowColumns(model: Model, names: readonly string[]): readonly Row
 
 function titleOf(model: Model, name: string): string {
   if (model.scalars.has(name)) return kindOf(name) === 'counter' ? `${name}/s` : name
+  if (SCALARS.has(name)) throw new UserError(`"${name}" is ${notHere(model)}`)
   const near = nearestWord(name, model.scalars.keys())
   throw new UserError(`no figure "${name}"${near === undefined ? '' : `, did you mean "${near}"?`}`)
 }

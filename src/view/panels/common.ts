@@ -26,7 +26,7 @@ export function sumNow(model: Model, keys: readonly string[]): number {
 
 export const levelOf = (model: Model, key: string): number => model.scalars.get(key) ?? 0
 
-/** Name, value (totals per second) and sparkline of each scalar; those that this machine does not have are left out. */
+/** Name, value (totals per second) and sparkline of each scalar; those that this machine does not have are named in one row below. */
 export function counterBlock(model: Model, keys: readonly string[], width: number, ui: PanelUi): Block {
   const known = keys.filter(key => model.scalars.has(key))
   const names = Math.min(Math.max(8, ...known.map(key => titleOf(key).length)), Math.max(8, width - VALUE_WIDTH - 3))
@@ -45,8 +45,21 @@ export function counterBlock(model: Model, keys: readonly string[], width: numbe
       past,
     ]
   })
-  return block(rows.length > 0 ? rows : [[span('not on this kernel', 'dim')]], width, ui.ascii)
+  return block([...rows, ...missingRow(model, keys)], width, ui.ascii)
 }
+
+/** What a panel knows of and the machine does not have: other kernels, older or newer, do. */
+function missingRow(model: Model, keys: readonly string[]): Row[] {
+  const missing = keys.filter(key => !model.scalars.has(key))
+  const refused = missing.filter(key => model.sample.unread().has(fieldOf(key).source.split(' ')[0]))
+  const absent = missing.filter(key => !refused.includes(key))
+  const row = (why: string, which: readonly string[]): Row[] =>
+    which.length === 0 ? [] : [[span(which.length === keys.length ? why : `${why}: ${which.map(titleOf).join(' ')}`, 'dim')]]
+  return [...row(notHere(model), absent), ...row('only root may read', refused)]
+}
+
+/** What is to be said of a figure that the machine does not have. */
+export const notHere = (model: Pick<Model, 'kind'>): string => (model.kind === 'recording' ? 'not in this recording' : 'not on this kernel')
 
 /** Under a heading that says the subject, its prefix can go: "khugepaged_full_scans" stays, "ksm_pages_shared" loses "ksm_". */
 const titleOf = (key: string): string => key.replace(/^(ksm|zswap)_/, '')

@@ -96,7 +96,13 @@ function memoryRow(model: Model, ui: PanelUi, width: number): Row {
     ui.ascii,
   )
   const free = parts[parts.length - 1]
-  const freeOf = [span(`${ui.ascii ? '.' : '·'}free ${formatBytes(free.bytes)}/${formatBytes(totalBytes)}`, 'value', 'MemFree')]
+  const freeOf = [
+    span(
+      `${ui.ascii ? '.' : '·'}free ${formatBytes(free.bytes)}${model.scalars.has('MemTotal') ? `/${formatBytes(totalBytes)}` : ''}`,
+      'value',
+      'MemFree',
+    ),
+  ]
   const right = roomiest([[...freeOf, ...pressureSpans(model)], freeOf], width - rowWidth(bar) - BAR_LABEL)
   const legend = used.flatMap((part, i): Span[] => {
     const { sign, style } = fillOf(i, ui.ascii)
@@ -144,7 +150,7 @@ function swapRow(model: Model, ui: PanelUi, width: number): Row {
   const used = total - (model.scalars.get('SwapFree') ?? 0)
   const swap: Span[] =
     total === 0
-      ? [span('none', 'dim', 'SwapTotal')]
+      ? [span(model.scalars.has('SwapTotal') ? 'none' : 'not known', 'dim', 'SwapTotal')]
       : [
           ...shareBar(used / total, Math.min(12, Math.floor(width / 8)), ui.ascii, 'series4'),
           span(` ${formatBytes(used)}/${formatBytes(total)}`, 'value', 'SwapFree'),

@@ -19,7 +19,7 @@ import { span } from '../panel.ts'
 import { TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, levelOf, sumNow, words } from './common.ts'
+import { type Clauses, levelOf, notHere, sumNow, words } from './common.ts'
 
 /** A column of the rolling rows: one or several scalars added up, totals per second. */
 interface Rolling {
@@ -72,17 +72,19 @@ function clauses(model: Model): Clauses {
   const swap = sumNow(model, ['pswpin', 'pswpout'])
   const free = levelOf(model, 'MemFree')
   return [
-    `${formatBytes(free)} of ${formatBytes(levelOf(model, 'MemTotal'))} free`,
+    `${formatBytes(free)}${model.scalars.has('MemTotal') ? ` of ${formatBytes(levelOf(model, 'MemTotal'))}` : ''} free`,
     model.before === undefined
       ? 'rates follow with the next sample'
-      : faults === 0
-        ? 'no page faults'
-        : `${formatCount(faults)} faults/s${major > 0 ? `, ${formatCount(major)} of them major` : ''}`,
+      : !model.scalars.has('pgfault')
+        ? `page faults are ${notHere(model)}`
+        : faults === 0
+          ? 'no page faults'
+          : `${formatCount(faults)} faults/s${major > 0 ? `, ${formatCount(major)} of them major` : ''}`,
     huge > 0 && `${formatCount(huge)} huge pages/s`,
     small > 0 && `${formatCount(small)} faults/s wanted a huge page and got none`,
     kswapd > 0 && `kswapd looks at ${formatCount(kswapd)} pages/s`,
     direct > 0 && `processes reclaim themselves: ${formatCount(direct)} pages/s`,
-    kswapd + direct === 0 && model.before !== undefined && 'no reclaim',
+    kswapd + direct === 0 && model.before !== undefined && model.scalars.has('pgscan_kswapd') && 'no reclaim',
     swap > 0 && `${formatCount(swap)} pages/s to and from swap`,
     levelOf(model, 'oom_kill') > 0 && plural(levelOf(model, 'oom_kill'), 'OOM kill'),
   ]

@@ -7,7 +7,8 @@ import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { arrange, type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { hugeBytes, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
-import { drawList, listRows } from '../table.ts'
+import { anonBytes, SIZE_COLUMNS, sizeRows } from '../subjects/thp_sizes.ts'
+import { drawList, drawTable, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, counterBlock, knobBlock, knobFlow, levelOf, sumNow, words } from './common.ts'
 
@@ -58,12 +59,19 @@ export const thp: PanelFunction = (model, ui, size): Panel => {
     },
   ]
   const khugepaged = section('khugepaged', knobFlow(model, KHUGEPAGED, size.width, ui), ui.ascii)
-  const blocks = [said, ...arrange(parts, size.width, ui.ascii), khugepaged]
+  const blocks = [said, ...arrange(parts, size.width, ui.ascii), khugepaged, ...sizeBlocks(model, ui, size.width)]
   const used = blocks.reduce((sum, part) => sum + part.rows.length, 0)
   const left = size.height === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : size.height - used
   const rest = left >= 4 ? restBlocks(model, ui, size.width, left) : []
   const tasks = model.sample.tasks().map(task => task.pid)
   return toPanel([...blocks, ...rest], size, ui, { wants: summaryPaths(tasks.slice(0, 50)) })
+}
+
+/** Huge pages by size, on kernels that have several. */
+function sizeBlocks(model: Model, ui: PanelUi, width: number): Block[] {
+  const rows = sizeRows(model)
+  if (rows.length === 0) return []
+  return [section('by size', drawTable({ columns: SIZE_COLUMNS, rows, sort: undefined, selected: -1 }, model, width, ui.ascii), ui.ascii)]
 }
 
 /** Where there is room: history, and who has huge pages. */
@@ -100,14 +108,14 @@ function whereBlock(model: Model, width: number, ui: PanelUi): Block {
     return [
       span(fitText(key, 16), 'label', key),
       span(fitText(formatBytes(bytes), 7, 'right'), bytes === 0 ? 'dim' : 'value', key),
-      span(fitText(`${formatCount(bytes / HUGE_BYTES)} pages`, 12, 'right'), 'dim', key),
+      span(fitText(`${formatCount(bytes / HUGE_BYTES)} pages`, 13, 'right'), 'dim', key),
     ]
   })
   const free = freeHugeBlocks(model).map(
     (zone): Row => [
       span(fitText(`free N${zone.node} ${zone.zone}`, 16), 'label', `N${zone.node}.${zone.zone}.order9`),
       span(fitText(formatBytes(zone.blocks * HUGE_BYTES), 7, 'right'), zone.blocks === 0 ? 'bad' : 'value'),
-      span(fitText(`${formatCount(zone.blocks)} blocks`, 12, 'right'), 'dim'),
+      span(fitText(`${formatCount(zone.blocks)} blocks`, 13, 'right'), 'dim'),
       span(zone.blocks === 0 ? ` ${alarm(ui.ascii)} none` : '', 'bad'),
     ],
   )
@@ -152,8 +160,17 @@ function clauses(model: Model): Clauses {
     refused > 0 &&
       empty.length > 0 &&
       `no free 2 MiB block in ${empty.map(zone => `node ${zone.node} ${zone.zone}`).join(', ')}; defrag=${defrag ?? '?'}`,
+    sizeWords(model),
     taskWords(model),
   ]
+}
+
+/** What is in huge pages smaller than those that page tables know, where the kernel has such. */
+function sizeWords(model: Model): string | undefined {
+  const smaller = sizeRows(model).filter(row => row.sizeKb * 1024 < HUGE_BYTES)
+  if (smaller.length === 0) return undefined
+  const bytes = smaller.reduce((sum, row) => sum + (anonBytes(row, model) ?? 0), 0)
+  return bytes > 0 ? `${formatBytes(bytes)} more in smaller sizes` : undefined
 }
 
 /** The process with most huge memory, where that is known. */

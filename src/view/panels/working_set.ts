@@ -1,13 +1,19 @@
-/** Working sets by idle page tracking: how long the pages of each process and cgroup have not been used. */
+/**
+ * What is not used: by idle page tracking on simulated machines, how long the pages of each process and cgroup have not been used; on real
+ * ones what the kernel's own monitor, DAMON, is told to look for and did.
+ */
 import type { Model } from '../../sample/model.ts'
+import { type DamonContext, damonPaths } from '../../sample/parse/damon.ts'
 import { type AgedRow, parseWorkingSet, type WorkingSet } from '../../sample/parse/working_set.ts'
-import { formatBytes, formatPercent, plural } from '../format.ts'
+import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
-import { type Block, block, section, toPanel } from '../layout.ts'
+import { type Block, block, section, stack, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { contexts, SCHEME_COLUMNS } from '../subjects/damon.ts'
 import { taskName } from '../subjects/tasks.ts'
+import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, words } from './common.ts'
+import { type Clauses, notHere, words } from './common.ts'
 
 const PATH = '/mmtop/working_set'
 const PAGE = 4096
@@ -19,14 +25,20 @@ const AGES = ['used', '1', '2-3', '4-7', '8-15', '16+'] as const
 export const workingSet: PanelFunction = (model, ui, size): Panel => {
   const text = model.sample.frame.files.get(PATH)
   const found = text === undefined ? undefined : parseWorkingSet(text)
-  const said = words(clauses(model, found), size, ui.ascii)
+  const damon = contexts(model)
+  const said = words(
+    model.kind === 'simulation' || found !== undefined ? clauses(model, found) : damonClauses(model, damon),
+    size,
+    ui.ascii,
+  )
   const blocks = found === undefined || found.intervalMs === 0 ? [] : tablesOf(model, found, size.width, ui)
-  return toPanel([said, ...blocks], size, ui, { wants: [PATH] })
+  const daemons = (damon ?? []).map(each => section(`DAMON kdamond ${each.kdamond}`, damonBlock(model, each, size.width, ui), ui.ascii))
+  const paths = model.kind === 'simulation' ? [] : damonPaths(model.sample.frame.files)
+  return toPanel([said, ...blocks, ...daemons], size, ui, { wants: [PATH, ...paths] })
 }
 
 function clauses(model: Model, found: WorkingSet | undefined): Clauses {
-  if (found === undefined)
-    return [model.kind === 'simulation' ? 'Ages of pages are being read' : 'Working sets are estimated of simulated machines only']
+  if (found === undefined) return ['Ages of pages are being read']
   if (found.intervalMs === 0)
     return ['The estimator is off: ":write /mmtop/working_set 1000" marks all pages idle once a second and counts those that stay so']
   const all = found.tasks.reduce((sum, row) => sum + total(row), 0)
@@ -39,6 +51,44 @@ function clauses(model: Model, found: WorkingSet | undefined): Clauses {
       `most unused for 16 rounds and more: ${nameOf(model, idle.id)}, ${formatBytes(unused(idle) * PAGE)}`,
     `${plural(found.rounds, 'round')} so far`,
   ]
+}
+
+/** What the kernel's monitor does, or why nothing is known. */
+function damonClauses(model: Model, damon: readonly DamonContext[] | undefined): Clauses {
+  const refused = [...model.sample.unread().keys()].some(path => path.startsWith('/sys/kernel/mm/damon/'))
+  if (damon === undefined)
+    return [
+      'How long pages were not used is estimated of simulated machines only',
+      refused ? 'DAMON is here, and only root may read what it does' : `DAMON, which tells it of real ones, is ${notHere(model)}`,
+    ]
+  const running = damon.filter(({ state }) => state === 'on')
+  const applied = damon.flatMap(({ schemes }) => schemes).reduce((sum, { numbers }) => sum + (numbers.get('stats/sz_applied') ?? 0), 0)
+  return [
+    damon.length === 0 ? 'DAMON is here, but nobody runs it' : `DAMON: ${running.length} of ${plural(damon.length, 'daemon')} on`,
+    applied > 0 && `${formatBytes(applied)} given up or moved by its schemes`,
+    damon.length > 0 && 'its counts are those of the last time that someone asked for them: update_schemes_stats',
+  ]
+}
+
+/** How one daemon looks at memory, and its schemes. */
+function damonBlock(model: Model, context: DamonContext, width: number, ui: PanelUi): Block {
+  const of = (name: string) => context.numbers.get(`monitoring_attrs/${name}`) ?? 0
+  const what =
+    context.operations === 'paddr'
+      ? 'physical memory'
+      : context.targets.length === 0
+        ? 'no process'
+        : context.targets.map(pid => nameOf(model, pid)).join(', ')
+  const interval = (name: string) => formatDuration(of(`intervals/${name}`) * 1000)
+  const how = `samples every ${interval('sample_us')}, aggregates ${interval('aggr_us')}, ${of('nr_regions/min')} to ${of('nr_regions/max')} regions`
+  const head = block(
+    [[span(`${context.state === 'on' ? `on, process ${context.pid}` : 'off'}: ${what}; `, 'value'), span(how, 'dim')]],
+    width,
+    ui.ascii,
+  )
+  if (context.schemes.length === 0) return head
+  const table = drawTable({ columns: SCHEME_COLUMNS, rows: context.schemes, sort: undefined, selected: -1 }, model, width, ui.ascii)
+  return stack([head, table])
 }
 
 const total = ({ pages }: AgedRow): number => pages.reduce((sum, n) => sum + n, 0)
