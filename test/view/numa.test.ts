@@ -146,8 +146,9 @@ describe('the panel of policies', () => {
 describe('the panel of balancing', () => {
   it('says how many faults there are, how many of them local, and which locks were taken', () => {
     const text = show('balancing')
-    expect(text).toMatch(/200 hinting faults\/s, 100 pages\/s moved/i)
-    expect(text).toMatch(/50% of all since boot found their page on their own node, not\s+settled/)
-    expect(text).toMatch(/a PTE table, 2 MiB +40\/s/)
+    expect(text).toMatch(/200 hinting faults\/s, 50% find their page on their own node, not settled/i)
+    expect(text).toMatch(/100 pages\/s\s+moved to who uses them/)
+    expect(text).toMatch(/50%\s+were local since boot/)
+    expect(text).toMatch(/PTE, 2 MiB +40 +40 +4us/)
   })
 })

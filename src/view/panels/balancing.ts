@@ -56,35 +56,44 @@ export const balancing: PanelFunction = (model, ui, size): Panel => {
   return toPanel([...blocks, ...chart], size, ui)
 }
 
+/** Columns of one figure about locks. */
+const FIGURE = 7
+
 /** Page-table locks that CPUs found taken, by how much each guards. */
 const LOCKS = [
-  ['pte', 'a PTE table, 2 MiB'],
-  ['pmd', 'a PMD table, 1 GiB'],
-  ['mm', 'an address space'],
+  ['pte', 'PTE, 2 MiB'],
+  ['pmd', 'PMD, 1 GiB'],
+  ['mm', 'whole space'],
 ] as const
 
 function lockBlocks(model: Model, width: number, ui: PanelUi): Block[] {
   const [locks, before] = [model.sample.locks(), model.previous?.locks()]
   if (locks.size === 0) return []
+  const [now, then] = [(key: string) => locks.get(key) ?? 0, (key: string) => before?.get(key) ?? 0]
+  const head: Row = [
+    span(fitText('taken', 11), 'head'),
+    ...['all', 'per s', 'waited'].map(title => span(fitText(title, FIGURE, 'right'), 'head')),
+  ]
   const rows = LOCKS.map(([level, what]): Row => {
-    const rate = (key: string) =>
-      model.seconds > 0 && before !== undefined ? growth(locks.get(key) ?? 0, before.get(key) ?? 0) / model.seconds : 0
-    const met = rate(`${level}_contended`)
-    const text = `${formatCount(met)}/s, ${formatDuration(rate(`${level}_waited_ns`))}/s waited`
-    return [span(fitText(what, 20), 'label'), span(fitText(text, 24, 'right'), met > 0 ? 'value' : 'dim')]
+    const met = `${level}_contended`
+    const rate = model.seconds > 0 && before !== undefined ? growth(now(met), then(met)) / model.seconds : 0
+    const figures = [formatCount(now(met)), formatCount(rate), formatDuration(now(`${level}_waited_ns`))]
+    return [span(fitText(what, 11), 'label'), ...figures.map(text => span(fitText(text, FIGURE, 'right'), now(met) > 0 ? 'value' : 'dim'))]
   })
-  return [section('page-table locks found taken', block(rows, width, ui.ascii), ui.ascii)]
+  return [section('page-table locks', block([head, ...rows], width, ui.ascii), ui.ascii)]
 }
 
 function clauses(model: Model): Clauses {
   if (!model.scalars.has('numa_hint_faults')) return ['This kernel does not balance memory between nodes']
   const [faults, local] = [levelOf(model, 'numa_hint_faults'), levelOf(model, 'numa_hint_faults_local')]
   const [now, moved] = [nowOf(model, 'numa_hint_faults') ?? 0, nowOf(model, 'numa_pages_migrated') ?? 0]
-  const share = faults > 0 ? (local / faults) * 100 : 0
+  const localNow = now > 0 ? ((nowOf(model, 'numa_hint_faults_local') ?? 0) / now) * 100 : 0
   return [
-    now > 0 ? `${formatCount(now)} hinting faults/s, ${formatCount(moved)} pages/s moved to who uses them` : 'no hinting faults now',
-    faults > 0 &&
-      `${formatPercent(share)} of all since boot found their page on their own node, ${share >= SETTLED_PERCENT ? 'settled' : 'not settled'} by the kernel's measure of ${SETTLED_PERCENT}%`,
+    now > 0
+      ? `${formatCount(now)} hinting faults/s, ${formatPercent(localNow)} find their page on their own node, ${localNow >= SETTLED_PERCENT ? 'settled' : 'not settled'} by the kernel's measure of ${SETTLED_PERCENT}%`
+      : 'no hinting faults now',
+    now > 0 && `${formatCount(moved)} pages/s moved to who uses them`,
+    faults > 0 && `${formatPercent((local / faults) * 100)} were local since boot`,
     levelOf(model, 'pgmigrate_fail') > 0 && `${formatCount(levelOf(model, 'pgmigrate_fail'))} pages could not be moved`,
   ]
 }

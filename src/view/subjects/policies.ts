@@ -7,6 +7,7 @@
 import type { Model } from '../../sample/model.ts'
 import type { NumaArea } from '../../sample/parse/pid_maps.ts'
 import type { Task } from '../../sample/sample.ts'
+import { formatBytes } from '../format.ts'
 import { sparkText } from '../glyphs.ts'
 import { span } from '../panel.ts'
 import { type Column, column } from '../table.ts'
@@ -20,7 +21,8 @@ export interface PolicyRow {
   readonly process: string
   readonly area: NumaArea
   readonly scope: Scope
-  /** Bytes on each node of the machine. */
+  /** The machine's nodes, and bytes on each. */
+  readonly nodes: readonly number[]
   readonly nodeBytes: readonly number[]
   readonly bytes: number
   /** Bytes on nodes that the policy does not name; undefined where it names none. */
@@ -59,7 +61,7 @@ export function policyRows(model: Model): PolicyRow[] {
       const named = policyNodes(area.policy)
       const strayBytes =
         named === undefined ? undefined : nodeBytes.reduce((sum, each, i) => (named.includes(nodes[i]) ? sum : sum + each), 0)
-      return [{ pid: task.pid, process, area, scope: scopeOf(area, ofTask), nodeBytes, bytes, strayBytes }]
+      return [{ pid: task.pid, process, area, scope: scopeOf(area, ofTask), nodes, nodeBytes, bytes, strayBytes }]
     })
   })
 }
@@ -116,6 +118,17 @@ export const POLICY_COLUMNS: readonly Column<PolicyRow>[] = [
     draw: (row, _model, ascii) => [
       span(fitText(sparkText(row.nodeBytes, Math.max(1, ...row.nodeBytes), ascii), 8), 'series1', 'node_bytes'),
     ],
+  }),
+  column({
+    key: 'node_figures',
+    title: 'on nodes',
+    unit: 'text',
+    width: 24,
+    kind: 'label',
+    priority: 4,
+    help: 'Memory of the region on each node that has some',
+    source: `${NUMA_MAPS} N0= N1= ...`,
+    value: row => row.nodeBytes.flatMap((bytes, i) => (bytes > 0 ? [`N${row.nodes[i]}=${formatBytes(bytes)}`] : [])).join(' '),
   }),
   column({
     key: 'what',
