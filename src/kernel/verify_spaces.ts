@@ -308,10 +308,13 @@ function verifyLinks(k: Kernel, wrong: string[]): void {
       if (isSharedMaywrite(vma.flags)) writers.set(vma.mapping.id, (writers.get(vma.mapping.id) ?? 0) + 1)
     }
   }
+  let chains = 0
   for (const [id, { rmap, refs }] of k.spaces.anonVmas) {
+    chains += refs
     verifyLink(`anon_vma ${id}`, anon.get(id) ?? [], rmap, wrong)
     if (refs !== rmap.reduce((sum, entry) => sum + entry.vmas, 0)) wrong.push(`anon_vma ${id} has ${refs} references`)
   }
+  if (chains !== k.spaces.anonVmaChains) wrong.push(`areas are linked to anon_vmas ${chains} times, counted ${k.spaces.anonVmaChains}`)
   for (const [id, { rmap, writable }] of k.fs.mappings) {
     verifyLink(`file mapping ${id}`, files.get(id) ?? [], rmap, wrong)
     if (writable !== (writers.get(id) ?? 0)) wrong.push(`file mapping ${id} has ${writers.get(id) ?? 0} writers, counts ${writable}`)

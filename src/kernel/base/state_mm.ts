@@ -224,6 +224,8 @@ export interface Restart {
 export interface AddressSpaces {
   readonly mms: Map<number, Mm>
   readonly anonVmas: Map<number, AnonVma>
+  /** Links of areas to them (anon_vma_chain). */
+  anonVmaChains: number
   nextMm: number
   nextAnonVma: number
   readonly tables: PageTables

@@ -155,6 +155,7 @@ const khugepagedState = (): KhugepagedState => ({
 const addressSpaces = (): AddressSpaces => ({
   mms: new Map(),
   anonVmas: new Map(),
+  anonVmaChains: 0,
   nextMm: 1,
   nextAnonVma: 1,
   tables: pageTables(),

@@ -46,6 +46,7 @@ import { reclaimPages } from '../reclaim/vmscan_list.ts'
 import { lruAddDrain, updateHiwaterRss, zapSwapped } from '../reclaim/zap.ts'
 import { isHuge } from '../spaces/huge_pmd.ts'
 import { chunkOf, entryAt, entryFlags, entryValue, pteIndex } from '../spaces/pagetable.ts'
+import { enterNotes } from '../spaces/rss.ts'
 import { linearPageIndex } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 
@@ -116,6 +117,7 @@ export function freePagesLazily(k: Kernel, vma: Vma, start: number, end: number)
 function freePtes(k: Kernel, mm: Mm, table: number, first: number, n: number): void {
   const chunk = chunkOf(k, table)
   spend(k, COST.pte_visit, n)
+  const { swapEnts } = mm
   for (let i = first; i < first + n; i++) {
     const at = entryAt(table, i)
     const flags = chunk[at + 1]
@@ -123,7 +125,7 @@ function freePtes(k: Kernel, mm: Mm, table: number, first: number, n: number): v
     if ((flags & (PTE_PRESENT | PTE_SPECIAL)) !== PTE_PRESENT) continue
     const pfn = asPfn(chunk[at])
     const head = compoundHead(k, pfn)
-    if (isThp(k, head) && (pageMapcount(k, head) !== 1 || splitHugePage(k, head) !== 0)) return
+    if (isThp(k, head) && (pageMapcount(k, head) !== 1 || splitHugePage(k, head) !== 0)) break
     if ((k.page[pfn * PAGE_WORDS] & (PG_dirty | PG_swapcache)) !== 0) {
       if (totalMapcount(k, pfn) !== 1) continue
       if ((k.page[pfn * PAGE_WORDS] & PG_swapcache) !== 0 && !folioFreeSwap(k, pfn)) continue
@@ -132,6 +134,7 @@ function freePtes(k: Kernel, mm: Mm, table: number, first: number, n: number): v
     chunk[at + 1] = flags & ~(PTE_ACCESSED | PTE_DIRTY)
     markPageLazyfree(k, pfn)
   }
+  if (mm.swapEnts !== swapEnts) enterNotes(k, mm)
 }
 
 /** Starts to read what of pages [start, end) of the area is in swap. */

@@ -16,7 +16,7 @@ export const MS_ASYNC = 1
 export const MS_INVALIDATE = 2
 export const MS_SYNC = 4
 
-/** @returns 0; -EINVAL for bad flags or address, -EBUSY to invalidate locked pages, -ENOMEM where nothing is mapped. */
+/** @returns 0; -EINVAL for bad flags or address, or secret memory, which cannot be written anywhere, -EBUSY to invalidate locked pages, -ENOMEM where nothing is mapped. */
 export function sysMsync(k: Kernel, task: Task, address: number, bytes: number, flags: number): number {
   spend(k, COST.syscall, 1)
   const { mm } = task
@@ -35,7 +35,10 @@ export function sysMsync(k: Kernel, task: Task, address: number, bytes: number, 
     if ((flags & MS_INVALIDATE) !== 0 && (vma.flags & VM_LOCKED) !== 0) return -EBUSY
     const stop = Math.min(end, vma.end)
     const shared = (flags & MS_SYNC) !== 0 && (vma.flags & VM_SHARED) !== 0
-    if (shared && vma.mapping !== undefined) fsyncRange(k, vma.mapping.inode, vma.pgoff + at - vma.start, vma.pgoff + stop - 1 - vma.start)
+    if (shared && vma.mapping !== undefined) {
+      if (vma.mapping.inode.sb.type === 'secretmem') return -EINVAL
+      fsyncRange(k, vma.mapping.inode, vma.pgoff + at - vma.start, vma.pgoff + stop - 1 - vma.start)
+    }
     at = stop
   }
   return unmapped

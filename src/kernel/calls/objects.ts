@@ -3,8 +3,7 @@
  * space its mm_struct and an object for each area; an open file a filp. They are counted where they are, and their caches follow
  * after each slice of a process' time: what it made and took apart within the slice never had a slab of its own.
  *
- * Of anon_vma_chain one for each anon_vma is counted: those of forked address spaces on top of them are not. How full the nodes of the tree
- * of areas are is not modelled: those of a large tree are taken to be half full.
+ * How full the nodes of the tree of areas are is not modelled: those of a large tree are taken to be half full.
  *
  * Source: kernel/fork.c (proc_caches_init, copy_process), fs/file_table.c alloc_empty_file, mm/rmap.c, lib/maple_tree.c (mas_split).
  */
@@ -22,7 +21,7 @@ export interface InUse {
 /** Objects of processes and address spaces that there are now, by cache. */
 export function objectsInUse(k: Kernel): Readonly<Record<string, InUse>> {
   const of = (objects: number, ofThreads = false): InUse => ({ objects, ofThreads })
-  const { mms, anonVmas } = k.spaces
+  const { mms, anonVmas, anonVmaChains } = k.spaces
   let [areas, nodes] = [0, 0]
   for (const mm of mms.values()) {
     areas += mm.vmas.count
@@ -34,7 +33,7 @@ export function objectsInUse(k: Kernel): Readonly<Record<string, InUse>> {
     vm_area_struct: of(areas),
     maple_node: of(nodes),
     anon_vma: of(anonVmas.size),
-    anon_vma_chain: of(anonVmas.size),
+    anon_vma_chain: of(anonVmaChains),
     mm_struct: of(mms.size),
     files_cache: of(tasks),
     task_struct: of(tasks, true),

@@ -53,6 +53,7 @@ function chainLink(k: Kernel, vma: Vma, id: number): void {
   const to = anonVma(k, id)
   link(to.rmap, vma.mm.id, deltaOf(vma))
   to.refs++
+  k.spaces.anonVmaChains++
   vma.chain = [...vma.chain, id]
 }
 
@@ -97,6 +98,7 @@ export function anonVmaUnlink(k: Kernel, vma: Vma): void {
     const from = anonVma(k, id)
     unlink(from.rmap, vma.mm.id, deltaOf(vma))
     from.refs--
+    k.spaces.anonVmaChains--
     if (from.refs === 0) k.spaces.anonVmas.delete(id)
   }
   vma.chain = []

@@ -37,6 +37,7 @@ import { sysMmap } from '../../../src/kernel/calls/mmap.ts'
 import { lruAddDrain } from '../../../src/kernel/reclaim/zap.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { verifySpaces } from '../../../src/kernel/verify_spaces.ts'
+import { ran } from '../uffd/lab.ts'
 import { BASE, byte, changes, childOf, event, frameOf, nodeStat, PAGE, RO, type Space, space } from './space.ts'
 
 const sound = (s: Space) => expect([...verify(s.k), ...verifySpaces(s.k)]).toEqual([])
@@ -233,5 +234,23 @@ describe('madvise', () => {
     const area = s.area(0)
     if (area !== undefined) area.flags &= ~0x20
     expect(s.advise(0, 4, MADV_REMOVE)).toBe(-EACCES)
+  })
+})
+
+describe('MADV_FREE of pages in swap', () => {
+  it('enters what was noted of faults before, so that what shows as swapped lags by the faults since', () => {
+    const { field } = ran(
+      'spawn A\nA mmap R 2M\nA touch R write content=unique\nA madvise R pageout\nA madvise R free 0 1M\nA touch R read 1M 528K\nread /proc/$A/status\nexit A\n',
+      'machine mem=128M cpus=1 swap=16M\ncmdline transparent_hugepage=never\n',
+    )
+    // 132 pages are back; the 66th and the 132nd fault entered those before them.
+    expect(String(field('read /proc/$A/status', 'text'))).toMatch(/VmSwap:\t +500 kB/)
+  })
+})
+
+describe('msync of secret memory', () => {
+  it('fails, for there is nowhere to write it', () => {
+    const machine = 'machine mem=128M cpus=1\ncmdline secretmem.enable=1\n'
+    expect(ran('spawn A\nA mmap S 64K secret\nA msync S\nexit A\n', machine).op('A msync S').err).toBe('EINVAL')
   })
 })
