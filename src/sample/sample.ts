@@ -19,6 +19,8 @@ import {
   parseEvents,
   parseTasks,
   parseTexts,
+  parseWaiting,
+  type WaitingThread,
 } from './parse/mmtop.ts'
 import { type NumaArea, parseNumaMaps, parseSmaps, type SmapsArea } from './parse/pid_maps.ts'
 import { type PidStat, type PidStatm, type PidStatus, parsePidStat, parsePidStatm, parsePidStatus } from './parse/pid_stat.ts'
@@ -124,6 +126,9 @@ export interface Sample {
   readonly locks: () => ReadonlyMap<string, number>
   /** The latest live migration: pages, left, pushed, urgent, downtime_ns ...; "below_N": faults that waited less than N ns, each once. */
   readonly postcopy: () => ReadonlyMap<string, number>
+  /** What came to pass at userfaultfds: "PID/FD" -> faults, woken, waited_ns ...; "below_N" as in postcopy. */
+  readonly uffdFigures: () => ReadonlyMap<string, ReadonlyMap<string, number>>
+  readonly waiting: () => readonly WaitingThread[]
   /** Files that are there but may not be read: path -> errno. */
   readonly unread: () => ReadonlyMap<string, string>
 }
@@ -195,6 +200,8 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     accounts: from('/mmtop/accounts', parseAccounts),
     traffic: from('/mmtop/traffic', parseKeyValues),
     locks: from('/mmtop/locks', parseKeyValues),
+    uffdFigures: from('/mmtop/userfaultfd', parseAccounts),
+    waiting: from('/mmtop/waiting', parseWaiting),
     postcopy: from('/mmtop/postcopy', parseKeyValues),
     unread: from('/mmtop/unread', parseTexts),
     thp: once(() => textsUnder(frame, THP)),

@@ -27,6 +27,7 @@ import {
   takeRecords,
 } from '../workload/interpreter.ts'
 import { machineOf } from '../workload/machine.ts'
+import { MIGRATION_TUNABLES } from '../workload/migration_knobs.ts'
 import { parseLine } from '../workload/parse.ts'
 import type { MachineSpec, Program } from '../workload/program.ts'
 import { PORTS } from './ports.ts'
@@ -91,7 +92,7 @@ export function createSimulation(program: Program, options: SimulationOptions = 
 }
 
 function knobLike(k: Kernel, path: string): string {
-  const paths = tunables(k).map(tunable => tunable.path)
+  const paths = [...tunables(k), ...MIGRATION_TUNABLES].map(tunable => tunable.path)
   const near = nearestWord(path, paths) ?? paths.find(knob => knob.endsWith(`/${path}`))
   return near === undefined ? '' : `: did you mean ${near}?`
 }

@@ -62,6 +62,7 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   workingset: 'd',
   cgroups: 'c',
   userfaultfd: 'f',
+  postcopy: 'F',
   costs: 'C',
   events: 'v',
   compare: 'x',

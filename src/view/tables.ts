@@ -146,6 +146,12 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
   events: listTable(
     'events',
     () => EVENT_COLUMNS,
+  postcopy: ({ sample }) => ({
+    name: 'postcopy',
+    columns: [...sample.postcopy().keys()],
+    rows: [[...sample.postcopy().values()]],
+    single: true,
+  }),
     model => eventRows({ events: model.sample.events() }).reverse(),
   ),
   slabs: listTable('slabs', () => SLAB_COLUMNS, slabRows),

@@ -13,6 +13,7 @@ import { nodes } from './panels/nodes.ts'
 import { overview } from './panels/overview.ts'
 import { pages } from './panels/pages.ts'
 import { policies } from './panels/policies.ts'
+import { postcopy } from './panels/postcopy.ts'
 import { processes } from './panels/processes.ts'
 import { slab } from './panels/slab.ts'
 import { swap } from './panels/swap.ts'
@@ -51,6 +52,7 @@ export const VIEWS: readonly View[] = [
   { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset'] },
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
   { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
+  { name: 'postcopy', answers: 'How far is the live migration, and what does it cost?', panel: postcopy, tables: ['postcopy'] },
   { name: 'costs', answers: 'Where did the time go?', panel: costs, tables: ['costs'] },
   { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },
   { name: 'compare', answers: 'What changed since, or between two moments?', panel: compare, tables: ['overview'] },

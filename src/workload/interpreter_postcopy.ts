@@ -27,7 +27,7 @@ import {
 } from '../kernel/base/flags.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Mm } from '../kernel/base/state_mm.ts'
-import type { UffdContext } from '../kernel/base/state_uffd.ts'
+import type { MigrationTerms, UffdContext } from '../kernel/base/state_uffd.ts'
 import { NO_PAGE, PAGE_SIZE } from '../kernel/base/units.ts'
 import { sysMadvise } from '../kernel/calls/madvise.ts'
 import { sysUserfaultfd, uffdApi, uffdClose, uffdCopy, uffdRegister, uffdZeropage } from '../kernel/calls/userfaultfd.ts'
@@ -36,11 +36,14 @@ import { UFFD_FIRST_CLASS, uffdRead } from '../kernel/fault/userfaultfd.ts'
 import { pageContent, pageContentIndex } from '../kernel/frames/page.ts'
 import { entryFlags, pteIndex, pteTable } from '../kernel/spaces/pagetable.ts'
 import { regionOf } from './interpreter_regions.ts'
-import type { Fields, Migration, Ports, Run, Worker } from './interpreter_state.ts'
+import type { Fields, Migration, MigrationPass, Ports, Run, Underway, Worker } from './interpreter_state.ts'
 import type { PostcopyOp } from './program.ts'
 
 /** Pages that pre-copy sends before others get their turn. */
 const BATCH = 64
+/** Rounds of pre-copy whose figures are kept apart. */
+const PASSES_KEPT = 12
+const PHASES: readonly Migration['phase'][] = ['precopy', 'postcopy', 'done']
 /** States of a page in the bitmap. */
 const ABSENT = 0
 const WANTED = 1
@@ -59,6 +62,7 @@ export function startPostcopy(run: Run, source: Worker, target: Worker, op: Post
     return undefined
   }
   const pages = from.bytes / PAGE_SIZE
+  setTerms(k.uffd.migration, op)
   const migration: Migration = {
     kind: 'migration',
     task: target.task,
@@ -70,9 +74,6 @@ export function startPostcopy(run: Run, source: Worker, target: Worker, op: Post
     from: from.address / PAGE_SIZE,
     to: to.address / PAGE_SIZE,
     context: id,
-    pageNs: (PAGE_SIZE / op.bytesPerS) * 1e9,
-    latencyNs: op.latencyNs,
-    rounds: op.rounds,
     phase: 'precopy',
     round: 0,
     at: 0,
@@ -82,12 +83,21 @@ export function startPostcopy(run: Run, source: Worker, target: Worker, op: Post
     requests: [],
     arriving: [],
     faults: undefined,
-    figures: { precopied: 0, left: 0, pushed: 0, urgent: 0, zeros: 0, downtimeNs: 0, startNs: now(k), switchNs: 0, endNs: 0 },
+    figures: { passes: [], precopied: 0, left: 0, pushed: 0, urgent: 0, zeros: 0, downtimeNs: 0, startNs: now(k), switchNs: 0, endNs: 0 },
   }
   run.migrations.push(migration)
   run.threads.push(migration)
   return migration
 }
+
+function setTerms(terms: MigrationTerms, { bytesPerS, latencyNs, rounds }: PostcopyOp): void {
+  terms.bytesPerS = bytesPerS ?? terms.bytesPerS
+  terms.latencyNs = latencyNs ?? terms.latencyNs
+  terms.rounds = rounds ?? terms.rounds
+}
+
+/** What the network takes for a page. */
+const pageNs = (k: Kernel): number => (PAGE_SIZE / k.uffd.migration.bytesPerS) * 1e9
 
 /** One slice of the migration's thread. */
 export function runMigration(run: Run, ports: Ports, migration: Migration): void {
@@ -124,7 +134,7 @@ function precopy(run: Run, ports: Ports, migration: Migration): void {
   const { source, bitmap } = migration
   const { mm } = source.task
   if (mm === undefined) return endMigration(run, migration)
-  if (migration.round >= migration.rounds) return switchOver(run, migration)
+  if (migration.round >= k.uffd.migration.rounds) return switchOver(run, migration)
   if (migration.at === 0) ports.write(k, `/proc/${source.task.pid}/clear_refs`, '4')
   let sent = 0
   for (; migration.at < bitmap.length && sent < BATCH; migration.at++) {
@@ -136,7 +146,8 @@ function precopy(run: Run, ports: Ports, migration: Migration): void {
   }
   spend(k, COST.pte_visit, BATCH)
   migration.figures.precopied += sent
-  migration.readyNs = now(k) + sent * migration.pageNs
+  passOf(migration).sent += sent
+  migration.readyNs = now(k) + sent * pageNs(k)
   if (migration.at === bitmap.length) endRound(k, migration, mm)
 }
 
@@ -145,7 +156,20 @@ function endRound(k: Kernel, migration: Migration, mm: Mm): void {
   const { bitmap } = migration
   migration.round++
   migration.at = 0
-  for (let i = 0; i < bitmap.length; i++) if (isDirty(k, migration, mm, i)) bitmap[i] = WANTED
+  let dirty = 0
+  for (let i = 0; i < bitmap.length; i++) {
+    if (!isDirty(k, migration, mm, i)) continue
+    bitmap[i] = WANTED
+    dirty++
+  }
+  passOf(migration, migration.round - 1).dirty = dirty
+}
+
+/** Figures of a round of pre-copy, by default of the one under way; of the last ones all together, where there are very many. */
+function passOf({ round, figures: { passes } }: Migration, number = round): MigrationPass {
+  const at = Math.min(number, PASSES_KEPT - 1)
+  while (passes.length <= at) passes.push({ sent: 0, dirty: 0 })
+  return passes[at]
 }
 
 function isDirty(k: Kernel, { from }: Migration, mm: Mm, i: number): boolean {
@@ -181,13 +205,12 @@ function switchOver(run: Run, migration: Migration): void {
   if (mm === undefined) return endMigration(run, migration)
   source.stopped = true
   for (let i = 0; i < bitmap.length; i++) {
-    const dirty = migration.rounds === 0 ? hasPage(flagsAt(k, mm, migration.from + i)) : isDirty(k, migration, mm, i)
-    if (bitmap[i] === SENT && !dirty) continue
+    if (bitmap[i] === SENT && !isDirty(k, migration, mm, i)) continue
     bitmap[i] = hasPage(flagsAt(k, mm, migration.from + i)) ? WANTED : ABSENT
     if (bitmap[i] === WANTED) sysMadvise(k, target.task, (migration.to + i) * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED)
   }
   figures.left = bitmap.reduce((sum, state) => sum + Number(state === WANTED), 0)
-  figures.downtimeNs = migration.latencyNs + (bitmap.length / 8 / PAGE_SIZE) * migration.pageNs
+  figures.downtimeNs = k.uffd.migration.latencyNs + (bitmap.length / 8 / PAGE_SIZE) * pageNs(k)
   figures.switchNs = now(k)
   migration.linkNs = now(k) + figures.downtimeNs
   migration.phase = 'postcopy'
@@ -212,7 +235,11 @@ function readRequests(k: Kernel, migration: Migration, context: UffdContext): vo
   for (let msg = uffdRead(k, migration.target.task, context); typeof msg !== 'number'; msg = uffdRead(k, migration.target.task, context)) {
     spend(k, COST.syscall, 1)
     if (msg.event === UFFD_EVENT_PAGEFAULT)
-      migration.requests.push({ page: Math.floor(msg.a / PAGE_SIZE) - migration.to, ns: now(k) + migration.latencyNs })
+      insertByTime(migration.requests, {
+        page: Math.floor(msg.a / PAGE_SIZE) - migration.to,
+        ns: now(k) + k.uffd.migration.latencyNs,
+        zero: false,
+      })
   }
 }
 
@@ -232,7 +259,7 @@ function sendNext(k: Kernel, migration: Migration): void {
     const { page } = requests.splice(0, 1)[0]
     if (bitmap[page] === ABSENT) {
       figures.zeros++
-      arrive(migration, page, true, now(k) + migration.latencyNs)
+      insertByTime(migration.arriving, { page, zero: true, ns: now(k) + k.uffd.migration.latencyNs })
     } else if (bitmap[page] === WANTED) {
       figures.urgent++
       transmit(k, migration, page)
@@ -255,15 +282,15 @@ function nextWanted({ bitmap, seek }: Migration): number {
 function transmit(k: Kernel, migration: Migration, page: number): void {
   migration.bitmap[page] = SENT
   migration.figures.left--
-  migration.linkNs = Math.max(migration.linkNs, now(k)) + migration.pageNs
-  arrive(migration, page, false, migration.linkNs + migration.latencyNs)
+  migration.linkNs = Math.max(migration.linkNs, now(k)) + pageNs(k)
+  insertByTime(migration.arriving, { page, zero: false, ns: migration.linkNs + k.uffd.migration.latencyNs })
 }
 
-/** Notes an arrival, kept in the order of time. */
-function arrive({ arriving }: Migration, page: number, zero: boolean, ns: number): void {
-  let at = arriving.length
-  while (at > 0 && arriving[at - 1].ns > ns) at--
-  arriving.splice(at, 0, { page, zero, ns })
+/** Puts what is under way where its time is; what was sent when the latency was longer may come after it. */
+function insertByTime(underway: Underway[], each: Underway): void {
+  let at = underway.length
+  while (at > 0 && underway[at - 1].ns > each.ns) at--
+  underway.splice(at, 0, each)
 }
 
 /** When something happens next at the network; a fault at the target wakes the thread earlier. */
@@ -281,13 +308,26 @@ export function postcopyFields(k: Kernel, migration: Migration): Fields {
   const faults = context?.figures ?? migration.faults
   if (context !== undefined) migration.faults = context.figures
   return {
+    source: migration.source.task.pid,
+    target: migration.target.task.pid,
+    phase: PHASES.indexOf(migration.phase),
     pages: bitmap.length,
+    sent: bitmap.reduce((sum, state) => sum + Number(state === SENT), 0),
     rounds: round,
+    bytes: (figures.precopied + figures.pushed + figures.urgent) * PAGE_SIZE + (figures.switchNs === 0 ? 0 : Math.ceil(bitmap.length / 8)),
     precopied: figures.precopied,
     left: figures.left,
     pushed: figures.pushed,
     urgent: figures.urgent,
     zeros: figures.zeros,
+    asked: migration.requests.length,
+    underway: migration.arriving.length,
+    ...Object.fromEntries(
+      figures.passes.flatMap(({ sent, dirty }, i) => [
+        [`round_${i + 1}_sent`, sent],
+        [`round_${i + 1}_dirty`, dirty],
+      ]),
+    ),
     downtime_ns: Math.round(figures.downtimeNs),
     faults: faults?.woken ?? 0,
     fault_ns: faults === undefined || faults.woken === 0 ? 0 : Math.round(faults.waitedNs / faults.woken),

@@ -113,9 +113,9 @@ export const CONTROLLER_OPS: Readonly<Record<ControllerOp['op'], OpRow<Controlle
       worker: existing(a),
       target: get(a, 'B', value.name),
       region: get(a, 'R', value.region),
-      bytesPerS: maybe(a, 'bandwidth', value.rate) ?? 128 * 2 ** 20,
-      latencyNs: maybe(a, 'latency', value.duration) ?? MS / 5,
-      rounds: maybe(a, 'rounds', value.count) ?? 1,
+      bytesPerS: maybe(a, 'bandwidth', value.rate),
+      latencyNs: maybe(a, 'latency', value.duration),
+      rounds: maybe(a, 'rounds', value.count),
     }),
   ),
   postcopy_join: controller('B [timeout=TIME]', 'waits until all pages have come to process B', a => ({

@@ -23,7 +23,7 @@ export function describeSource(name: string, open: () => Promise<Source>): void 
       expect(['simulation', 'recording', 'host']).toContain(kind)
       expect(title).toMatch(/^[^\p{Cc}]+$/u)
       expect(new Set(tunables.map(tunable => tunable.path)).size).toBe(tunables.length)
-      for (const { path } of tunables) expect(path).toMatch(/^\/(proc|sys)\//)
+      for (const { path } of tunables) expect(path).toMatch(/^\/(proc|sys|mmtop)\//)
     })
 
     it('gives frames whose time only goes forward, each with the files that all screens need', async () => {

@@ -88,7 +88,17 @@ export interface Userfault2014 {
   readonly unread: UffdFault[]
 }
 
+/** What live migrations through userfaultfd go by; a change takes effect on those under way. */
+export interface MigrationTerms {
+  /** What the network between the two machines carries, and how long anything is under way. */
+  bytesPerS: number
+  latencyNs: number
+  /** Rounds of pre-copy before the source stops. */
+  rounds: number
+}
+
 export interface UserfaultfdState {
+  readonly migration: MigrationTerms
   readonly contexts: Map<number, UffdContext>
   next: number
   /** Pids of threads that were woken and have not been let run since. */

@@ -8,7 +8,7 @@ import { UFFD_API } from '../../kernel/base/flags.ts'
 import type { Kernel } from '../../kernel/base/state.ts'
 import type { UffdContext } from '../../kernel/base/state_uffd.ts'
 
-const FIRST_FD = 3
+export const FIRST_FD = 3
 /** UFFD_API_IOCTLS | UFFD_API_RANGE_IOCTLS */
 const IOCTLS = '80000000000000df'
 

@@ -35,8 +35,8 @@ export function parseNumaStat(text: string): Map<string, Map<number, number>> {
 }
 
 /**
- * Accounts of /mmtop/accounts: "101 fault_entry=400 clear_page=900", a line for each who.
- * @returns who -> key -> ns
+ * Accounts, as of /mmtop/accounts: "101 fault_entry=400 clear_page=900", a line for each who.
+ * @returns who -> key -> number
  */
 export function parseAccounts(text: string): Map<string, Map<string, number>> {
   const accounts = new Map<string, Map<string, number>>()

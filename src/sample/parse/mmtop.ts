@@ -65,3 +65,23 @@ export function parseDaemons(text: string): Daemon[] {
     return match === null ? [] : [{ name: match[1], node: match[2] === '-' ? '' : match[2], running: match[3] === 'running' }]
   })
 }
+
+/** A thread that waits for its fault to be handled. */
+export interface WaitingThread {
+  readonly pid: number
+  /** "PID/FD" of the userfaultfd, or "2014". */
+  readonly where: string
+  /** Hexadecimal. */
+  readonly address: string
+  /** read, write, write-protected, minor */
+  readonly what: string
+  readonly ns: number
+}
+
+/** "PID WHERE ADDRESS WHAT NS" */
+export function parseWaiting(text: string): WaitingThread[] {
+  return text.split('\n').flatMap(line => {
+    const match = /^(\d{1,10}) (\S{1,30}) (0x[0-9a-f]{1,16}) ([a-z-]{1,20}) (\d{1,20})$/.exec(line)
+    return match === null ? [] : [{ pid: Number(match[1]), where: match[2], address: match[3], what: match[4], ns: Number(match[5]) }]
+  })
+}

@@ -1,8 +1,9 @@
 /** userfaultfd: which ranges a handler fills, how far it is, and who waits for it. */
 import type { Model } from '../../sample/model.ts'
+import type { WaitingThread } from '../../sample/parse/mmtop.ts'
 import type { UserFaultFd } from '../../sample/sample.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
-import { shareBar, spark } from '../glyphs.ts'
+import { spark } from '../glyphs.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { taskName } from '../subjects/tasks.ts'
@@ -14,15 +15,18 @@ import { alarm, type Clauses, filesOfTasks, knobFlow, words } from './common.ts'
 const KNOBS = ['/proc/sys/vm/unprivileged_userfaultfd']
 /** Processes whose areas are read. */
 const WATCHED = 40
+/** Waiting threads listed. */
+const WAITING_SHOWN = 6
 
 export const userfaultfd: PanelFunction = (model, ui, size): Panel => {
   const rows = uffdRows(model)
   const fds = model.sample.userFaultFds()
   const said = words(clauses(model, rows, fds), size, ui.ascii)
   const handlers = fds.length === 0 ? [] : [section('descriptors', fdBlock(model, fds, size.width, ui), ui.ascii)]
-  const migration = migrationBlock(model, size.width, ui)
   const knobs = section('knobs', knobFlow(model, KNOBS, size.width, ui), ui.ascii)
-  const fixed = [said, ...handlers, ...migration, knobs]
+  const waiting = model.sample.waiting()
+  const threads = waiting.length === 0 ? [] : [section('threads that wait', waitingBlock(model, waiting, size.width, ui), ui.ascii)]
+  const fixed = [said, ...handlers, ...threads, knobs]
   const height = size.height - fixed.reduce((sum, part) => sum + part.rows.length, 0) - 1
   const listed = listRows(rows, UFFD_COLUMNS, row => `${row.pid} ${row.area.start}`, {
     model,
@@ -48,48 +52,49 @@ function clauses(model: Model, rows: readonly UffdRow[], fds: readonly UserFault
   ]
 }
 
-/** The latest live migration: how far it is, what the switch cost, and how long the target's faults waited. */
-function migrationBlock(model: Model, width: number, ui: PanelUi): Block[] {
-  const figures = model.sample.postcopy()
-  if (figures.size === 0) return []
-  const of = (key: string) => figures.get(key) ?? 0
-  const there = of('pages') - of('left')
-  const line = (label: string, ...spans: Row): Row => [span(fitText(label, 16, 'left'), 'label'), ...spans]
-  const waits = [...figures].flatMap(([key, count]) => (key.startsWith('below_') ? [count] : []))
-  const rows = [
-    line(
-      'there',
-      ...shareBar(there / Math.max(1, of('pages')), Math.max(0, Math.min(40, width - 60)), ui.ascii),
-      span(` ${plural(of('left'), 'page')} left`, 'value'),
-    ),
-    line(
-      'sent',
-      span(
-        `${of('precopied')} before the switch in ${plural(of('rounds'), 'round')}, then ${of('pushed')} pushed, ${of('urgent')} asked for`,
-        'value',
-      ),
-    ),
-    line('downtime', span(formatDuration(of('downtime_ns')), 'value')),
-    line(
-      'faults',
-      span(`${of('faults')} waited ${formatDuration(of('fault_ns'))} each, ${formatDuration(of('longest_ns'))} at most  `, 'value'),
-      spark(waits, waits.length, ui.ascii),
-    ),
-  ]
-  return [section('post-copy migration', block(rows, width, ui.ascii), ui.ascii)]
+/** A row a descriptor: faults that wait, those of them that nobody has read, and how long those waited that are over. */
+function fdBlock(model: Model, fds: readonly UserFaultFd[], width: number, ui: PanelUi): Block {
+  const figures = model.sample.uffdFigures()
+  const nameOf = namesOf(model)
+  const rows = fds.map(({ pid, fd, total, pending }): Row => {
+    const seen = figures.get(`${pid}/${fd}`)
+    const waits = [...(seen ?? [])].flatMap(([key, count]) => (key.startsWith('below_') ? [count] : []))
+    return [
+      span(fitText(`${pid} ${nameOf(pid)} fd ${fd}`, 22, 'left', ui.ascii ? '~' : '…'), 'label'),
+      span(fitText(`${total} waiting, ${pending} unread`, 22, 'right'), total > 0 ? 'value' : 'dim'),
+      span(pending > 0 ? ` ${alarm(ui.ascii)}` : '  ', 'warn'),
+      ...(seen === undefined ? [] : [span(` ${servedText(seen)}  `, 'value'), spark(waits, waits.length, ui.ascii)]),
+    ]
+  })
+  return block(rows, width, ui.ascii)
 }
 
-/** A row a descriptor: faults that wait, and those of them that nobody has read. */
-function fdBlock(model: Model, fds: readonly UserFaultFd[], width: number, ui: PanelUi): Block {
+/** What a descriptor has seen. */
+function servedText(seen: ReadonlyMap<string, number>): string {
+  const of = (key: string) => seen.get(key) ?? 0
+  const each = of('woken') > 0 ? `, ${formatDuration(of('waited_ns') / of('woken'))} each, ${formatDuration(of('longest_ns'))} at most` : ''
+  const filled = of('copied') + of('zeroed') + of('continued')
+  return `${plural(of('faults'), 'fault')}${each}; ${plural(filled, 'page')} filled, ${plural(of('events'), 'event')}`
+}
+
+/** A row a thread that waits, the longest first. */
+function waitingBlock(model: Model, waiting: readonly WaitingThread[], width: number, ui: PanelUi): Block {
+  const nameOf = namesOf(model)
+  const rows = [...waiting]
+    .sort((a, b) => b.ns - a.ns)
+    .map(
+      ({ pid, where, address, what, ns }): Row => [
+        span(fitText(`${pid} ${nameOf(pid)}`, 22, 'left', ui.ascii ? '~' : '…'), 'label'),
+        span(fitText(formatDuration(ns), 8, 'right'), 'value'),
+        span(`  ${what} at ${address}, descriptor ${where === '2014' ? 'of the 2014 proposal' : where}`),
+      ],
+    )
+  const left = rows.length - WAITING_SHOWN
+  const more: Row[] = left > 0 ? [[span(`${ui.ascii ? '...' : '…'} ${left} more`, 'dim')]] : []
+  return block([...rows.slice(0, WAITING_SHOWN), ...more], width, ui.ascii)
+}
+
+function namesOf(model: Model): (pid: number) => string {
   const names = new Map(model.sample.tasks().map(task => [task.pid, taskName(task)]))
-  const most = Math.max(1, ...fds.map(fd => fd.total))
-  const rows = fds.map(
-    (fd): Row => [
-      span(fitText(`${fd.pid} ${names.get(fd.pid) ?? ''} fd ${fd.fd}`, 24, 'left', ui.ascii ? '~' : '…'), 'label'),
-      ...shareBar(fd.total / most, Math.max(0, width - 60), ui.ascii),
-      span(fitText(`${fd.total} waiting, ${fd.pending} unread`, 28, 'right'), fd.total > 0 ? 'value' : 'dim'),
-      span(fd.pending > 0 ? ` ${alarm(ui.ascii)}` : '', 'warn'),
-    ],
-  )
-  return block(rows, width, ui.ascii)
+  return pid => names.get(pid) ?? ''
 }

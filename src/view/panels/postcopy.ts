@@ -1,0 +1,130 @@
+/** The latest live migration: how far it is, what the switch cost, how long the target's faults waited, and the knobs it goes on by. */
+import type { Model } from '../../sample/model.ts'
+import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
+import { shareBar } from '../glyphs.ts'
+import { arrange, type Block, block, type Part, section, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { taskName } from '../subjects/tasks.ts'
+import { fitText } from '../width.ts'
+import { type Clauses, knobBlock, words } from './common.ts'
+
+const KNOBS = ['bandwidth', 'latency', 'rounds'].map(name => `/mmtop/migration/${name}`)
+/** As the lines of /mmtop/postcopy number them. */
+const [PRECOPY, POSTCOPY] = [0, 1]
+const PAGE = 4096
+const LABEL = 18
+
+type Figures = ReadonlyMap<string, number>
+const of = (figures: Figures, key: string): number => figures.get(key) ?? 0
+
+export const postcopy: PanelFunction = (model, ui, size): Panel => {
+  const figures = model.sample.postcopy()
+  const said = words(clauses(model, figures), size, ui.ascii)
+  const knobs: Part = { title: 'knobs: they act at once', least: 30, make: width => knobBlock(model, KNOBS, width, ui) }
+  if (figures.size === 0) return toPanel([said, ...arrange([knobs], size.width, ui.ascii)], size, ui)
+  const parts: Part[] = [
+    { title: 'pages', least: 46, make: width => pageBlock(model, figures, width, ui) },
+    knobs,
+    { title: 'how long faults waited', least: 46, make: width => waitBlock(figures, width, ui) },
+    { title: 'rounds of pre-copy', least: 30, make: width => roundBlock(figures, width, ui) },
+  ]
+  return toPanel([said, section('there', thereBlock(figures, size.width, ui), ui.ascii), ...arrange(parts, size.width, ui.ascii)], size, ui)
+}
+
+function clauses(model: Model, figures: Figures): Clauses {
+  if (figures.size === 0)
+    return [
+      model.sample.machine().has('workload')
+        ? 'no live migration: postcopy A B REGION begins one'
+        : 'only a simulated machine migrates processes',
+    ]
+  const names = new Map(model.sample.tasks().map(task => [task.pid, taskName(task)]))
+  const name = (key: string) => names.get(of(figures, key)) || `process ${of(figures, key)}`
+  const phase = of(figures, 'phase')
+  const [left, faults] = [of(figures, 'left'), of(figures, 'faults')]
+  const doing =
+    phase === PRECOPY
+      ? `pre-copy, round ${of(figures, 'rounds') + 1}: ${name('source')} still runs, ${plural(of(figures, 'sent'), 'page')} of ${of(figures, 'pages')} sent`
+      : phase === POSTCOPY
+        ? `${name('target')} runs, ${plural(left, 'page')} still missing there`
+        : `all pages of ${name('source')} are at ${name('target')}, ${formatDuration(of(figures, 'total_ns'))} after the beginning`
+  return [
+    doing,
+    phase !== PRECOPY && `${formatDuration(of(figures, 'downtime_ns'))} of downtime`,
+    faults > 0 &&
+      `${plural(faults, 'fault')} waited ${formatDuration(of(figures, 'fault_ns'))} each, ${formatDuration(of(figures, 'longest_ns'))} at most`,
+  ]
+}
+
+/** What of the region is at the target: with what it needs no page for, it is whole. */
+function thereBlock(figures: Figures, width: number, ui: PanelUi): Block {
+  const share = of(figures, 'sent') / Math.max(1, of(figures, 'sent') + of(figures, 'left'))
+  const text = ` ${formatPercent(share * 100)}, ${plural(of(figures, 'left'), 'page')} left`
+  return block([[...shareBar(share, Math.max(0, width - 30), ui.ascii), span(text, 'value')]], width, ui.ascii)
+}
+
+function pageBlock(model: Model, figures: Figures, width: number, ui: PanelUi): Block {
+  const before = model.previous?.postcopy()
+  const line = (label: string, text: string): Row => [span(fitText(label, LABEL), 'label'), span(text, 'value')]
+  const counted = (label: string, key: string, what: string): Row => {
+    const pages = of(figures, key)
+    const now = before === undefined || model.seconds <= 0 ? 0 : Math.max(0, pages - of(before, key)) / model.seconds
+    const rate = now > 0 ? `${formatBytes(now * PAGE)}/s` : ''
+    return [
+      span(fitText(label, LABEL), 'label'),
+      span(fitText(String(pages), 8, 'right'), pages > 0 ? 'value' : 'dim'),
+      span(fitText(rate, 10, 'right'), 'value'),
+      span(`  ${what}`, 'dim'),
+    ]
+  }
+  const rows: Row[] = [
+    counted('before the switch', 'precopied', 'pre-copy, some again'),
+    counted('pushed', 'pushed', 'in the background'),
+    counted('asked for', 'urgent', 'faults jump the queue'),
+    counted('zeros', 'zeros', 'the source has none'),
+    line(
+      'under way',
+      `${plural(of(figures, 'underway'), 'page')}, ${plural(of(figures, 'asked'), 'request')}; ${formatBytes(of(figures, 'bytes'))} sent in all`,
+    ),
+    line('downtime', of(figures, 'phase') === PRECOPY ? 'not yet' : formatDuration(of(figures, 'downtime_ns'))),
+  ]
+  return block(rows, width, ui.ascii)
+}
+
+/** A bar a class of waits, each twice as long as the one before; from the first to the last that has any. */
+function waitBlock(figures: Figures, width: number, ui: PanelUi): Block {
+  const classes = [...figures].flatMap(([key, count]) => {
+    const match = /^below_(\d+)$/.exec(key)
+    return match === null ? [] : [{ below: Number(match[1]), count }]
+  })
+  const first = classes.findIndex(({ count }) => count > 0)
+  const last = classes.findLastIndex(({ count }) => count > 0)
+  if (first < 0) return block([[span('no fault has been served yet', 'dim')]], width, ui.ascii)
+  const most = Math.max(1, ...classes.map(({ count }) => count))
+  const rows = classes
+    .slice(first, last + 1)
+    .map(
+      ({ below, count }): Row => [
+        span(fitText(`below ${formatDuration(below)}`, LABEL - 4), 'label'),
+        span(fitText(String(count), 8, 'right'), count > 0 ? 'value' : 'dim'),
+        span(' '),
+        ...shareBar(count / most, Math.max(0, width - LABEL - 6), ui.ascii),
+      ],
+    )
+  return block(rows, width, ui.ascii)
+}
+
+/** What each round sent, and what of it was written to meanwhile: to be sent again. */
+function roundBlock(figures: Figures, width: number, ui: PanelUi): Block {
+  const rows: Row[] = []
+  for (let round = 1; figures.has(`round_${round}_sent`); round++) {
+    const [sent, dirty] = [of(figures, `round_${round}_sent`), of(figures, `round_${round}_dirty`)]
+    const under = of(figures, 'phase') === PRECOPY && round === of(figures, 'rounds') + 1
+    rows.push([
+      span(fitText(`round ${round}`, 9), 'label'),
+      span(fitText(`${sent} sent`, 14, 'right'), 'value'),
+      span(under ? '  under way' : `  ${dirty} written to`, under ? 'dim' : 'value'),
+    ])
+  }
+  return block(rows.length > 0 ? rows : [[span('none: all is missing at first', 'dim')]], width, ui.ascii)
+}
