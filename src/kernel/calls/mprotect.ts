@@ -68,7 +68,7 @@ import {
   setEntry,
   walkTo,
 } from '../spaces/pagetable.ts'
-import { changeVma, findVma, wantsWritenotify } from '../spaces/vma.ts'
+import { changeVma, findVma, vmPageProt } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { mayExpandVm, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { protBits } from './mmap.ts'
@@ -126,8 +126,7 @@ function mprotectFixup(k: Kernel, task: Task, vma: Vma, start: number, end: numb
 
 /** Protection bits that an entry of the area gets without a look at its page (vm_page_prot). */
 function pageProt(vma: Vma): number {
-  if ((vma.flags & VM_ACCESS_FLAGS) === 0) return PTE_PROTNONE
-  return (vma.flags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED) && !wantsWritenotify(vma) ? PTE_RW : 0
+  return (vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : vmPageProt(vma)
 }
 
 /** Gives the entries of [start, end) the protection of their area: `prot`, or more where their page allows it. */

@@ -56,7 +56,7 @@ import {
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mapping, OpenFile, SuperBlock } from '../base/state_fs.ts'
+import type { Mapping, OpenFile } from '../base/state_fs.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
 import { blockAdvance, waitOnPage } from '../caches/block.ts'
@@ -75,7 +75,7 @@ import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { countFaulted, countFaultedAnon } from '../spaces/rss.ts'
-import { prepareAnon } from '../spaces/vma.ts'
+import { prepareAnon, vmPageProt } from '../spaces/vma.ts'
 import { mkPte } from './anon.ts'
 import { doSetPmd } from './huge_memory.ts'
 import { pageCacheAsyncRa, pageCacheSyncRa, readAround } from './readahead.ts'
@@ -90,9 +90,6 @@ const WRITTEN = PTE_DIRTY | PTE_SOFT_DIRTY
 const { fault_pte: COST_PTE, copy_page: COST_COPY, page_find: COST_FIND, file_map: COST_MAP, follow_page: COST_VISIT } = COST
 
 const fileOf = (vma: Vma): OpenFile => must(vma.file, 'an area maps a file that nobody has open')
-
-/** Whether the first write to a clean page must be noticed, so that its mappings are read-only till then (vma_wants_writenotify). */
-const wantsWritenotify = (sb: SuperBlock) => sb.disk !== undefined || sb.type === 'ramfs'
 
 /**
  * A fault on a page of the area's file; the entry of k.vmf is empty, or its table missing (do_fault). One that had to wait
@@ -258,13 +255,12 @@ function needTable(k: Kernel, vma: Vma): boolean {
 
 /** Maps a page of the file by entry `i` of the fault's table (do_set_pte). */
 function setFileEntry(k: Kernel, vma: Vma, i: number, page: Pfn, write: boolean): void {
-  const shared = VM_SHARED | VM_WRITE
-  const writable = (vma.flags & shared) === shared && (write || !wantsWritenotify(fileOf(vma).inode.sb))
+  const written = (vma.flags & VM_WRITE) !== 0 ? PTE_RW : 0
   spend(k, COST_MAP, 1)
   countFaulted(k, vma.mm, compoundHead(k, page))
   pageAddFileRmap(k, page, vma, false)
   const protect = (vma.flags & VM_UFFD_WP) !== 0 && (entryFlags(k, k.vmf.table, i) & PTE_MARKER) !== 0
-  const rights = protect ? PTE_UFFD_WP : writable ? PTE_RW : 0
+  const rights = protect ? PTE_UFFD_WP : write ? written : vmPageProt(vma)
   setEntry(k, k.vmf.table, i, page, PTE_PRESENT | PTE_ACCESSED | rights | (write ? WRITTEN : 0))
 }
 

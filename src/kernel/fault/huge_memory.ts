@@ -37,7 +37,6 @@ import {
   PTE_UFFD_WP,
   VM_FAULT_FALLBACK,
   VM_FAULT_OOM,
-  VM_SHARED,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
   VM_USERFAULT,
@@ -67,7 +66,7 @@ import {
   withdrawTable,
 } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap, pageMoveAnonRmap } from '../spaces/rmap.ts'
-import { prepareAnon } from '../spaces/vma.ts'
+import { prepareAnon, vmPageProt } from '../spaces/vma.ts'
 import { hugepageVmaCheck, khugepagedEnterVma, transhugeVmaSuitable, vmaThpGfpMask } from './huge_memory_check.ts'
 import { doNumaPage } from './numa_fault.ts'
 import { makeTables, tablePage } from './tables.ts'
@@ -156,8 +155,8 @@ function missingHuge(k: Kernel, vma: Vma): number {
 
 /** Entry flags of a huge page just mapped into an area. */
 export function mkHugePmd(vma: Vma, dirty: boolean): number {
-  const writable = dirty ? VM_WRITE : VM_WRITE | VM_SHARED
-  return PTE_PRESENT | PTE_HUGE | PTE_ACCESSED | (dirty ? WRITTEN : 0) | ((vma.flags & writable) === writable ? PTE_RW : 0)
+  const present = PTE_PRESENT | PTE_HUGE | PTE_ACCESSED
+  return dirty ? present | WRITTEN | ((vma.flags & VM_WRITE) !== 0 ? PTE_RW : 0) : present | vmPageProt(vma)
 }
 
 function clearHugePage(k: Kernel, head: Pfn): void {

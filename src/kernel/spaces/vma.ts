@@ -33,7 +33,7 @@
 import { assert, fail } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EINVAL, ENOMEM } from '../base/errno.ts'
-import { VM_GROWSDOWN, VM_HUGETLB, VM_MAYWRITE, VM_SHARED, VM_SOFTDIRTY, VM_SPECIAL, VM_UFFD_WP, VM_WRITE } from '../base/flags.ts'
+import { PTE_RW, VM_GROWSDOWN, VM_HUGETLB, VM_MAYWRITE, VM_SHARED, VM_SOFTDIRTY, VM_SPECIAL, VM_UFFD_WP, VM_WRITE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping, OpenFile } from '../base/state_fs.ts'
 import type { Mm, Vma, VmaTree } from '../base/state_mm.ts'
@@ -421,11 +421,15 @@ function cutOut(k: Kernel, vma: Vma, start: number, end: number): Vma | number {
  * Whether the first write to a page of a shared area must fault although the area may be written: its file system wants to know,
  * or soft-dirty or write-protect tracking does (vma_wants_writenotify).
  */
-export function wantsWritenotify(vma: Vma): boolean {
-  if ((vma.flags & (VM_WRITE | VM_SHARED)) !== (VM_WRITE | VM_SHARED)) return false
-  if (vma.mapping?.inode.sb.type === 'ext4' || (vma.flags & VM_UFFD_WP) !== 0) return true
-  return (vma.flags & (VM_SOFTDIRTY | VM_HUGETLB)) === 0
+function wantsWritenotify(vma: Vma): boolean {
+  const sb = vma.mapping?.inode.sb
+  if (sb !== undefined && (sb.disk !== undefined || sb.type === 'ramfs')) return true
+  return (vma.flags & VM_UFFD_WP) !== 0 || (vma.flags & (VM_SOFTDIRTY | VM_HUGETLB)) === 0
 }
+
+/** PTE_RW where a page of the area that nobody wrote yet may be written without a fault, else 0 (vm_page_prot). */
+export const vmPageProt = (vma: Vma): number =>
+  (vma.flags & (VM_WRITE | VM_SHARED)) === (VM_WRITE | VM_SHARED) && !wantsWritenotify(vma) ? PTE_RW : 0
 
 /** The VMA that must be there, because the caller just looked. */
 export const mustVma = (mm: Mm, vpn: number): Vma => vmaAt(mm, vpn) ?? fail(`no VMA at page ${vpn}`)

@@ -49,4 +49,17 @@ describe('soft-dirty tracking', () => {
     `)
     expect(line('A pagemap R')).toMatchObject({ softdirty: 0, swapped: 256 })
   })
+
+  it('notices the first write to shared memory that a read mapped since', () => {
+    const { line } = told(`${HUGE}
+      A mmap R 1M flags=shared,anonymous
+      A touch R write 0 64K
+      A clear_refs 4
+      A touch R read
+      A touch R write 0 512K
+      A pagemap R
+    `)
+    expect(line('A touch R write 0 512K').minflt).toBe(128)
+    expect(line('A pagemap R')).toMatchObject({ softdirty: 128, present: 256 })
+  })
 })
