@@ -142,16 +142,16 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
   ),
   cgroups: listTable('cgroups', () => CGROUP_COLUMNS, cgroupRows),
   userfaultfd: listTable('userfaultfd', () => UFFD_COLUMNS, uffdRows),
-  costs: listTable('costs', () => COST_COLUMNS, costRows),
-  events: listTable(
-    'events',
-    () => EVENT_COLUMNS,
   postcopy: ({ sample }) => ({
     name: 'postcopy',
     columns: [...sample.postcopy().keys()],
     rows: [[...sample.postcopy().values()]],
     single: true,
   }),
+  costs: listTable('costs', () => COST_COLUMNS, costRows),
+  events: listTable(
+    'events',
+    () => EVENT_COLUMNS,
     model => eventRows({ events: model.sample.events() }).reverse(),
   ),
   slabs: listTable('slabs', () => SLAB_COLUMNS, slabRows),
