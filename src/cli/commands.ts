@@ -3,6 +3,7 @@ import { Argument, Command, Option } from 'commander'
 import { THEME_NAMES } from '../tui/theme.ts'
 import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
+import { LAYOUTS } from '../view/layouts.ts'
 import { VIEWS } from '../view/views.ts'
 import type { Words } from './run.ts'
 import { toBytes, toCount, toInterval, toNames, toNs, toPair, toPort, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
@@ -111,6 +112,7 @@ function looks(command: Command): Command {
     .option('--plain', 'lines instead of screens: for screen readers and dumb terminals')
     .addOption(new Option('--theme <name>', 'colours of the screens').choices([...THEME_NAMES]))
     .addOption(new Option('--glyphs <name>', 'what charts are drawn with').choices(['auto', 'braille', 'block', 'ascii']))
+    .option('--layout <name>', `several panels on one screen: ${Object.keys(LAYOUTS).join(', ')}, or as in 'thp | zones / processes'`)
     .option('--mouse', 'the wheel scrolls, a click chooses')
     .option('--config <file>', 'a configuration file instead of $XDG_CONFIG_HOME/mmtop/config.json')
 }

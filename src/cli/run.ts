@@ -3,6 +3,8 @@ import type { Source } from '../sample/source.ts'
 import { THEME_NAMES } from '../tui/theme.ts'
 import { nearestWord, UserError } from '../user_error.ts'
 import type { Expectation } from '../view/expectations.ts'
+import { layoutNamed } from '../view/layouts.ts'
+import { VIEWS } from '../view/views.ts'
 import { cat } from './cat.ts'
 import { check } from './check.ts'
 import { readConfig, writeConfig } from './config.ts'
@@ -47,6 +49,7 @@ export interface Words {
   readonly run?: string
   readonly mouse?: boolean
   readonly theme?: string
+  readonly layout?: string
   readonly glyphs?: string
   readonly config?: string
   readonly fields?: readonly string[]
@@ -141,9 +144,19 @@ function screenOptions(words: Words): ScreenOptions {
   const found = readConfig(words.config, process.env)
   const theme = THEME_NAMES.find(name => name === words.theme) ?? found.theme
   const glyphs = GLYPHS.find(name => name === words.glyphs) ?? found.glyphs
-  const config = { ...found, theme, glyphs, mouse: words.mouse ?? found.mouse }
+  const layout = words.layout === undefined ? found.layout : layoutOf(words.layout)
+  const config = { ...found, theme, glyphs, layout, mouse: words.mouse ?? found.mouse }
   const save = (text: string) => writeConfig(words.config, process.env, text)
   return { color: words.color !== false, ascii: words.ascii === true, config, save, count: words.count }
+}
+
+function layoutOf(text: string): string {
+  const found = layoutNamed(
+    text,
+    VIEWS.map(view => view.name),
+  )
+  if ('problem' in found) throw new UserError(`--layout: ${found.problem}`)
+  return found.text
 }
 
 const GLYPHS = ['auto', 'braille', 'block', 'ascii'] as const

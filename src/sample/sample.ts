@@ -154,6 +154,8 @@ export function textOf(frame: Frame, path: string): string | undefined {
 /** Of some files what was parsed last: path -> text and its value. */
 type Parsed<T> = Map<string, { readonly text: string; readonly value: T }>
 
+const MEMO_ROOM = 64
+
 /** What was parsed of files of processes, whose texts often stay as they are from one frame to the next. */
 export interface Memo {
   readonly stat: Parsed<PidStat | undefined>
@@ -164,17 +166,14 @@ export interface Memo {
 
 export const newMemo = (): Memo => ({ stat: new Map(), status: new Map(), smaps: new Map(), numaMaps: new Map() })
 
-/** When there is more than this, processes that are gone are among it: all of it is dropped. */
-const MEMO_LIMIT = 4096
-
-/** The value of a file, parsed anew only where its text is another one. */
-function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (text: string) => T): T | undefined {
+/** The value of a file, parsed anew only where its text is another one. With more than `most`, files that are gone are among it: all is dropped. */
+function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, most: number, parse: (text: string) => T): T | undefined {
   const text = frame.files.get(path)
   if (text === undefined) return undefined
   const known = parsed.get(path)
   if (known?.text === text) return known.value
   const value = parse(cleanText(text))
-  if (parsed.size > MEMO_LIMIT) parsed.clear()
+  if (parsed.size >= most) parsed.clear()
   parsed.set(path, { text, value })
   return value
 }
@@ -200,9 +199,9 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     accounts: from('/mmtop/accounts', parseAccounts),
     traffic: from('/mmtop/traffic', parseKeyValues),
     locks: from('/mmtop/locks', parseKeyValues),
+    postcopy: from('/mmtop/postcopy', parseKeyValues),
     uffdFigures: from('/mmtop/userfaultfd', parseAccounts),
     waiting: from('/mmtop/waiting', parseWaiting),
-    postcopy: from('/mmtop/postcopy', parseKeyValues),
     unread: from('/mmtop/unread', parseTexts),
     thp: once(() => textsUnder(frame, THP)),
     ksm: once(() => numbersUnder(frame, KSM)),
@@ -287,7 +286,10 @@ function poolsOf(frame: Frame): HugePool[] {
 function tasksOf(frame: Frame, memo: Memo): Task[] {
   const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
   const activity = parseActivity(textOf(frame, '/mmtop/activity') ?? '')
-  return numbersIn(frame, /^\/proc\/(\d{1,10})\//).map(pid => {
+  const pids = numbersIn(frame, /^\/proc\/(\d{1,10})\//)
+  // Room for as many processes that are gone as there are, so that it is dropped only after many went.
+  const most = 2 * pids.length + MEMO_ROOM
+  return pids.map(pid => {
     const read = (name: string) => textOf(frame, `/proc/${pid}/${name}`)
     const parsed = <T>(name: string, parse: (text: string) => T): T | undefined => {
       const text = read(name)
@@ -297,15 +299,15 @@ function tasksOf(frame: Frame, memo: Memo): Task[] {
     const smaps = once(() => parsed('smaps', parseSmaps) ?? [])
     const rollup = once(
       () =>
-        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, parseSmaps)?.[0]?.bytes ??
+        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, most, parseSmaps)?.[0]?.bytes ??
         (read('smaps') === undefined ? undefined : sumOf(smaps())),
     )
-    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, parseNumaMaps) ?? [])
+    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, most, parseNumaMaps) ?? [])
     return {
       pid,
-      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, parsePidStat),
+      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, most, parsePidStat),
       statm: parsed('statm', parsePidStatm),
-      status: remembered(memo.status, frame, `/proc/${pid}/status`, parsePidStatus),
+      status: remembered(memo.status, frame, `/proc/${pid}/status`, most, parsePidStatus),
       get rollup() {
         return rollup()
       },

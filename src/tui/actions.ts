@@ -3,6 +3,7 @@ import { timesOf } from '../sample/history.ts'
 import type { Model } from '../sample/model.ts'
 import type { Pace, Source, Tunable } from '../sample/source.ts'
 import { formatClock } from '../view/format.ts'
+import { LAYOUTS, layoutNamed, viewsIn, withView } from '../view/layouts.ts'
 import type { ListState } from '../view/panel.ts'
 import { branchOf, foldBranch } from '../view/panels/tunables.ts'
 import type { Preset } from '../view/presets.ts'
@@ -113,6 +114,7 @@ const HANDLERS: Readonly<Record<Action, Handler>> = {
     ),
 
   view: (state, _, key) => show(state, VIEWS.find(view => VIEW_KEYS[view.name] === key)?.name),
+  layout: nextLayout,
   'next-view': state => show(state, viewBeside(state, 1)),
   'previous-view': state => show(state, viewBeside(state, -1)),
   up: (state, seen) => move(state, seen, -1),
@@ -168,11 +170,39 @@ function back(state: State): State {
   return state.expanded ? { ...state, expanded: false } : state
 }
 
-export const show = (state: State, view: string | undefined): State => ({ ...state, view: view ?? state.view, mode: { kind: 'panel' } })
+/** In a layout a panel that is not there takes the place of the one that has the keys. */
+export function show(state: State, name: string | undefined): State {
+  const view = name ?? state.view
+  const layout = state.layout === '' ? '' : withView(state.layout, state.view, view)
+  return { ...state, view, layout, mode: { kind: 'panel' } }
+}
 
-function viewBeside(state: State, by: 1 | -1): string {
-  const at = VIEWS.findIndex(({ name }) => name === state.view)
-  return VIEWS[(at + by + VIEWS.length) % VIEWS.length].name
+function viewBeside({ layout, view }: State, by: 1 | -1): string {
+  const names = layout === '' ? VIEWS.map(({ name }) => name) : viewsIn(layout)
+  return names[(names.indexOf(view) + by + names.length) % names.length]
+}
+
+/** @param name of a layout, or one as it is written; '' for one panel alone */
+export function layOut(state: State, name: string): State {
+  if (name === '') return said({ ...state, layout: '' }, 'one panel alone')
+  const found = layoutNamed(
+    name,
+    VIEWS.map(view => view.name),
+  )
+  if ('problem' in found) return said(state, found.problem, true)
+  const views = viewsIn(found.text)
+  const view = views.includes(state.view) ? state.view : views[0]
+  return said(
+    { ...state, layout: found.text, view, mode: { kind: 'panel' }, expanded: false },
+    `layout ${name}; Tab goes from panel to panel`,
+  )
+}
+
+/** The layout after the one that there is; after the last one panel alone. */
+function nextLayout(state: State): State {
+  const names = ['', ...Object.keys(LAYOUTS)]
+  const at = names.findIndex(name => (LAYOUTS[name] ?? '') === state.layout)
+  return layOut(state, names[(at + 1) % names.length])
 }
 
 /** The selected row of a list; of a panel without one, the rows that are seen. */

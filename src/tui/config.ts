@@ -8,6 +8,7 @@
  * CONFIG; the schema that editors read and the messages about mistakes are made from it.
  */
 import { nearestWord, UserError } from '../user_error.ts'
+import { LAYOUTS, layoutNamed } from '../view/layouts.ts'
 import { PRESETS, type Preset } from '../view/presets.ts'
 import { VIEWS } from '../view/views.ts'
 import { type Action, type Binding, KEYMAP, PLACES, type PlaceName } from './keymap.ts'
@@ -21,6 +22,8 @@ export interface Config {
   readonly mouse: boolean
   /** The panel to begin with. */
   readonly view: string
+  /** Panels that share the screen, as view/layouts.ts has them; '' for one alone. */
+  readonly layout: string
   /** Samples that charts span. */
   readonly zoom: number
   /** "ACTION" or "PLACE.ACTION" -> its keys. */
@@ -35,6 +38,7 @@ export const DEFAULT_CONFIG: Config = {
   colors: 'auto',
   mouse: false,
   view: 'overview',
+  layout: '',
   zoom: 60,
   keys: {},
   presets: {},
@@ -44,7 +48,7 @@ type Shape =
   | { readonly kind: 'word'; readonly words: readonly string[] }
   | { readonly kind: 'switch' }
   | { readonly kind: 'number'; readonly min: number; readonly max: number }
-  | { readonly kind: 'keys' | 'presets' }
+  | { readonly kind: 'keys' | 'presets' | 'layout' }
 
 interface Setting {
   readonly shape: Shape
@@ -57,6 +61,10 @@ const CONFIG: Readonly<Record<keyof Config, Setting>> = {
   colors: { shape: { kind: 'word', words: ['auto', 'none', '16', '256', 'true'] }, help: 'How many colours' },
   mouse: { shape: { kind: 'switch' }, help: 'Whether the wheel scrolls and a click chooses' },
   view: { shape: { kind: 'word', words: VIEWS.map(view => view.name) }, help: 'The panel to begin with' },
+  layout: {
+    shape: { kind: 'layout' },
+    help: `Panels that share the screen: ${Object.keys(LAYOUTS).join(', ')}, or as in "thp | zones / processes"`,
+  },
   zoom: { shape: { kind: 'number', min: 15, max: 1800 }, help: 'Samples that charts span' },
   keys: {
     shape: { kind: 'keys' },
@@ -100,6 +108,7 @@ export function parseConfig(text: string, file: string): Config {
       'overview',
       VIEWS.map(view => view.name),
     ),
+    layout: layoutIn(value['layout'], why => wrong('layout', why)),
     zoom: Math.floor(zoom),
     keys: keysIn(value['keys'], why => wrong('keys', why)),
     presets: presetsIn(value['presets'], why => wrong('presets', why)),
@@ -123,6 +132,17 @@ function whereAt(text: string, at: number, file: string): { file: string; line: 
 }
 
 const placeOf = (text: string, name: string, file: string) => whereAt(text, Math.max(0, text.indexOf(`"${name}"`)), file)
+
+function layoutIn(value: unknown, wrong: (why: string) => UserError): string {
+  if (value === undefined || value === '') return ''
+  if (typeof value !== 'string') throw wrong('is the name of a layout, or panels as in "thp | zones / processes"')
+  const found = layoutNamed(
+    value,
+    VIEWS.map(view => view.name),
+  )
+  if ('problem' in found) throw wrong(`has ${found.problem}`)
+  return found.text
+}
 
 function keysIn(value: unknown, wrong: (why: string) => UserError): Record<string, readonly string[]> {
   if (value === undefined) return {}
@@ -206,6 +226,7 @@ export function configText(config: Config): string {
 
 const schemaOf = (shape: Shape): Readonly<Record<string, unknown>> => {
   if (shape.kind === 'word') return { enum: shape.words }
+  if (shape.kind === 'layout') return { type: 'string', examples: Object.keys(LAYOUTS) }
   if (shape.kind === 'switch') return { type: 'boolean' }
   if (shape.kind === 'number') return { type: 'number', minimum: shape.min, maximum: shape.max }
   if (shape.kind === 'presets')

@@ -154,7 +154,8 @@ function save(sitting: Sitting): void {
     return
   }
   try {
-    const config = { ...(options.config ?? DEFAULT_CONFIG), view: state.view, zoom: state.zoom, theme: state.theme }
+    const { view, layout, zoom, theme } = state
+    const config = { ...(options.config ?? DEFAULT_CONFIG), view, layout, zoom, theme }
     say(sitting, `written: ${options.save(configText(config))}`)
   } catch (error) {
     if (!(error instanceof UserError)) throw error

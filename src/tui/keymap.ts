@@ -29,7 +29,7 @@ export type Action =
   | 'sort' | 'sort-left' | 'sort-right' | 'invert' | 'open' | 'moving' | 'filter'
   | 'jump' | 'next-event' | 'previous-event' | 'step' | 'step-size' | 'faster' | 'slower' | 'normal'
   | 'pause' | 'older' | 'newer' | 'much-older' | 'much-newer' | 'longer' | 'shorter'
-  | 'view' | 'next-view' | 'previous-view' | 'up' | 'down' | 'page-up' | 'page-down' | 'first' | 'last'
+  | 'layout' | 'view' | 'next-view' | 'previous-view' | 'up' | 'down' | 'page-up' | 'page-down' | 'first' | 'last'
   | 'palette' | 'presets' | 'mark-a' | 'mark-b' | 'unmark' | 'bookmark' | 'to-bookmark' | 'next-move' | 'save' | 'look-up' | 'click'
   | 'knobs' | 'undo' | 'redo' | 'line' | 'record' | 'explain' | 'expand' | 'back' | 'help' | 'redraw' | 'suspend' | 'quit'
 
@@ -136,7 +136,8 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'anywhere', keys: ['u'], action: 'undo', help: 'put the knob turned last back', footer: ['u', 'undo'] },
   { where: 'anywhere', keys: [':'], action: 'line', help: 'type a workload line: write /proc/sys/vm/swappiness 10; where no workload runs, a command as with p', footer: [':', 'line'] },
   { where: 'anywhere', keys: ['e'], action: 'explain', help: 'say what a figure is, where it is read and who makes it', footer: ['e', 'explain'] },
-  { where: 'anywhere', keys: ['z'], action: 'expand', help: 'the panel alone, or with tabs and status', footer: ['z', 'expand'] },
+  { where: 'anywhere', keys: ['z'], action: 'expand', help: 'the panel alone, or with tabs, status and the others of a layout', footer: ['z', 'expand'] },
+  { where: 'anywhere', keys: ['L'], action: 'layout', help: 'several panels on one screen: the next layout; after the last one panel alone', footer: ['L', 'layout'] },
   { where: 'anywhere', keys: ['r'], action: 'record', help: 'record into a file, or end the recording', footer: ['r', 'record'] },
   { where: 'anywhere', keys: ['q', 'ctrl-c'], action: 'quit', help: 'quit', footer: ['q', 'quit'] },
   { where: 'anywhere', keys: ['?', 'h', 'f1'], action: 'help', help: 'this help', footer: ['?', 'help'] },
@@ -160,11 +161,11 @@ export const KEYMAP: readonly Binding[] = [
   { where: 'anywhere', keys: ['X'], action: 'unmark', help: 'take marks A and B away' },
   { where: 'anywhere', keys: ['M'], action: 'bookmark', help: 'put a bookmark at this moment' },
   { where: 'anywhere', keys: ["'"], action: 'to-bookmark', help: 'to the bookmark before this moment; from the first to the last' },
-  { where: 'anywhere', keys: ['W'], action: 'save', help: 'write the configuration file: panel, theme, zoom and keys as they are' },
+  { where: 'anywhere', keys: ['W'], action: 'save', help: 'write the configuration file: panel, layout, theme, zoom and keys as they are' },
   { where: 'anywhere', keys: ['click'], action: 'click', help: 'choose a panel or a row with the mouse, where it is on' },
   { where: 'anywhere', keys: ['U', 'ctrl-r'], action: 'redo', help: 'turn the knob again' },
   { where: 'anywhere', keys: PANEL_KEYS, action: 'view', help: 'the panel with this key in its tab' },
-  { where: 'anywhere', keys: ['tab'], action: 'next-view', help: 'the next panel' },
+  { where: 'anywhere', keys: ['tab'], action: 'next-view', help: 'the next panel, in a layout of those that are there' },
   { where: 'anywhere', keys: ['shift-tab'], action: 'previous-view', help: 'the panel before' },
   { where: 'anywhere', keys: ['up', 'k', 'wheel-up'], action: 'up', help: 'the row above' },
   { where: 'anywhere', keys: ['down', 'j', 'wheel-down'], action: 'down', help: 'the row below' },

@@ -5,8 +5,9 @@
  */
 import { nearestWord } from '../user_error.ts'
 import { explain, lookUp } from '../view/explain.ts'
+import { LAYOUTS } from '../view/layouts.ts'
 import { VIEWS } from '../view/views.ts'
-import { act, bookmark, choosePreset, goTo, type Seen, show } from './actions.ts'
+import { act, bookmark, choosePreset, goTo, layOut, type Seen, show } from './actions.ts'
 import { type Action, KEYMAP } from './keymap.ts'
 import { knobNamed } from './knobs.ts'
 import { parseJump } from './playback.ts'
@@ -31,6 +32,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: 'view NAME',
     words: () => VIEWS.map(({ name }) => name),
     run: (state, [name]) => (VIEWS.some(view => view.name === name) ? show(state, name) : wrong(state, 'view NAME')),
+  },
+  layout: {
+    usage: 'layout NAME|PANEL | PANEL / PANEL',
+    words: () => [...Object.keys(LAYOUTS), 'none', ...VIEWS.map(({ name }) => name)],
+    run: (state, words) => layOut(state, words.join(' ') === 'none' ? '' : words.join(' ')),
   },
   theme: {
     usage: `theme ${THEME_NAMES.join('|')}`,

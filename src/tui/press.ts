@@ -16,14 +16,20 @@ export function press(before: State, key: Key, seen: Seen): Pressed {
   return act(state, seen, binding.action, key.name)
 }
 
-/** A click on a tab shows its panel, one on a row of a list selects it. */
+/** A click on a tab shows its panel, one on a panel of a layout gives it the keys, one on a row of a list selects it. */
 function click(state: State, { screen }: Seen, at: Key['at']): State {
   if (at === undefined) return state
-  const { status, tabs, body, panel } = screen
+  const { status, tabs, body, panel, cells } = screen
   if (tabs.length > 0 && at.row === status.length) return show(state, viewAt(tabs[0], at.column))
   const list = panel?.list
   const row = at.row - status.length - tabs.length
-  if (list === undefined || state.mode.kind !== 'panel' || row < 0 || row >= body.length) return state
+  if (state.mode.kind !== 'panel' || row < 0 || row >= body.length) return state
+  const cell = cells.find(
+    ({ top, left, width, height }) => row >= top - 1 && row < top + height && at.column >= left && at.column <= left + width,
+  )
+  if (cell !== undefined && cell.view !== state.view) return show(state, cell.view)
+  // In a layout headings of several panels stand side by side.
+  if (list === undefined || cells.length > 1) return state
   // A list stands below the last heading of its panel.
   const top = body.findLastIndex(each => each.some(({ style }) => style === 'head')) + 1
   const index = list.first + row - top

@@ -9,6 +9,7 @@
 import type { Model } from '../sample/model.ts'
 import { overlay } from '../view/chart_text.ts'
 import { fitRow, rowWidth } from '../view/layout.ts'
+import { type Cell, cellsOf, compose } from '../view/layouts.ts'
 import { type ChartSpec, DEFAULT_UI, type Panel, type PanelUi, type Row, type Size, type Span, type Style, span } from '../view/panel.ts'
 import { header } from '../view/panels/header.ts'
 import type { Preset } from '../view/presets.ts'
@@ -44,6 +45,8 @@ export interface Screen {
   readonly footer: readonly Row[]
   /** The panel in the body, or what stands in its place; undefined before the first sample. */
   readonly panel: Panel | undefined
+  /** Where the panels are in the body; one alone has all of it. */
+  readonly cells: readonly Cell[]
   /** Things to point at, and the one that is; their rows count from the first of the status, without the tabs. */
   readonly figures: readonly Figure[]
   readonly figure: Figure | undefined
@@ -84,7 +87,8 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
   const heights = heightsOf(size.height, state.expanded)
   const bodySize = { width: size.width, height: heights.body }
   const ui = uiOf(shown, looks)
-  const panel = model === undefined ? undefined : bodyPanel(shown, model, ui, bodySize)
+  const cells = (state.layout === '' || state.expanded ? undefined : cellsOf(state.layout, bodySize)) ?? [alone(state.view, bodySize)]
+  const panel = model === undefined ? undefined : bodyPanel(shown, model, ui, bodySize, cells)
   const status = statusRows(shown, ui, size.width, heights.status)
   const figures = pointables(shown, status, panel)
   const figure = state.mode.kind === 'explain' || state.mode.kind === 'turning' ? pointedAt(figures, state.mode.at) : undefined
@@ -98,26 +102,46 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
     body: withExplanation(bodyRows(pointed.slice(status.length), panel, bodySize, looks), figure, status.length, shown, bodySize, looks),
     footer: heights.footer > 0 ? [footerRow(shown, places, panel, size.width, looks.ascii)] : [],
     panel,
+    cells,
     figures,
     figure,
     places,
   }
 }
 
-function uiOf({ state, back }: Shown, { ascii }: Looks): PanelUi {
+const alone = (view: string, { width, height }: Size): Cell => ({ view, top: 0, left: 0, width, height })
+
+function uiOf({ state, back }: Pick<Shown, 'state' | 'back'>, { ascii }: Pick<Looks, 'ascii'>): PanelUi {
   const { sort, filter, moving, selected, scroll, open } = placeOf(state)
   return { ...DEFAULT_UI, ascii, sort, filter, moving, selected, scroll, open, zoom: state.zoom, back, marks: state.marks }
 }
 
-function bodyPanel({ state, keymap, presets }: Shown, model: Model, ui: PanelUi, size: Size): Panel {
+function bodyPanel(shown: Shown, model: Model, ui: PanelUi, size: Size, cells: readonly Cell[]): Panel {
+  const { state, keymap, presets } = shown
   const { mode } = state
   if (mode.kind === 'help') return helpPanel(size, mode.scroll, ui.ascii, keymap)
   if (mode.kind === 'presets') return presetPanel(presets, model, mode.at, size, ui.ascii)
+  const panelIn = (cell: Cell) =>
+    panelOf({ ...state, view: cell.view }, model, uiOf({ ...shown, state: { ...state, view: cell.view } }, ui), cell)
+  const panel = panelIn(cells.find(({ view }) => view === state.view) ?? cells[0])
+  const { list } = panel
+  if (mode.kind === 'sort' && list !== undefined) return { ...sortPanel(list, mode.at, size, ui.ascii), list }
+  return cells.length === 1
+    ? panel
+    : compose(
+        cells,
+        cells.map(cell => (cell.view === state.view ? panel : panelIn(cell))),
+        state.view,
+        size,
+        ui.ascii,
+      )
+}
+
+function panelOf(state: State, model: Model, ui: PanelUi, size: Size): Panel {
   const view = VIEWS.find(each => each.name === state.view) ?? VIEWS[0]
   const panel = view.panel(model, ui, size)
   const { list } = panel
   if (list === undefined) return panel
-  if (mode.kind === 'sort') return { ...sortPanel(list, mode.at, size, ui.ascii), list }
   // The selection stays with its row when rows change places.
   const { id } = placeOf(state)
   const at = id === '' || list.selected < 0 || list.ids[list.selected] === id ? -1 : list.ids.indexOf(id)

@@ -61,7 +61,7 @@ export function createSession(options: SessionOptions): Session {
     listeners: new Set(),
     looks: options.looks,
     size: options.size,
-    state: newState(config.view, config.zoom, config.theme),
+    state: newState(config.view, config.zoom, config.theme, config.layout),
     screen: undefined,
     model: undefined,
     patch: new Map(),

@@ -6,6 +6,7 @@
  *                           └─ what is on the screen: rows of the list, figures, the model
  */
 import type { Step } from '../sample/source.ts'
+import { viewsIn } from '../view/layouts.ts'
 import type { Mark } from '../view/panel.ts'
 import type { Turn } from './knobs.ts'
 import type { Prompt } from './prompt.ts'
@@ -47,6 +48,8 @@ export interface Message {
 
 export interface State {
   readonly view: string
+  /** Panels that share the screen (view/layouts.ts), `view` one of them; '' for one alone. */
+  readonly layout: string
   readonly places: Readonly<Record<string, Place>>
   /** Samples that charts span. */
   readonly zoom: number
@@ -95,8 +98,9 @@ export interface Pressed {
 
 const NEW_PLACE: Place = { sort: undefined, filter: '', moving: false, selected: -1, id: '', scroll: 0, open: '' }
 
-export const newState = (view: string, zoom = 60, theme: ThemeName = 'auto'): State => ({
-  view,
+export const newState = (view: string, zoom = 60, theme: ThemeName = 'auto', layout = ''): State => ({
+  view: layout === '' || viewsIn(layout).includes(view) ? view : viewsIn(layout)[0],
+  layout,
   places: {},
   zoom,
   expanded: false,
@@ -115,8 +119,8 @@ export const newState = (view: string, zoom = 60, theme: ThemeName = 'auto'): St
 })
 
 /** A list of knobs is there to turn one of them, so its first row is selected at once. */
-export const placeOf = (state: State): Place =>
-  state.places[state.view] ?? (state.view === 'tunables' ? { ...NEW_PLACE, selected: 0 } : NEW_PLACE)
+export const placeOf = ({ places, view }: Pick<State, 'places' | 'view'>): Place =>
+  places[view] ?? (view === 'tunables' ? { ...NEW_PLACE, selected: 0 } : NEW_PLACE)
 
 export const atPlace = (state: State, change: Partial<Place>): State => ({
   ...state,

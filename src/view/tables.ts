@@ -13,6 +13,7 @@ import { nowOf } from './panels/common.ts'
 import { ROLLING } from './panels/overview.ts'
 import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
 import { COST_COLUMNS, costRows } from './subjects/costs.ts'
+import { SCHEME_COLUMNS, schemeRows } from './subjects/damon.ts'
 import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
 import { MERGED_COLUMNS, mergedRows } from './subjects/ksm.ts'
@@ -23,6 +24,7 @@ import { POOL_COLUMNS } from './subjects/pools.ts'
 import { SLAB_COLUMNS, slabRows } from './subjects/slabs.ts'
 import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
 import { TASK_COLUMNS, taskRows } from './subjects/tasks.ts'
+import { SIZE_COLUMNS, sizeRows } from './subjects/thp_sizes.ts'
 import { UFFD_COLUMNS, uffdRows } from './subjects/uffd.ts'
 import { buddyColumns, ZONE_COLUMNS, zoneRows } from './subjects/zones.ts'
 import type { Cell, Column } from './table.ts'
@@ -112,10 +114,12 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
     'thp',
     startsWith('thp_', 'khugepaged_', 'mthp_', 'AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'),
   ),
+  thp_sizes: listTable('thp_sizes', () => SIZE_COLUMNS, sizeRows),
   ksm: scalarTable('ksm', startsWith('ksm_')),
   merged: listTable('merged', () => MERGED_COLUMNS, mergedRows),
   pages: listTable('pages', () => KIND_COLUMNS, kindRows),
   workingset: listTable('workingset', () => AGED_COLUMNS, agedRows),
+  damon: listTable('damon', () => SCHEME_COLUMNS, schemeRows),
   zswap: scalarTable('zswap', startsWith('zswap_')),
   hugetlb: listTable(
     'hugetlb',
