@@ -21,6 +21,7 @@ import { nearestWord, UserError } from '../user_error.ts'
 import { parseWorkload } from '../workload/parse.ts'
 import { populateText, runPopulate } from './bench_populate.ts'
 import { busyKeyMs, firstFrameMs, hostCost, keyToPaintMs, pausedCpuPercent, tuiCpuPercent } from './bench_tui.ts'
+import { bundledWorkload } from './workload.ts'
 
 const MIB = 2 ** 20
 const GIB_PAGES = 2 ** 18
@@ -198,6 +199,7 @@ const MEASURES: readonly Measure[] = [
     },
   },
   { name: 'fault_cost_ratio_64x_machine', target: '<= 1.25', run: () => faultMs(64, 2) / faultMs(1, 127) },
+  { name: 'numa_interleave_pace', target: '>= 1', run: () => workloadPace('numa-interleave', 20) },
   { name: 'sample_ms', target: '< 2', run: sampleMs },
   { name: 'first_frame_ms', target: '< 300', run: () => firstFrameMs() },
   { name: 'key_to_paint_ms', target: '< 50', run: async () => keyToPaintMs(await aFrame()) },
@@ -268,6 +270,19 @@ function residentBytes(recordBytes: number): { readonly records: number; readonl
   const areas = readFileSync('/proc/self/smaps', 'utf8').matchAll(/^Size: +(\d+) kB[\s\S]*?^Rss: +(\d+) kB/gm)
   const records = [...areas].filter(([, kb]) => Number(kb) * 1024 >= recordBytes).reduce((sum, [, , kb]) => sum + Number(kb) * 1024, 0)
   return { records, all: rss - heapTotal }
+}
+
+/** Seconds of the machine in one of ours, for the first ones of a workload that comes with this, with the frames that screens ask for. */
+async function workloadPace(name: string, seconds: number): Promise<number> {
+  const source = openDirect(parseWorkload(readFileSync(bundledWorkload(name), 'utf8'), name), {}, { intervalNs: 1e9 })
+  const tracker = newTracker(source)
+  await source.next()
+  const startMs = performance.now()
+  for (let i = 0; i < seconds; i++) {
+    const frame = await source.next()
+    if (frame !== undefined) feed(tracker, frame, source.pace())
+  }
+  return perSecond(seconds, performance.now() - startMs)
 }
 
 /** A two-node machine with a few processes. */

@@ -6,7 +6,7 @@ import { parseWorkload } from '../workload/parse.ts'
 import type { Program } from '../workload/program.ts'
 
 /** The workloads that come with mmtop: beside the bundle's folder, or that of its chunks. */
-function bundledWorkload(name: string): URL {
+export function bundledWorkload(name: string): URL {
   const places = ['../workloads', '../../workloads'].map(folder => new URL(`${folder}/${name}.workload`, import.meta.url))
   return places.find(place => existsSync(place)) ?? places[0]
 }
