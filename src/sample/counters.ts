@@ -38,6 +38,7 @@ const OTHER_TOTALS =
 
 /** The kind of any scalar of scalars.ts. */
 export function kindOf(key: string): Kind {
+  if (key.startsWith('cgroup:')) return 'gauge'
   const name = key.slice(key.lastIndexOf('.') + 1)
   if (key.startsWith('mthp_')) return key.includes('_nr_') ? 'gauge' : 'counter'
   if (/^(psi|ksm|khugepaged|zswap)_/.test(key)) return OTHER_TOTALS.test(key) ? 'counter' : 'gauge'

@@ -9,10 +9,11 @@
  *   ksm_pages_shared, zswap_stored_pages
  *   hugetlb_2048kB_nr_hugepages     /sys/kernel/mm/hugepages
  *   N0.MemFree, N0.numa_hit, N0.hugetlb_2048kB_free_hugepages      one node's
+ *   cgroup:web/db:current           /sys/fs/cgroup/web/db/memory.current; :swap for memory.swap.current
  *   N0.DMA32.free, N0.DMA32.nr_mlock, N0.DMA32.order9              one zone's: zoneinfo and buddyinfo
  */
 import type { Sample } from './sample.ts'
-import { toInteger } from './text.ts'
+import { cleanLine, toInteger } from './text.ts'
 
 export type Scalars = ReadonlyMap<string, number>
 
@@ -32,6 +33,7 @@ export function scalarsOf(sample: Sample, names: Names = new Map()): Scalars {
   addThp(all, sample)
   add('ksm_', sample.ksm())
   add('zswap_', sample.zswap())
+  addCgroups(all, sample)
   for (const pool of sample.pools()) add(`${pool.node === undefined ? '' : `N${pool.node}.`}hugetlb_${pool.sizeKb}kB_`, pool.pages)
   for (const node of sample.nodes()) {
     const prefix = `N${node.node}.`
@@ -80,6 +82,23 @@ function addPressure(all: Map<string, number>, sample: Sample): void {
     all.set(`psi_${which}_avg60`, stalled.avg60)
     all.set(`psi_${which}_avg300`, stalled.avg300)
     all.set(`psi_${which}_total`, stalled.totalUs)
+  }
+}
+
+const CGROUPS = '/sys/fs/cgroup/'
+/** Groups whose memory has a history, at most. */
+const CGROUPS_MAX = 64
+
+/** What groups have; the rest of what is known of them is read when a panel asks for it. */
+function addCgroups(all: Map<string, number>, { frame: { files } }: Sample): void {
+  let count = 0
+  for (const [path, text] of files) {
+    if (!path.startsWith(CGROUPS) || !path.endsWith('/memory.current')) continue
+    if (++count > CGROUPS_MAX) break
+    const name = cleanLine(path.slice(CGROUPS.length, -'/memory.current'.length))
+    const [current, swap] = [toInteger(text.trim()), toInteger(files.get(`${CGROUPS}${name}/memory.swap.current`)?.trim())]
+    if (current !== undefined) all.set(`cgroup:${name}:current`, current)
+    if (swap !== undefined) all.set(`cgroup:${name}:swap`, swap)
   }
 }
 

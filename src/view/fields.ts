@@ -52,6 +52,8 @@ const UNKNOWN = 'Not described here: a figure of another kernel version'
 export function fieldOf(key: string): Field {
   const known = SCALARS.get(key)
   if (known !== undefined) return known
+  const group = /^cgroup:(.+):(current|swap)$/.exec(key)
+  if (group !== null) return cgroupField(key, group[1], group[2])
   const place = /^N(\d+)\.(?:([^.]+)\.)?(.+)$/.exec(key)
   if (place !== null) return belowNode(key, place[1], place[2], place[3])
   const pool = /^hugetlb_(\d+kB)_(\w+)$/.exec(key)
@@ -68,6 +70,16 @@ export function fieldOf(key: string): Field {
 function unknown(key: string, group: string, source: string): Field {
   const unit: Unit = /^[A-Z]/.test(key) ? 'bytes' : key.startsWith('nr_') ? 'pages' : 'count'
   return { key, title: key, unit, width: UNIT_WIDTH[unit], kind: kindOf(key), group, help: UNKNOWN, source, kernel: '' }
+}
+
+function cgroupField(key: string, group: string, what: string): Field {
+  const [file, help] =
+    what === 'swap'
+      ? ['memory.swap.current', 'Swap that the group and those below it use']
+      : ['memory.current', 'Memory charged to the group and those below it']
+  const source = `/sys/fs/cgroup/${group}/${file}`
+  const kernel = 'mm/memcontrol.c memory_files'
+  return { key, title: group, unit: 'bytes', width: UNIT_WIDTH.bytes, kind: 'gauge', group: 'cgroup', help, source, kernel }
 }
 
 function poolField(name: string): Field {

@@ -67,8 +67,23 @@ describe('the cgroups panel', () => {
     const model = await modelOf('cgroup-memory-max', 2)
     expect(show('cgroups', model)).toMatch(/1 group; G is nearest to its limit: [\d.]+[KM] of [\d.]+M/)
     const opened = show('cgroups', model, { open: 'G' })
-    expect(opened).toMatch(/^G has/)
+    expect(opened).toMatch(/^Group G has/)
     expect(opened).toMatch(/kernel +[\d.]+[KM] +█/)
+  })
+
+  it('draws what the largest groups had, and one group below its limit', () => {
+    const group = (name: string, kb: number) => ({
+      [`/sys/fs/cgroup/${name}/memory.current`]: `${kb * 1024}\n`,
+      [`/sys/fs/cgroup/${name}/memory.max`]: `${1024 * 1024}\n`,
+    })
+    const model = modelFrom([1, 2].map(i => frameOf(i * 1e9, { ...group('web/db', i * 100), ...group('batch', 50) })))
+    const panel = (open: string) =>
+      VIEWS.find(({ name }) => name === 'cgroups')?.panel(model, { ...DEFAULT_UI, open }, { width: 100, height: 30 }).charts[0].spec
+    expect(panel('')?.series.map(({ name, values }) => [name, values])).toEqual([
+      ['batch', [51200, 51200]],
+      ['db', [102400, 204800]],
+    ])
+    expect(panel('web/db')).toMatchObject({ title: 'memory, hard limit 1.00M', max: 1048576, unit: 'bytes' })
   })
 })
 

@@ -1,9 +1,11 @@
 /** Memory control groups: who is near a limit; opened, one group with its memory.stat and its memory by node. */
 import type { Model } from '../../sample/model.ts'
+import type { Cgroup } from '../../sample/sample.ts'
+import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatExact, formatPercent, plural } from '../format.ts'
 import { shareBar } from '../glyphs.ts'
-import { arrange, type Block, block, type Part, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
+import { arrange, type Block, block, chartBlock, fillBlock, type Part, toPanel } from '../layout.ts'
+import { type ChartSpec, type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
 import { amountText, CGROUP_COLUMNS, type CgroupRow, cgroupRows, limitOf, usedPercent } from '../subjects/cgroups.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
@@ -12,13 +14,17 @@ import { alarm, type Clauses, words } from './common.ts'
 export const cgroups: PanelFunction = (model, ui, size): Panel => {
   const rows = cgroupRows(model)
   const opened = rows.find(row => row.group.name === ui.open)
-  return opened === undefined ? tablePanel(model, ui, size, rows) : detailPanel(ui, size, opened)
+  return opened === undefined ? tablePanel(model, ui, size, rows) : detailPanel(model, ui, size, opened)
 }
 
 function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly CgroupRow[]): Panel {
   const said = words(clauses(rows), size, ui.ascii)
   if (rows.length === 0) return toPanel([said], size, ui)
-  const height = size.height - said.rows.length
+  const room = size.height - said.rows.length
+  // The chart has what the list leaves, and the list what a low screen has.
+  const chartHeight = room === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, room - rows.length - 1)
+  const chart = chartHeight < CHART_ROWS ? [] : [chartBlock(largestChart(model, ui, rows), size.width, chartHeight)]
+  const height = room === Number.POSITIVE_INFINITY || chart.length === 0 ? room : room - chartHeight
   const shown = ui.moving ? rows.filter(row => (row.rate('pgfault') ?? 0) > 0) : rows
   const listed = listRows(shown, CGROUP_COLUMNS, row => row.group.name, {
     model,
@@ -26,7 +32,38 @@ function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly Cgroup
     height: height - 1,
     fallback: { key: 'current_bytes', descending: true },
   })
-  return toPanel([said, drawList(listed, CGROUP_COLUMNS, { model, ui, width: size.width, height })], size, ui, { list: listed.state })
+  const list = drawList(listed, CGROUP_COLUMNS, { model, ui, width: size.width, height })
+  return toPanel([said, fillBlock(list, height), ...chart], size, ui, { list: listed.state })
+}
+
+const CHART_ROWS = 7
+const MOST_CHART_ROWS = 20
+/** Rows from which one group's screen has room for a chart. */
+const ROOMY = 18
+/** Groups that a chart shows; more lines are not told apart. */
+const LINES = 4
+
+/** What the largest groups had over time. */
+function largestChart(model: Model, ui: PanelUi, rows: readonly CgroupRow[]): ChartSpec {
+  const lines = [...rows]
+    .sort((a, b) => (limitOf(b.group, 'current') ?? 0) - (limitOf(a.group, 'current') ?? 0))
+    .slice(0, LINES)
+    // By name, so that no line changes its colour when another one grows.
+    .sort((a, b) => (a.group.name < b.group.name ? -1 : 1))
+    .map(({ group: { name } }) => ({ name: name.replace(/^.*\//, ''), keys: [`cgroup:${name}:current`] }))
+  return lineChart(model, 'memory of the largest groups', lines, ui.zoom)
+}
+
+/** What one group had over time, below its hard limit. */
+function groupChart(model: Model, ui: PanelUi, { name, limits }: Cgroup, width: number): Block[] {
+  const max = limits.get('memory.max')
+  const lines = [
+    { name: 'memory', keys: [`cgroup:${name}:current`] },
+    ...(model.scalars.has(`cgroup:${name}:swap`) ? [{ name: 'swap', keys: [`cgroup:${name}:swap`] }] : []),
+  ]
+  const limited = max !== undefined && Number.isFinite(max)
+  const title = limited ? `memory, hard limit ${formatBytes(max)}` : 'memory, no hard limit'
+  return [chartBlock(lineChart(model, title, lines, ui.zoom, limited ? max : undefined), width, CHART_ROWS)]
 }
 
 function clauses(rows: readonly CgroupRow[]): Clauses {
@@ -46,10 +83,10 @@ function clauses(rows: readonly CgroupRow[]): Clauses {
 }
 
 /** Lines of memory.stat that are bytes and that are parts of the whole, largest first, then all others. */
-function detailPanel(ui: PanelUi, size: Size, { group, rate }: CgroupRow): Panel {
+function detailPanel(model: Model, ui: PanelUi, size: Size, { group, rate }: CgroupRow): Panel {
   const used = usedPercent(group)
   const facts: Clauses = [
-    `${group.name} has ${amountText(group)}${used === undefined ? '' : ` (${formatPercent(used)})`}`,
+    `group ${group.name} has ${amountText(group)}${used === undefined ? '' : ` (${formatPercent(used)})`}`,
     ...['high', 'low', 'min'].map(name => {
       const bytes = limitOf(group, name)
       return bytes !== undefined && bytes > 0 && bytes !== Number.POSITIVE_INFINITY && `${name} ${formatBytes(bytes)}`
@@ -62,7 +99,8 @@ function detailPanel(ui: PanelUi, size: Size, { group, rate }: CgroupRow): Panel
     { title: 'per second', least: 34, make: width => rateBlock(group.stat, rate, width, ui) },
     ...(group.numaStat.size === 0 ? [] : [{ title: 'by node', least: 40, make: (width: number) => nodeBlock(group.numaStat, width, ui) }]),
   ]
-  return toPanel([words(facts, size, ui.ascii), ...arrange(parts, size.width, ui.ascii)], size, ui)
+  const chart = size.height >= ROOMY ? groupChart(model, ui, group, size.width) : []
+  return toPanel([words(facts, size, ui.ascii), ...chart, ...arrange(parts, size.width, ui.ascii)], size, ui)
 }
 
 /** Counts among the lines of memory.stat, which are bytes otherwise. */
