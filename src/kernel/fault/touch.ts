@@ -9,6 +9,7 @@
  */
 
 import { patchContent, ZERO_CONTENT } from '../base/content.ts'
+import { contentByte } from '../base/content_bytes.ts'
 import { CACHE_PAGES, COST, spend, spendLineMiss } from '../base/cost.ts'
 import {
   PG_head,
@@ -94,7 +95,10 @@ function accessEntry(k: Kernel, table: number, i: number, write: boolean, offset
 export function patchPage(k: Kernel, pfn: Pfn, offset: number): void {
   const before = pageContent(k, pfn)
   const after = patchContent(k.contents, before, offset)
-  if (after !== before) writeContent(k, pfn, after, pageContentIndex(k, pfn))
+  if (after === before) return
+  const index = pageContentIndex(k, pfn)
+  if (before !== ZERO_CONTENT && contentByte(k.contents, k.contents.classes[before], index, offset) === 1) return
+  writeContent(k, pfn, after, index)
 }
 
 /** Fills the page with a content class. */
