@@ -83,7 +83,19 @@ export function startPostcopy(run: Run, source: Worker, target: Worker, op: Post
     requests: [],
     arriving: [],
     faults: undefined,
-    figures: { passes: [], precopied: 0, left: 0, pushed: 0, urgent: 0, zeros: 0, downtimeNs: 0, startNs: now(k), switchNs: 0, endNs: 0 },
+    figures: {
+      passes: [],
+      precopied: 0,
+      missing: 0,
+      left: 0,
+      pushed: 0,
+      urgent: 0,
+      zeros: 0,
+      downtimeNs: 0,
+      startNs: now(k),
+      switchNs: 0,
+      endNs: 0,
+    },
   }
   run.migrations.push(migration)
   run.threads.push(migration)
@@ -210,6 +222,7 @@ function switchOver(run: Run, migration: Migration): void {
     if (bitmap[i] === WANTED) sysMadvise(k, target.task, (migration.to + i) * PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED)
   }
   figures.left = bitmap.reduce((sum, state) => sum + Number(state === WANTED), 0)
+  figures.missing = figures.left
   figures.downtimeNs = k.uffd.migration.latencyNs + (bitmap.length / 8 / PAGE_SIZE) * pageNs(k)
   figures.switchNs = now(k)
   migration.linkNs = now(k) + figures.downtimeNs
@@ -316,6 +329,7 @@ export function postcopyFields(k: Kernel, migration: Migration): Fields {
     rounds: round,
     bytes: (figures.precopied + figures.pushed + figures.urgent) * PAGE_SIZE + (figures.switchNs === 0 ? 0 : Math.ceil(bitmap.length / 8)),
     precopied: figures.precopied,
+    missing: figures.missing,
     left: figures.left,
     pushed: figures.pushed,
     urgent: figures.urgent,

@@ -297,6 +297,8 @@ export interface MigrationPass {
 export interface MigrationFigures {
   readonly passes: MigrationPass[]
   precopied: number
+  /** Pages that the target lacked at the switch. */
+  missing: number
   /** Pages that the target still lacks, sent in the background, on request, and as zeros. */
   left: number
   pushed: number

@@ -16,7 +16,7 @@
  */
 
 import { kmemAlloc } from '../alloc/kmem.ts'
-import { now } from '../base/cost.ts'
+import { COST, now, spend } from '../base/cost.ts'
 import { EBUSY, ENOMEM } from '../base/errno.ts'
 import {
   KSM_RUN_MERGE,
@@ -63,7 +63,9 @@ export function runKsmd(k: Kernel): void {
   else sleep(k, 'work', NEVER)
 }
 
+/** Going to sleep takes time, so that who is told not to sleep and finds nothing does not run for ever at one moment. */
 function sleep(k: Kernel, waits: Kernel['ksm']['waits'], wakeNs: number): void {
+  spend(k, COST.context_switch, 1)
   k.ksm.waits = waits
   k.ksm.daemon.wakeNs = wakeNs
 }

@@ -56,10 +56,12 @@ function clauses(model: Model, figures: Figures): Clauses {
   ]
 }
 
-/** What of the region is at the target: with what it needs no page for, it is whole. */
+/** What of the region is at the target: of all its pages, until the switch tells which ones there are and are the newest. */
 function thereBlock(figures: Figures, width: number, ui: PanelUi): Block {
-  const share = of(figures, 'sent') / Math.max(1, of(figures, 'sent') + of(figures, 'left'))
-  const text = ` ${formatPercent(share * 100)}, ${plural(of(figures, 'left'), 'page')} left`
+  const switched = of(figures, 'phase') !== PRECOPY
+  const [sent, left] = [of(figures, 'sent'), of(figures, 'left')]
+  const share = sent / Math.max(1, switched ? sent + left : of(figures, 'pages'))
+  const text = ` ${formatPercent(share * 100)}, ${switched ? `${plural(left, 'page')} left` : 'some of it old'}`
   return block([[...shareBar(share, Math.max(0, width - 30), ui.ascii), span(text, 'value')]], width, ui.ascii)
 }
 
@@ -79,6 +81,7 @@ function pageBlock(model: Model, figures: Figures, width: number, ui: PanelUi): 
   }
   const rows: Row[] = [
     counted('before the switch', 'precopied', 'pre-copy, some again'),
+    counted('missing then', 'missing', 'what was written since, or never sent'),
     counted('pushed', 'pushed', 'in the background'),
     counted('asked for', 'urgent', 'faults jump the queue'),
     counted('zeros', 'zeros', 'the source has none'),

@@ -30,6 +30,7 @@ export function knobRows(model: Model): KnobRow[] {
 export function shortPath(path: string): string {
   return path
     .replace(/^\/proc\/sys\//, '')
+    .replace(/^\/mmtop\//, '')
     .replace(/^\/sys\/kernel\/mm\//, '')
     .replace(/^\/sys\/kernel\/debug\/sched\//, '')
     .replace(/^\/sys\/module\/(\w+)\/parameters\//, '$1/')

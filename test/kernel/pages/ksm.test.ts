@@ -404,3 +404,17 @@ describe('any life of processes that merge', () => {
     )
   })
 })
+
+describe('ksmd that is told not to sleep', () => {
+  it('lets time pass though it finds nothing to look at', () => {
+    const { k, map, advise } = space(96)
+    map(0, 8)
+    advise(0, 8, MADV_MERGEABLE)
+    k.ksm.sleepMillisecs = 0
+    setRun(k, 1, undefined)
+    const startNs = k.clock[0]
+    for (let i = 0; i < 10; i++) runKsmd(k)
+    expect(k.clock[0]).toBeGreaterThan(startNs + 10 * 100)
+    expect(k.clock[0]).toBeLessThan(startNs + 1e6)
+  })
+})
