@@ -7,7 +7,7 @@
  *
  * Source: fs/proc/{cmdline,loadavg,uptime,stat,version}.c, fs/filesystems.c, kernel/sched/psi.c.
  */
-import { now } from '../kernel/base/cost.ts'
+import { now, sinceBoot } from '../kernel/base/cost.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 
 /** What a kernel of the Debian build knows before modules; ext4 comes with the first disk. */
@@ -32,8 +32,9 @@ const busyNs = (k: Kernel): number => [...k.tasks.values()].reduce((sum, task) =
 const onlineCpus = (k: Kernel) => k.cpus.filter(cpu => cpu.online)
 
 export function uptime(k: Kernel): string {
-  const idle = Math.max(0, now(k) * onlineCpus(k).length - busyNs(k))
-  return `${(now(k) / 1e9).toFixed(2)} ${(idle / 1e9).toFixed(2)}\n`
+  const upNs = sinceBoot(now(k))
+  const idle = Math.max(0, upNs * onlineCpus(k).length - busyNs(k))
+  return `${(upNs / 1e9).toFixed(2)} ${(idle / 1e9).toFixed(2)}\n`
 }
 
 /** Processes that run now, out of all; and the one made last. */
@@ -41,13 +42,14 @@ export const loadavg = (k: Kernel): string => `0.00 0.00 0.00 ${k.current === un
 
 export function stat(k: Kernel): string {
   const online = onlineCpus(k)
+  const upNs = sinceBoot(now(k))
   const ticks = (ns: number) => Math.floor(ns / NS_PER_TICK)
   const cpuLine = (name: string, systemNs: number, idleNs: number) =>
     `${name} 0 0 ${ticks(systemNs)} ${ticks(Math.max(0, idleNs))} 0 0 0 0 0 0\n`
   const ran = (cpu: number) => [...k.tasks.values()].reduce((sum, task) => (task.cpu === cpu ? sum + task.ranNs : sum), 0)
   return [
-    cpuLine('cpu ', busyNs(k), now(k) * online.length - busyNs(k)),
-    ...online.map(cpu => cpuLine(`cpu${cpu.id}`, ran(cpu.id), now(k) - ran(cpu.id))),
+    cpuLine('cpu ', busyNs(k), upNs * online.length - busyNs(k)),
+    ...online.map(cpu => cpuLine(`cpu${cpu.id}`, ran(cpu.id), upNs - ran(cpu.id))),
     'intr 0\n',
     'ctxt 0\n',
     'btime 0\n',

@@ -115,8 +115,20 @@ function indices(costs: object): Readonly<Record<string, number>> {
 
 const { page_miss: PAGE_MISS, line_miss: LINE_MISS, remote_access: REMOTE } = COST
 
-/** Virtual time at the CPU that runs now, in nanoseconds since boot. */
+/** Virtual time at the CPU that runs now, in nanoseconds since the first process runs. */
 export const now = (k: Kernel): number => k.clock[0]
+
+/**
+ * Whether who runs is to let others have their turn, if his system call can be divided: it then says where it stopped (Task.restart), fails
+ * with ERESTARTNOINTR and is made again. Linux would be interrupted there, or call cond_resched.
+ */
+export const turnOver = (k: Kernel): boolean => k.clock[0] >= k.clock[1] || (k.needResched && k.clock[1] < Number.POSITIVE_INFINITY)
+
+/** How long the machine has been up by then: about as long as the machines of the recordings take to boot, in nanoseconds. */
+const BOOT_NS = 2.2e9
+
+/** A moment's nanoseconds since the machine was switched on, as users see it in times of the log and of /proc (ktime_get_boottime). */
+export const sinceBoot = (ns: number): number => BOOT_NS + ns
 
 /** Clears or copies to `pages` pages from `pfn` on, which takes longer when they are not in the processor's cache. */
 export function spendOnPages(k: Kernel, cost: number, pfn: number, pages: number): void {

@@ -6,7 +6,7 @@
  *
  * Source: kernel/printk/printk.c (vprintk_store, info_print_ext_header, record_print_text), kernel/panic.c panic.
  */
-import { now } from './cost.ts'
+import { now, sinceBoot } from './cost.ts'
 import type { Kernel } from './state.ts'
 import type { KernelLog, LogRecord } from './state_memory.ts'
 
@@ -24,7 +24,7 @@ export const kernelLog = (): KernelLog => ({ records: [], next: BOOT_RECORDS, re
 /** Logs one record. */
 export function printk(k: Kernel, level: number, text: string): void {
   const { log } = k
-  log.records.push({ seq: log.next++, level, us: Math.floor(now(k) / 1000), text })
+  log.records.push({ seq: log.next++, level, us: Math.floor(sinceBoot(now(k)) / 1000), text })
   if (log.records.length > KEPT) log.records.shift()
   for (const line of text.split('\n')) k.events.push({ ns: now(k), kind: 'kernel', text: line.trim() })
 }

@@ -7,7 +7,7 @@
  *
  * Source: kernel/sched/debug.c (proc_sched_show_task, sched_show_numa, print_numa_stats).
  */
-import { now } from '../../kernel/base/cost.ts'
+import { now, sinceBoot } from '../../kernel/base/cost.ts'
 import { memFaults } from '../../kernel/fault/numa_stats.ts'
 import type { Living } from './living.ts'
 
@@ -27,7 +27,7 @@ export function sched(living: Living): string {
   return [
     head,
     `${'-'.repeat(67)}\n`,
-    time('se.exec_start', now(k)),
+    time('se.exec_start', sinceBoot(now(k))),
     time('se.sum_exec_runtime', task.ranNs),
     figure('policy', 0),
     figure('prio', 120),

@@ -7,6 +7,7 @@
  *
  * Source: fs/proc/array.c (proc_pid_status, do_task_stat, proc_pid_statm), fs/proc/task_mmu.c (task_mem, task_statm).
  */
+import { sinceBoot } from '../../kernel/base/cost.ts'
 import { VM_EXEC } from '../../kernel/base/flags.ts'
 import type { Mm, Vma } from '../../kernel/base/state_mm.ts'
 import { PAGE_KB, PAGE_SIZE } from '../../kernel/base/units.ts'
@@ -102,7 +103,7 @@ export function stat(living: Living): string {
   const ticks = (ns: number) => Math.floor(ns / NS_PER_TICK)
   const figures = [
     ...[task.parent, 0, 0, 0, -1, PF_FORKNOEXEC, task.minflt, 0, task.majflt, 0],
-    ...[0, ticks(task.ranNs), 0, 0, 20, 0, 1, 0, ticks(task.startNs)],
+    ...[0, ticks(task.ranNs), 0, 0, 20, 0, 1, 0, ticks(sinceBoot(task.startNs))],
     ...[(mm?.totalVm ?? 0) * PAGE_SIZE, mm === undefined ? 0 : shownRssPages(mm), RLIM_INFINITY],
     ...[(text?.start ?? 0) * PAGE_SIZE, (text?.end ?? 0) * PAGE_SIZE, 0, 0, 0],
     ...[0, 0, 0, CAUGHT, Number(k.current !== task), 0, 0, SIGCHLD, task.cpu, 0, 0, 0, 0, 0],
