@@ -1,5 +1,5 @@
 /** Memory control groups: who is near a limit; opened, one group with its memory.stat and its memory by node. */
-import type { Model } from '../../sample/model.ts'
+import { changeOf, type Model } from '../../sample/model.ts'
 import type { Cgroup } from '../../sample/sample.ts'
 import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatExact, formatPercent, plural } from '../format.ts'
@@ -25,7 +25,7 @@ function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly Cgroup
   const chartHeight = room === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, room - rows.length - 1)
   const chart = chartHeight < CHART_ROWS ? [] : [chartBlock(largestChart(model, ui, rows), size.width, chartHeight)]
   const height = room === Number.POSITIVE_INFINITY || chart.length === 0 ? room : room - chartHeight
-  const shown = ui.moving ? rows.filter(row => (row.rate('pgfault') ?? 0) > 0) : rows
+  const shown = ui.moving ? rows.filter(row => moved(model, row)) : rows
   const listed = listRows(shown, CGROUP_COLUMNS, row => row.group.name, {
     model,
     ui,
@@ -35,6 +35,10 @@ function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly Cgroup
   const list = drawList(listed, CGROUP_COLUMNS, { model, ui, width: size.width, height })
   return toPanel([said, fillBlock(list, height), ...chart], size, ui, { list: listed.state })
 }
+
+/** Whether its memory or swap changed, or it faulted. */
+const moved = (model: Model, { group: { name }, rate }: CgroupRow): boolean =>
+  ['current', 'swap'].some(what => (changeOf(model, `cgroup:${name}:${what}`) ?? 0) !== 0) || (rate('pgfault') ?? 0) > 0
 
 const CHART_ROWS = 7
 const MOST_CHART_ROWS = 20

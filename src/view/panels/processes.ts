@@ -1,8 +1,9 @@
 /** Processes: a table to sort and filter; opened, one process area by area. */
 import { detailPaths, summaryPaths } from '../../sample/files.ts'
 import type { Model } from '../../sample/model.ts'
+import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent, plural } from '../format.ts'
-import { block, fillBlock, section, toPanel } from '../layout.ts'
+import { type Block, beside, block, chartBlock, fillBlock, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Size, span } from '../panel.ts'
 import { AREA_COLUMNS, areaRows } from '../subjects/areas.ts'
 import { hugeBytes, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
@@ -21,7 +22,8 @@ export const processes: PanelFunction = (model, ui, size): Panel => {
 
 function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly TaskRow[]): Panel {
   const said = words(clauses(model, rows), size, ui.ascii)
-  const height = size.height - said.rows.length
+  const room = size.height - said.rows.length
+  const height = size.height >= TALL && size.height !== Number.POSITIVE_INFINITY ? room - CHART_ROWS : room
   const shown = ui.moving ? rows.filter(row => (row.minfltPerSecond ?? 0) > 0 || (row.majfltPerSecond ?? 0) > 0) : rows
   const listed = listRows(shown, TASK_COLUMNS, row => String(row.pid), {
     model,
@@ -30,7 +32,33 @@ function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly TaskRo
     fallback: { key: 'rss_bytes', descending: true },
   })
   const wants = summaryPaths(listed.rows.slice(listed.state.first, listed.state.first + WATCHED).map(row => row.pid))
-  return toPanel([said, drawList(listed, TASK_COLUMNS, { model, ui, width: size.width, height })], size, ui, { list: listed.state, wants })
+  const list = drawList(listed, TASK_COLUMNS, { model, ui, width: size.width, height })
+  const blocks = height < room ? [said, fillBlock(list, height), historyOf(model, ui, size.width)] : [said, list]
+  return toPanel(blocks, size, ui, { list: listed.state, wants })
+}
+
+/** Rows from which there is room for more than the list. */
+const TALL = 30
+const CHART_ROWS = 8
+
+/** What all of them do and have. */
+function historyOf(model: Model, ui: PanelUi, width: number): Block {
+  const faults = [
+    { name: 'all', keys: ['pgfault'] },
+    { name: 'major', keys: ['pgmajfault'] },
+  ]
+  const memory = [
+    { name: 'anon', keys: ['AnonPages'] },
+    { name: 'mapped', keys: ['Mapped'] },
+  ]
+  const half = Math.floor((width - 2) / 2)
+  return beside(
+    [
+      chartBlock(lineChart(model, 'page faults/s', faults, ui.zoom), half, CHART_ROWS),
+      chartBlock(lineChart(model, 'memory of processes', memory, ui.zoom), width - 2 - half, CHART_ROWS),
+    ],
+    2,
+  )
 }
 
 function clauses(model: Model, rows: readonly TaskRow[]): Clauses {

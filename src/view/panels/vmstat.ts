@@ -1,13 +1,13 @@
 /** Every counter of /proc/vmstat: value, per second, since watching began, and its recent past. */
 import { kindOf } from '../../sample/counters.ts'
 import { changeOf, type Model, rateOf, sinceStart } from '../../sample/model.ts'
-import { recent } from '../chart.ts'
+import { lineChart, recent } from '../chart.ts'
 import { type Field, fieldOf } from '../fields.ts'
 import { formatCount, formatExact } from '../format.ts'
 import { spark } from '../glyphs.ts'
-import { toPanel } from '../layout.ts'
+import { type Block, block, chartBlock, fillBlock, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, span } from '../panel.ts'
-import { type Column, column, drawList, listRows } from '../table.ts'
+import { type Column, column, drawList, type Listed, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, words } from './common.ts'
 
@@ -97,9 +97,26 @@ export const vmstat: PanelFunction = (model, ui, size): Panel => {
   const all = rowsOf(model)
   const shown = ui.moving ? all.filter(row => row.change !== undefined && row.change !== 0) : all
   const said = words(clauses(model, all), size, ui.ascii)
-  const height = size.height - said.rows.length
+  const room = size.height - said.rows.length
+  const height = size.height >= TALL && size.height !== Number.POSITIVE_INFINITY ? room - CHART_ROWS : room
   const listed = listRows(shown, columns, row => row.field.key, { model, ui, height: height - 1, fallback: undefined })
-  return toPanel([said, drawList(listed, columns, { model, ui, width: size.width, height })], size, ui, { list: listed.state })
+  const list = drawList(listed, columns, { model, ui, width: size.width, height })
+  const charts = height < room ? [fillBlock(list, height), chartOf(model, ui, size.width, listed)] : [list]
+  return toPanel([said, ...charts], size, ui, { list: listed.state })
+}
+
+/** Rows from which there is room for more than the list. */
+const TALL = 30
+const CHART_ROWS = 8
+
+/** The past of the selected counter, or of the one that grows fastest. */
+function chartOf(model: Model, ui: PanelUi, width: number, { rows, state }: Listed<CounterRow>): Block {
+  const fastest = rows.reduce<CounterRow | undefined>((most, row) => ((row.rate ?? 0) > (most?.rate ?? 0) ? row : most), undefined)
+  const row = rows[state.selected] ?? fastest ?? rows[0]
+  if (row === undefined) return block([], width)
+  const { key, kind, unit } = row.field
+  const what = kind === 'counter' ? 'per second' : unit === 'pages' ? 'memory' : 'as it stands'
+  return chartBlock(lineChart(model, `${key}, ${what}`, [{ name: key, keys: [key] }], ui.zoom), width, CHART_ROWS)
 }
 
 function clauses(model: Model, rows: readonly CounterRow[]): Clauses {

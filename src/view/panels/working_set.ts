@@ -5,9 +5,10 @@
 import type { Model } from '../../sample/model.ts'
 import { type DamonContext, damonPaths } from '../../sample/parse/damon.ts'
 import { type AgedRow, parseWorkingSet, type WorkingSet } from '../../sample/parse/working_set.ts'
+import { lineChart } from '../chart.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
-import { type Block, block, section, stack, toPanel } from '../layout.ts'
+import { type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { contexts, SCHEME_COLUMNS } from '../subjects/damon.ts'
 import { taskName } from '../subjects/tasks.ts'
@@ -34,7 +35,10 @@ export const workingSet: PanelFunction = (model, ui, size): Panel => {
   const blocks = found === undefined || found.intervalMs === 0 ? [] : tablesOf(model, found, size.width, ui)
   const daemons = (damon ?? []).map(each => section(`DAMON kdamond ${each.kdamond}`, damonBlock(model, each, size.width, ui), ui.ascii))
   const paths = model.kind === 'simulation' ? [] : damonPaths(model.sample.frame.files)
-  return toPanel([said, ...blocks, ...daemons], size, ui, { wants: [PATH, ...paths] })
+  const used = [said, ...blocks, ...daemons].reduce((sum, part) => sum + part.rows.length, 0)
+  const left = size.height === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, size.height - used - 1)
+  const chart = left < CHART_ROWS ? [] : [section('taken too early', refaultChart(model, ui, size.width, left), ui.ascii)]
+  return toPanel([said, ...blocks, ...daemons, ...chart], size, ui, { wants: [PATH, ...paths] })
 }
 
 function clauses(model: Model, found: WorkingSet | undefined): Clauses {
@@ -53,6 +57,21 @@ function clauses(model: Model, found: WorkingSet | undefined): Clauses {
   ]
 }
 
+const CHART_ROWS = 7
+const MOST_CHART_ROWS = 20
+
+/** Pages that were reclaimed and came back soon: the working set is larger than what it was given. */
+function refaultChart(model: Model, ui: PanelUi, width: number, height: number): Block {
+  // Before 5.9 both were counted together.
+  const lines = model.scalars.has('workingset_refault')
+    ? [{ name: 'all', keys: ['workingset_refault'] }]
+    : [
+        { name: 'anon', keys: ['workingset_refault_anon'] },
+        { name: 'file', keys: ['workingset_refault_file'] },
+      ]
+  return chartBlock(lineChart(model, 'refaults/s', lines, ui.zoom), width, height)
+}
+
 /** What the kernel's monitor does, or why nothing is known. */
 function damonClauses(model: Model, damon: readonly DamonContext[] | undefined): Clauses {
   const refused = [...model.sample.unread().keys()].some(path => path.startsWith('/sys/kernel/mm/damon/'))
@@ -64,7 +83,11 @@ function damonClauses(model: Model, damon: readonly DamonContext[] | undefined):
   const running = damon.filter(({ state }) => state === 'on')
   const applied = damon.flatMap(({ schemes }) => schemes).reduce((sum, { numbers }) => sum + (numbers.get('stats/sz_applied') ?? 0), 0)
   return [
-    damon.length === 0 ? 'DAMON is here, but nobody runs it' : `DAMON: ${running.length} of ${plural(damon.length, 'daemon')} on`,
+    damon.length === 0
+      ? 'DAMON is here, but nobody runs it'
+      : damon.some(({ state }) => state === '')
+        ? `DAMON has ${plural(damon.length, 'daemon')}`
+        : `DAMON: ${running.length} of ${plural(damon.length, 'daemon')} on`,
     applied > 0 && `${formatBytes(applied)} given up or moved by its schemes`,
     damon.length > 0 && 'its counts are those of the last time that someone asked for them: update_schemes_stats',
   ]
@@ -72,6 +95,7 @@ function damonClauses(model: Model, damon: readonly DamonContext[] | undefined):
 
 /** How one daemon looks at memory, and its schemes. */
 function damonBlock(model: Model, context: DamonContext, width: number, ui: PanelUi): Block {
+  if (context.state === '') return block([[span('what it does is being read', 'dim')]], width, ui.ascii)
   const of = (name: string) => context.numbers.get(`monitoring_attrs/${name}`) ?? 0
   const what =
     context.operations === 'paddr'
