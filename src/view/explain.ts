@@ -4,6 +4,7 @@ import { type Field, fieldOf, SCALARS } from './fields.ts'
 import { AREA_COLUMNS } from './subjects/areas.ts'
 import { CGROUP_COLUMNS } from './subjects/cgroups.ts'
 import { SCHEME_COLUMNS } from './subjects/damon.ts'
+import { GENERATION_COLUMNS } from './subjects/generations.ts'
 import { rangeOf } from './subjects/knobs.ts'
 import { NODE_COLUMNS } from './subjects/nodes.ts'
 import { POLICY_COLUMNS } from './subjects/policies.ts'
@@ -29,7 +30,16 @@ export interface Explanation {
 /** Where tables have columns of the same name, the later one is meant. */
 const COLUMNS: ReadonlyMap<string, Field> = new Map(
   [
-    ...[...SIZE_COLUMNS, ...SCHEME_COLUMNS, ...UFFD_COLUMNS, ...SLAB_COLUMNS, ...SWAP_COLUMNS, ...ZRAM_COLUMNS, ...CGROUP_COLUMNS],
+    ...[
+      ...SIZE_COLUMNS,
+      ...SCHEME_COLUMNS,
+      ...GENERATION_COLUMNS,
+      ...UFFD_COLUMNS,
+      ...SLAB_COLUMNS,
+      ...SWAP_COLUMNS,
+      ...ZRAM_COLUMNS,
+      ...CGROUP_COLUMNS,
+    ],
     ...[...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...POLICY_COLUMNS, ...AREA_COLUMNS],
   ].map((column): [string, Field] => [column.key, column]),
 )

@@ -15,6 +15,7 @@ import { CGROUP_COLUMNS, cgroupRows } from './subjects/cgroups.ts'
 import { COST_COLUMNS, costRows } from './subjects/costs.ts'
 import { SCHEME_COLUMNS, schemeRows } from './subjects/damon.ts'
 import { EVENT_COLUMNS, eventRows } from './subjects/events.ts'
+import { GENERATION_COLUMNS, generationRows } from './subjects/generations.ts'
 import { KNOB_COLUMNS, knobRows } from './subjects/knobs.ts'
 import { MERGED_COLUMNS, mergedRows } from './subjects/ksm.ts'
 import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
@@ -120,6 +121,7 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
   pages: listTable('pages', () => KIND_COLUMNS, kindRows),
   workingset: listTable('workingset', () => AGED_COLUMNS, agedRows),
   damon: listTable('damon', () => SCHEME_COLUMNS, schemeRows),
+  generations: listTable('generations', () => GENERATION_COLUMNS, generationRows),
   zswap: scalarTable('zswap', startsWith('zswap_')),
   hugetlb: listTable(
     'hugetlb',

@@ -49,7 +49,7 @@ export const VIEWS: readonly View[] = [
   { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },
   { name: 'slab', answers: 'What does the kernel itself use?', panel: slab, tables: ['slabs'] },
   { name: 'swap', answers: 'What is swapped or compressed, and does it come back?', panel: swap, tables: ['swaps', 'zram', 'zswap'] },
-  { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset', 'damon'] },
+  { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset', 'generations', 'damon'] },
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
   { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
   { name: 'postcopy', answers: 'How far is the live migration, and what does it cost?', panel: postcopy, tables: ['postcopy'] },

@@ -1,9 +1,10 @@
 /**
  * What is not used: by idle page tracking on simulated machines, how long the pages of each process and cgroup have not been used; on real
- * ones what the kernel's own monitor, DAMON, is told to look for and did.
+ * ones what the kernel's own monitor, DAMON, is told to look for and did. On both the generations of the LRU, while reclaim goes by them.
  */
 import type { Model } from '../../sample/model.ts'
 import { type DamonContext, damonPaths } from '../../sample/parse/damon.ts'
+import { LRU_GEN, LRU_GEN_ENABLED } from '../../sample/parse/lru_gen.ts'
 import { type AgedRow, parseWorkingSet, type WorkingSet } from '../../sample/parse/working_set.ts'
 import { lineChart } from '../chart.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
@@ -11,6 +12,7 @@ import { fillOf, segmentBar } from '../glyphs.ts'
 import { type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { contexts, SCHEME_COLUMNS } from '../subjects/damon.ts'
+import { GENERATION_COLUMNS, generationRows } from '../subjects/generations.ts'
 import { taskName } from '../subjects/tasks.ts'
 import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
@@ -33,12 +35,26 @@ export const workingSet: PanelFunction = (model, ui, size): Panel => {
     ui.ascii,
   )
   const blocks = found === undefined || found.intervalMs === 0 ? [] : tablesOf(model, found, size.width, ui)
+  const generations = generationBlocks(model, size.width, ui)
   const daemons = (damon ?? []).map(each => section(`DAMON kdamond ${each.kdamond}`, damonBlock(model, each, size.width, ui), ui.ascii))
   const paths = model.kind === 'simulation' ? [] : damonPaths(model.sample.frame.files)
-  const used = [said, ...blocks, ...daemons].reduce((sum, part) => sum + part.rows.length, 0)
+  const used = [said, ...blocks, ...generations, ...daemons].reduce((sum, part) => sum + part.rows.length, 0)
   const left = size.height === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, size.height - used - 1)
   const chart = left < CHART_ROWS ? [] : [section('taken too early', refaultChart(model, ui, size.width, left), ui.ascii)]
-  return toPanel([said, ...blocks, ...daemons, ...chart], size, ui, { wants: [PATH, ...paths] })
+  return toPanel([said, ...blocks, ...generations, ...daemons, ...chart], size, ui, { wants: [PATH, LRU_GEN_ENABLED, LRU_GEN, ...paths] })
+}
+
+/** The generations of the LRU, the oldest first, while reclaim goes by them. */
+function generationBlocks(model: Model, width: number, ui: PanelUi): Block[] {
+  const rows = generationRows(model)
+  if (rows.length === 0) return []
+  return [
+    section(
+      'generations',
+      drawTable({ columns: GENERATION_COLUMNS, rows, sort: undefined, selected: -1 }, model, width, ui.ascii),
+      ui.ascii,
+    ),
+  ]
 }
 
 function clauses(model: Model, found: WorkingSet | undefined): Clauses {
