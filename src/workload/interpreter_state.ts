@@ -249,9 +249,8 @@ export interface UffdSide {
   /** Address of its mapping of zeros, 0 before there is one. */
   zeros: number
   handler: Handler | undefined
-  /** Its descriptor of the 2014 proposal, 0 for none, and the region that its handler moves pages from. */
-  proposed: number
-  from: string
+  /** Its descriptors of the 2014 proposal, the latest last, and of each the region that its handler moves pages from; '' for no handler. */
+  readonly proposed: { readonly id: number; from: string }[]
 }
 
 /** A live migration of a region from one process to another (interpreter_postcopy.ts). Pages are counted from the region's start. */

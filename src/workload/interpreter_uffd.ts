@@ -111,8 +111,7 @@ export const noUffd = (): UffdSide => ({
   events: [],
   zeros: 0,
   handler: undefined,
-  proposed: 0,
-  from: '',
+  proposed: [],
 })
 
 const contextOf = (k: Kernel, id: number): UffdContext | undefined => k.uffd.contexts.get(id)
@@ -278,7 +277,7 @@ export function runHandler(run: Run, handler: Handler, untilNs: number): void {
       return
     }
   }
-  if (uffd.proposed > 0) resolveByMoving(k, worker)
+  resolveByMoving(k, worker)
   handler.polledNs = now(k)
   handler.readyNs = Number.POSITIVE_INFINITY
 }
@@ -365,7 +364,7 @@ export function wakeUffd(run: Run): void {
       if (migration.context === id && migration.phase === 'postcopy') migration.readyNs = Math.min(migration.readyNs, ns)
     for (const worker of workers) {
       const handler = worker?.uffd.handler
-      if (handler !== undefined && (worker?.uffd.polled.includes(id) || worker?.uffd.proposed === id))
+      if (handler !== undefined && (worker?.uffd.polled.includes(id) || worker?.uffd.proposed.some(each => each.id === id)))
         handler.readyNs = Math.min(handler.readyNs, ns)
     }
   }

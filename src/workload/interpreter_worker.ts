@@ -4,7 +4,7 @@
 import { memcgHandleOverHigh } from '../kernel/alloc/charge.ts'
 import { fail, must } from '../kernel/base/assert.ts'
 import { COST, now, spend } from '../kernel/base/cost.ts'
-import { EAGAIN, EINVAL, ERESTARTNOINTR } from '../kernel/base/errno.ts'
+import { EAGAIN, EBADF, EINVAL, ERESTARTNOINTR } from '../kernel/base/errno.ts'
 import { PAGE_SIZE } from '../kernel/base/units.ts'
 import { retryFault } from '../kernel/fault/fault.ts'
 import { reportNext } from '../kernel/fault/userfaultfd.ts'
@@ -20,7 +20,7 @@ import type { Doing, Job, OpOf, Ports, Run, Worker } from './interpreter_state.t
 import { endWorker, forkWorker, startWorker, taskOp, wakeWaiters } from './interpreter_task.ts'
 import { check, touch } from './interpreter_touch.ts'
 import { startThread, uffdEvents, uffdOp } from './interpreter_uffd.ts'
-import { userfaultOp } from './interpreter_userfault.ts'
+import { handleFrom, userfaultOp } from './interpreter_userfault.ts'
 import { resolvePids } from './parse.ts'
 import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Source } from './program.ts'
 
@@ -189,12 +189,12 @@ function perform(run: Run, ports: Ports, worker: Worker, doing: Doing, untilNs: 
     case 'rmfiles':
       return fileOp(run, worker, doing, op, untilNs)
     case 'userfault_register':
+    case 'userfault_unregister':
     case 'userfault_close':
     case 'remap_anon_pages':
       return userfaultOp(run.k, worker, doing, op)
     case 'userfault_handler':
-      worker.uffd.from = op.from
-      return startThread(run, worker)
+      return handleFrom(worker, op.from) ? startThread(run, worker) : -EBADF
     default:
       return uffdOp(run, worker, doing, op, untilNs)
   }

@@ -378,8 +378,14 @@ export const WORKER_OPS: Readonly<Record<WorkerOp['op'], OpRow<WorkerOp>>> = {
     mode: oneOf(a, UFFD_HANDLER_MODES, 'handler mode'),
     content: content(a, 171),
   })),
-  userfault_register: worker('R [off len]', 'registers the range with a descriptor of the 2014 proposal', a => ({
+  userfault_register: worker('R [off len] [new]', 'registers the range with a descriptor of the 2014 proposal', a => ({
     op: 'userfault_register',
+    region: region(a),
+    range: range(a),
+    fresh: flag(a, 'new'),
+  })),
+  userfault_unregister: worker('R [off len]', 'takes the range from the descriptor that has it', a => ({
+    op: 'userfault_unregister',
     region: region(a),
     range: range(a),
   })),

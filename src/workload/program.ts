@@ -281,7 +281,8 @@ export type WorkerOp =
   | { readonly op: 'uffd_writeprotect'; readonly region: string; readonly on: boolean; readonly range: Range }
   | { readonly op: 'uffd_copy'; readonly region: string; readonly range: Range; readonly content: Content; readonly wp: boolean }
   /** The proposal of 2014. `offset` bytes from the start of region `from`. */
-  | { readonly op: 'userfault_register'; readonly region: string; readonly range: Range }
+  | { readonly op: 'userfault_register'; readonly region: string; readonly range: Range; readonly fresh: boolean }
+  | { readonly op: 'userfault_unregister'; readonly region: string; readonly range: Range }
   | { readonly op: 'userfault_close' }
   | { readonly op: 'userfault_handler'; readonly from: string }
   | {

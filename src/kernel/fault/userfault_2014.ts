@@ -5,7 +5,7 @@
  *
  *     touch of a missing page     no descriptor for it                  SIGBUS
  *                                 a descriptor that has the range       asleep until its holder writes to it that the page is there
- *                                 ... which is closed meanwhile         SIGBUS
+ *                                 ... closed, or rid of it, meanwhile   SIGBUS
  *     a system call's touch       asleep as well: the call notices nothing; without a descriptor it fails with EFAULT
  *
  * Unlike today's a descriptor has ranges, not areas: a process can have any number of them, each on memory of its own. Nothing fills
@@ -17,7 +17,7 @@
 import { now } from '../base/cost.ts'
 import { EBUSY, EINVAL } from '../base/errno.ts'
 import { VM_FAULT_RETRY, VM_FAULT_SIGBUS } from '../base/flags.ts'
-import { regionAdd, regionCount } from '../base/regions.ts'
+import { regionAdd, regionCount, regionDelete } from '../base/regions.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import type { Userfault2014 } from '../base/state_uffd.ts'
@@ -42,6 +42,14 @@ export function userfaultRegister(k: Kernel, fd: Userfault2014, start: number, e
   for (const other of k.uffd.proposed.values())
     if (other !== fd && other.mm === fd.mm && regionCount(other.ranges, start, end) > 0) return -EBUSY
   regionAdd(fd.ranges, start, end)
+  return 0
+}
+
+/** Takes pages [start, end) from the descriptor; who waits for one of them gets SIGBUS. -EINVAL where it has none of them. */
+export function userfaultUnregister(k: Kernel, fd: Userfault2014, start: number, end: number): number {
+  if (end <= start || regionCount(fd.ranges, start, end) === 0) return -EINVAL
+  regionDelete(fd.ranges, start, end)
+  userfaultWrite(k, fd, start, end)
   return 0
 }
 

@@ -1,15 +1,40 @@
 /** Each sentence of the proposal that states a behaviour. */
 import { describe, expect, it } from 'vitest'
 import { must } from '../../../src/kernel/base/assert.ts'
+import { COST, COSTS } from '../../../src/kernel/base/cost.ts'
 import { EBUSY } from '../../../src/kernel/base/errno.ts'
-import { MADV_USERFAULT, VM_FAULT_SIGBUS } from '../../../src/kernel/base/flags.ts'
+import { MADV_USERFAULT, MREMAP_FIXED, MREMAP_MAYMOVE, VM_FAULT_SIGBUS } from '../../../src/kernel/base/flags.ts'
 import { sysMadvise } from '../../../src/kernel/calls/madvise.ts'
+import { sysMremap } from '../../../src/kernel/calls/mremap.ts'
 import { retryFault } from '../../../src/kernel/fault/fault.ts'
-import { userfaultClose, userfaultOpen, userfaultRegister } from '../../../src/kernel/fault/userfault_2014.ts'
+import {
+  userfaultClose,
+  userfaultOpen,
+  userfaultRead,
+  userfaultRegister,
+  userfaultUnregister,
+  userfaultWrite,
+} from '../../../src/kernel/fault/userfault_2014.ts'
+import { createSimulation, runOp } from '../../../src/sim/simulation.ts'
+import { parseWorkload } from '../../../src/workload/parse.ts'
 import { bootSmall, mapAnon, runInit, touch } from '../machine.ts'
 import { HUGE_MACHINE, outcome, ran } from './lab.ts'
 
 const MARKED = 'spawn A\nA mmap R 4M\nA madvise R userfault\nA mmap S 4M\nA touch S write content=page\n'
+
+/** The first process, asleep in a fault at `at`, and the descriptor that is to handle it. */
+function waiting() {
+  const k = bootSmall()
+  const task = runInit(k)
+  const at = mapAnon(k, task, 2 ** 40, 2 ** 20)
+  sysMadvise(k, task, at, 2 ** 20, MADV_USERFAULT)
+  const mm = must(task.mm, 'init has memory')
+  const fd = userfaultOpen(k, mm)
+  userfaultRegister(k, fd, at / 4096, at / 4096 + 256)
+  expect(touch(k, task, at, 4096, false)).toBe(0)
+  expect(task.wait).toMatchObject({ kind: 'fault', woken: false })
+  return { k, task, mm, fd, at }
+}
 
 describe('MADV_USERFAULT', () => {
   it('is EINVAL on an area that is not anonymous', () => {
@@ -63,16 +88,61 @@ describe('a descriptor', () => {
     expect(op('A touch R write 1M 64K').ret).toBe(16)
   })
 
+  it('can be one of any number in a process, each on memory of its own, independently of the others', () => {
+    const regions = Array.from({ length: 12 }, (_, i) => `L${i}`)
+    const each = (line: (name: string) => string) => regions.map(name => `${line(name)}\n`).join('')
+    const { op, k } = ran(
+      `spawn A\nA mmap S 1M\nA touch S write content=page\n${each(name => `A mmap ${name} 64K`)}` +
+        each(name => `A madvise ${name} userfault`) +
+        each(name => `A userfault_register ${name} new\nA userfault_handler S`) +
+        'A touch L0 read 0 4K\nA touch L5 read 4K 4K\nA touch L11 read 8K 4K\nA userfault_close\nA touch L11 read 12K 4K\nA touch L5 read 12K 4K\nsleep 1\nexit A\n',
+    )
+    expect(
+      ['A touch L0 read 0 4K', 'A touch L5 read 4K 4K', 'A touch L11 read 8K 4K', 'A touch L5 read 12K 4K'].map(line => op(line).ret),
+    ).toEqual([1, 1, 1, 1])
+    expect(op('A touch L11 read 12K 4K').fields['signal']).toBe('SIGBUS')
+    expect(k.uffd.proposed.size).toBe(0)
+  })
+
+  it('gives ranges back while others are in use: no memory is its for good', () => {
+    const { op } = ran(
+      `${HANDLED}A touch R read 0 1M\nA userfault_unregister R 2M 1M\nA touch R read 1M 64K\nA touch R read 2M 4K\nA userfault_register R 2M 1M\nA touch R read 2M 64K\nA userfault_unregister S\nexit A\n`,
+    )
+    expect(op('A touch R read 1M 64K').ret).toBe(16)
+    expect(op('A touch R read 2M 4K').fields['signal']).toBe('SIGBUS')
+    expect(op('A touch R read 2M 64K').ret).toBe(16)
+    expect(outcome(op('A userfault_unregister S'))).toBe('EINVAL')
+  })
+
+  it('that gives a range back gives SIGBUS to whoever was waiting there', () => {
+    const { k, task, mm, fd, at } = waiting()
+    expect(userfaultUnregister(k, fd, at / 4096, at / 4096 + 1)).toBe(0)
+    expect(task.wait?.woken).toBe(true)
+    task.wait = undefined
+    expect(retryFault(k, mm, at / 4096, false)).toBe(VM_FAULT_SIGBUS)
+  })
+
+  it('lets others run on while one waits', () => {
+    const { op } = ran(
+      `${MARKED}A userfault_register R\nspawn B\nB mmap M 4M\nbg A touch R read 0 4K\nsleep 5\nB touch M write repeat=3\nA userfault_handler S\njoin A\nexit B\nexit A\n`,
+    )
+    expect(op('B touch M write repeat=3').ret).toBe(3072)
+    expect(outcome(op('A userfault_handler S'))).toBe('EBUSY')
+  })
+
+  it('keeps a thread asleep until its page was written to it, though the page is there already', () => {
+    const { k, task, mm, fd, at } = waiting()
+    expect(userfaultRead(fd)).toBe(at)
+    expect(userfaultRead(fd)).toBeUndefined()
+    userfaultWrite(k, fd, at / 4096 + 1, at / 4096 + 2)
+    expect(task.wait?.woken).toBe(false)
+    userfaultWrite(k, fd, at / 4096, at / 4096 + 1)
+    expect(task.wait?.woken).toBe(true)
+    expect(mm.users).toBeGreaterThan(0)
+  })
+
   it('that is closed gives SIGBUS to whoever was waiting', () => {
-    const k = bootSmall()
-    const task = runInit(k)
-    const at = mapAnon(k, task, 2 ** 40, 2 ** 20)
-    sysMadvise(k, task, at, 2 ** 20, MADV_USERFAULT)
-    const mm = must(task.mm, 'init has memory')
-    const fd = userfaultOpen(k, mm)
-    userfaultRegister(k, fd, at / 4096, at / 4096 + 256)
-    expect(touch(k, task, at, 4096, false)).toBe(0)
-    expect(task.wait).toMatchObject({ kind: 'fault', woken: false })
+    const { k, task, mm, fd, at } = waiting()
     userfaultClose(k, fd)
     expect(task.wait?.woken).toBe(true)
     task.wait = undefined
@@ -105,6 +175,37 @@ describe('remap_anon_pages', () => {
     expect(field('A remap_anon_pages D S 0 1M', 'minflt')).toBe(0)
     expect(field('A check D 0 1M content=page', 'match')).toBe(256)
     expect(op('A touch D write 1M 4K').ret + op('A touch S write 1M 4K').ret).toBe(2)
+  })
+
+  it('takes no time to copy, nor to clear but a page table, and leaves areas as they are', () => {
+    const sim = createSimulation(parseWorkload(`machine mem=128M cpus=2\n${PAIR}A remap_anon_pages D S 0 1M\nexit A\n`, 'test'))
+    const { k } = sim
+    const spent = () => [COST.copy_page, COST.clear_page].map(kind => k.costNs[kind])
+    const areas = () => must(sim.run.workers[0]?.task.mm, 'A has memory').vmas.count
+    for (let record = runOp(sim, () => {}); record !== undefined; record = runOp(sim, () => {}))
+      if (record.statement.text.startsWith('A touch')) break
+    const [before, count] = [spent(), areas()]
+    const record = runOp(sim, () => {})
+    expect(record?.fields['moved']).toBe(2 ** 20)
+    expect(spent().map((ns, i) => ns - before[i])).toEqual([0, COSTS.clear_page])
+    expect(areas()).toBe(count)
+  })
+
+  it('is as strict as mremap is not, which drops silently what is at the destination', () => {
+    const { op, field } = ran(
+      `${PAIR}A touch D write 0 1M content=const:5\nA remap_anon_pages D S 0 64K\nA check D 0 64K content=const:5\nA check S 0 64K content=page\nexit A\n`,
+    )
+    expect(outcome(op('A remap_anon_pages D S 0 64K'))).toBe('EEXIST')
+    expect(field('A check D 0 64K content=const:5', 'match')).toBe(16)
+    expect(field('A check S 0 64K content=page', 'match')).toBe(16)
+    const k = bootSmall()
+    const task = runInit(k)
+    const [from, to] = [mapAnon(k, task, 2 ** 40, 65536), mapAnon(k, task, 2 ** 41, 65536)]
+    for (const at of [from, to]) touch(k, task, at, 65536, true)
+    const rss = must(task.mm, 'init has memory').rssAnon
+    const wanted = { address: from, oldBytes: 65536, newBytes: 65536, flags: MREMAP_MAYMOVE | MREMAP_FIXED, newAddress: to }
+    expect(sysMremap(k, task, wanted)).toBe(to)
+    expect(task.mm?.rssAnon).toBe(rss - 16)
   })
 
   it('is EEXIST where the destination has a page', () => {
