@@ -9,7 +9,7 @@
  * written unless that was asked for. What a file's owner does not let us read is listed in /mmtop/unread.
  */
 import { hostname, release } from 'node:os'
-import type { Frame, Pace, Source, Tunable } from '../sample/source.ts'
+import type { Answer, Frame, Pace, Source, Tunable } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { daemons, happenings, newPast, type Past } from './happenings.ts'
 import { closeReader, newReader, type Reader, readText, writeText } from './reader.ts'
@@ -96,7 +96,7 @@ export function openHost(options: HostOptions): Source {
     next: () => next(state),
     read: async path => (state.closed || !isMachineFile(path) ? undefined : readText(reader, path, false)),
     pace: (): Pace => ({ paused: false, speed: 1, ratio: 1, ended: state.closed }),
-    ...(options.write ? { write: async (path: string, text: string) => writeText(reader, path, text) } : {}),
+    ...(options.write ? { write: async (path: string, text: string) => write(state, path, text) } : {}),
     close: async () => {
       state.closed = true
       clearTimeout(state.timer)
@@ -104,6 +104,14 @@ export function openHost(options: HostOptions): Source {
       closeReader(reader)
     },
   }
+}
+
+/** What was written is in the next frame, whoever's turn it would be. */
+function write({ reader, texts }: State, path: string, text: string): Answer {
+  const answer = writeText(reader, path, text)
+  const now = answer.errno === '' && texts.has(path) ? readText(reader, path, true) : undefined
+  if (now !== undefined) texts.set(path, now)
+  return answer
 }
 
 const isMachineFile = (path: string): boolean => /^\/(proc|sys)\//.test(path) && !path.includes('..')

@@ -19,6 +19,27 @@ export function knobValue(model: Model, tunable: Tunable): string | undefined {
 
 export const knobNamed = (tunables: readonly Tunable[], path: string): Tunable | undefined => tunables.find(each => each.path === path)
 
+/** Words that the kernel takes for yes and no (kstrtobool), whatever a file prints. */
+const SWITCH = /^(y|n|1|0|on|off|true|false)$/i
+
+/**
+ * What is wrong with a value before it is written, from what is known of the knob; undefined where nothing is, or nothing is known.
+ * The kernel has the last word either way.
+ */
+export function whyNot({ type, choices, min, max, unit, source }: Tunable, value: string): string | undefined {
+  if (source === '' || type === 'trigger' || type === 'vector') return undefined
+  if (choices !== undefined) {
+    const taken = choices.includes(value) || (choices.every(word => SWITCH.test(word)) && SWITCH.test(value))
+    return taken ? undefined : `takes one of ${choices.join(' ')}`
+  }
+  if (type !== 'integer' && type !== 'bytes') return undefined
+  const match = /^([-+]?\d{1,20}|0x[0-9a-f]{1,16})([kmgt]?)$/i.exec(value)
+  if (match === null || (match[2] !== '' && type !== 'bytes')) return 'takes a number'
+  const number = Number(match[1]) * 1024 ** ' kmgt'.indexOf(match[2].toLowerCase() || ' ')
+  if ((min === undefined || number >= min) && (max === undefined || number <= max)) return undefined
+  return `takes ${min ?? ''}..${max ?? ''}${unit === undefined ? '' : ` ${unit}`}`
+}
+
 /**
  * The value beside `value`: of a choice its neighbour, of a number one that differs in its second digit.
  * @returns undefined where there is none (the end of the range), or where arrows mean nothing (vectors, triggers)

@@ -9,7 +9,7 @@ import { LAYOUTS } from '../view/layouts.ts'
 import { VIEWS } from '../view/views.ts'
 import { act, bookmark, choosePreset, goTo, layOut, type Seen, show } from './actions.ts'
 import { type Action, KEYMAP } from './keymap.ts'
-import { knobNamed } from './knobs.ts'
+import { knobNamed, whyNot } from './knobs.ts'
 import { parseJump } from './playback.ts'
 import { asked } from './prompt.ts'
 import { atPlace, type Pressed, type State, said } from './state.ts'
@@ -89,7 +89,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       const knob = knobNamed(seen.model?.tunables ?? [], path)
       const before = knob === undefined ? undefined : (seen.knobValue(knob) ?? '')
       const after = value.join(' ')
-      if (before === undefined || after === '') return wrong(state, 'set PATH VALUE')
+      if (knob === undefined || before === undefined || after === '') return wrong(state, 'set PATH VALUE')
+      const why = whyNot(knob, after)
+      if (why !== undefined) return said(state, `${path} ${why}`, true)
       if (!seen.rights.write) return said(state, 'nothing can be changed here: this is no machine that runs', true)
       if (seen.kind === 'host') return { ...state, prompt: asked(path, path, before, after) }
       return { state, effects: [{ kind: 'write', turn: { path, before, after }, way: 'new' }] }

@@ -5,7 +5,7 @@ import { shortPath } from '../view/subjects/knobs.ts'
 import type { Seen } from './actions.ts'
 import { bindingOf } from './keymap.ts'
 import type { Key } from './keys.ts'
-import { knobNamed } from './knobs.ts'
+import { knobNamed, whyNot } from './knobs.ts'
 import { command, commandWords, lookUpNamed } from './palette.ts'
 import { parseJump } from './playback.ts'
 import { asked, completed, erased, moved, type Prompt, recalled, split, typed } from './prompt.ts'
@@ -74,7 +74,9 @@ function accept(state: State, prompt: Prompt, seen: Seen): Pressed {
   if (prompt.kind === 'explain') return lookUpNamed(closed, text, seen)
   const knob = knobNamed(seen.model?.tunables ?? [], prompt.about)
   const before = knob === undefined ? undefined : (seen.knobValue(knob) ?? '')
-  if (before === undefined) return only(closed)
+  if (knob === undefined || before === undefined) return only(closed)
+  const wrong = whyNot(knob, cleanLine(text))
+  if (wrong !== undefined) return only({ ...state, prompt: { ...prompt, hint: wrong } })
   if (prompt.kind === 'knob' && seen.kind === 'host')
     return only({ ...closed, prompt: asked(prompt.about, shortPath(prompt.about), before, cleanLine(text)) })
   return { state: closed, effects: [{ kind: 'write', turn: { path: prompt.about, before, after: cleanLine(text) }, way: 'new' }] }

@@ -96,6 +96,16 @@ describe('the host', () => {
     await Promise.all([readOnly.close(), writable.close()])
   })
 
+  it('shows a knob that was written with the next frame, as something that happened', async () => {
+    const source = open(treeOf(await machineFiles()), true)
+    await framesOf(source, 2)
+    await source.write?.(SWAPPINESS, '10')
+    const [frame] = await framesOf(source, 1)
+    expect(frame.files.get(SWAPPINESS)).toBe('10\n')
+    expect(frame.files.get('/mmtop/events')).toMatch(/^\d+ knob \/proc\/sys\/vm\/swappiness: 60 to 10$/m)
+    await source.close()
+  })
+
   it('reads a text of any length whole', async () => {
     const root = treeOf(await machineFiles())
     const source = open(root)

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { ERRNO } from '../../src/kernel/base/errno.ts'
+import type { Tunable } from '../../src/sample/source.ts'
 import { answerText, errnoText } from '../../src/tui/errno_text.ts'
 import { figureBeside, figuresOf, pointedAt, withPointer } from '../../src/tui/figures.ts'
-import { neighbour } from '../../src/tui/knobs.ts'
+import { neighbour, whyNot } from '../../src/tui/knobs.ts'
 import { nextSpeed, parseJump } from '../../src/tui/playback.ts'
 import { completed, erased, moved, newPrompt, recalled, typed } from '../../src/tui/prompt.ts'
 import { heightsOf } from '../../src/tui/screen.ts'
@@ -160,4 +161,20 @@ it('the parts of a screen fill every height exactly', () => {
       expect(status + tabs + body + footer).toBe(height)
       if (height >= 4) expect(body).toBeGreaterThan(1)
     }
+})
+
+describe('a value for a knob', () => {
+  const knob = (rest: Partial<Tunable>): Tunable => ({ path: '/proc/x', type: 'integer', meaning: 'm', source: 's', ...rest })
+
+  it('is looked at before it is written, as far as the knob is described', () => {
+    expect(whyNot(knob({ min: 0, max: 200 }), '60')).toBeUndefined()
+    expect(whyNot(knob({ min: 0, max: 200, unit: '%' }), '201')).toBe('takes 0..200 %')
+    expect(whyNot(knob({}), 'much')).toBe('takes a number')
+    expect(whyNot(knob({ type: 'bytes', max: 2 ** 30 }), '512M')).toBeUndefined()
+    expect(whyNot(knob({ type: 'bytes', max: 2 ** 30 }), '2G')).toMatch(/takes/)
+    expect(whyNot(knob({ type: 'choice', choices: ['always', 'never'] }), 'sometimes')).toBe('takes one of always never')
+    expect(whyNot(knob({ type: 'choice', choices: ['Y', 'N'] }), '1')).toBeUndefined()
+    expect(whyNot(knob({ type: 'vector' }), 'anything')).toBeUndefined()
+    expect(whyNot(knob({ source: '' }), 'anything')).toBeUndefined()
+  })
 })
