@@ -12,8 +12,10 @@ import { PG_anon, PG_hugetlb, PG_ksm, PG_lru, PG_slab, PG_swapbacked, PG_table }
 import { PAGE_WORDS } from '../../kernel/base/list.ts'
 import type { Kernel } from '../../kernel/base/state.ts'
 import { asPfn, MIGRATE_NAMES, PAGEBLOCK_ORDER, type Pfn, ZONE_NAMES } from '../../kernel/base/units.ts'
-import { lruOf } from '../../kernel/caches/lru.ts'
+import { lruOf, lruvecOf } from '../../kernel/caches/lru.ts'
+import { folioLruGen, genOf, isActiveGen, typeOf } from '../../kernel/caches/lru_gen.ts'
 import { buddyOrder, freeBlockOf } from '../../kernel/frames/buddy.ts'
+import { MAX_NR_GENS } from '../../kernel/frames/generations.ts'
 import {
   compoundHead,
   compoundOrder,
@@ -131,8 +133,16 @@ function ageLine({ workingSet }: Kernel, head: Pfn): string[] {
   return intervalMs === 0 || ages[head] === 0 ? [] : [`unused ${ages[head] - 1} rounds of ${intervalMs} ms`]
 }
 
-const listOf = (k: Kernel, head: Pfn): string =>
-  (k.page[head * PAGE_WORDS] & PG_lru) === 0 ? 'none' : LRU_NAMES[lruOf(k.page[head * PAGE_WORDS])]
+/** The LRU list it is on, or counts to; and its generation. */
+function listOf(k: Kernel, head: Pfn): string {
+  const flags = k.page[head * PAGE_WORDS]
+  if ((flags & PG_lru) === 0) return 'none'
+  const g = k.lruGen.enabled ? folioLruGen(k, head) : -1
+  if (g < 0) return LRU_NAMES[lruOf(flags)]
+  const { gen } = lruvecOf(k, head)
+  const seq = gen.maxSeq - ((genOf(gen.maxSeq) - g + MAX_NR_GENS) % MAX_NR_GENS)
+  return `${LRU_NAMES[typeOf(k, head) * 2 + (isActiveGen(gen, g) ? 1 : 0)]} generation ${seq}`
+}
 
 /** Who maps the page where, or which file it is a page of. */
 function mappingLines(k: Kernel, page: Pfn, head: Pfn): string[] {
