@@ -7,8 +7,8 @@
  *
  * Each CPU has its own position in time (Cpu.nowNs). A step picks the thread (a controller, a process) or kernel daemon
  * that can begin earliest, sets the kernel's clock to that moment, and lets it work until its slice is over, it has
- * to wait, or somebody else's time has come. One system call is not divided. What a thread waits in place (the disk, a
- * rate) is not charged to its CPU, so others can use it meanwhile.
+ * to wait, or somebody else's time has come. Of system calls those are divided that can go on where they stopped (turnOver: munmap,
+ * exit, madvise, mlock). What a thread waits in place (the disk, a rate) is not charged to its CPU, so others can use it meanwhile.
  *
  * A step ends with the line that a controller executed, so whoever takes the records sees the machine as it was then. The
  * order is that of the numbers alone: equals run in the order in which they ran last.
@@ -132,7 +132,9 @@ export function step(run: Run, ports: Ports, limitNs: number): boolean {
     watchMoves(run, turn)
     // Beside pages that are being moved no pass is like the one before.
     run.quietNs = k.moves.byPage.size > 0 ? turn.startNs : Math.min(turn.othersNs, daemonNs)
+    k.clock[1] = Math.max(turn.startNs + SLICE_NS, run.quietNs)
     runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
+    k.clock[1] = Number.POSITIVE_INFINITY
     wakeKilled(run, k.clock[0])
     if (k.uffd.woken.length > 0 || k.uffd.told.length > 0) wakeUffd(run)
   }

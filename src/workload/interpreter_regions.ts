@@ -53,6 +53,7 @@ export function ranged(run: Run, worker: Worker, doing: Doing, op: Ranged, until
     if (now(run.k) >= untilNs) return undefined
     const ret = call(region.address + state.at, op.pieces.spanBytes)
     if (ret < 0) return ret
+    worker.task.restart = undefined
     state.at += op.pieces.strideBytes
     state.done++
   }

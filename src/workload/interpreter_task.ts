@@ -124,9 +124,9 @@ export function startWorker(run: Run, worker: Worker, { early, late, cpus, polic
   wakeWaiters(run, worker)
 }
 
-/** The process ends, by exit or by a signal; whoever waits for it goes on. */
+/** The process ends, by exit or by a signal, as far as its turn goes; whoever waits for it goes on when it is over. */
 export function endWorker(run: Run, worker: Worker, death: Death): void {
-  taskExit(run.k, worker.task)
+  if (!taskExit(run.k, worker.task)) return
   worker.death = death
   worker.regions.fill(undefined)
   const { handler } = worker.uffd

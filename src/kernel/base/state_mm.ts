@@ -193,6 +193,8 @@ export interface Task {
   readonly stack: readonly number[]
   /** Signal that killed it, or 0. */
   killed: number
+  /** It is on its way out, and its memory is being let go (PF_EXITING). */
+  exiting: boolean
   files: Set<OpenFile>
   /** Its userfaultfd descriptors (UffdContext.id). */
   readonly uffds: Set<number>

@@ -55,7 +55,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
   const k: Kernel = {
     machine,
     rng: { state: machine.seed | 0 },
-    clock: new Float64Array(1),
+    clock: Float64Array.of(0, NEVER),
     needResched: false,
     cpu: 0,
     current: undefined,

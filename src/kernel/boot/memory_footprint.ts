@@ -48,6 +48,8 @@ export interface BootFootprint {
   readonly pools: readonly ZonePool[]
   /** The node where kernel_init and the first process run. */
   readonly initNode: number
+  /** Unmovable pages that loading modules took there at once, and gave back. */
+  readonly modulesAgain: number
   /** What /proc/meminfo calls Percpu. */
   readonly percpuPages: number
   /** THP is off from the start: less than 512 MiB when it is decided. */
@@ -77,6 +79,7 @@ export function bootFootprint(machine: BootMachine, map: MemoryMap): BootFootpri
     nodes: map.nodes.map(node => nodeUse(node, counted, initNode)),
     pools: zonePools(map, counted.poolPages),
     initNode,
+    modulesAgain: counted.ext4 ? EXT4_AGAIN : 0,
     percpuPages: counted.percpuPages,
     smallMachine,
     maxThreads: Math.floor((atInit - gigantic) / PAGES_PER_THREAD),
@@ -185,6 +188,9 @@ const slabReclaimable = (at: Causes) => 2210 + 6 * at.cpus + 29 * at.disks + (at
 
 /** Code and data of modules, and the swap map; virtio and ext4 come as modules. */
 const modulePages = (at: Causes) => (at.disks > 0 ? 39 : 0) + (at.ext4 ? 293 : 0) + 20 * at.modules
+
+/** What loading ext4 takes for the time being: its file, read into vmalloc space, and copies of its sections. */
+const EXT4_AGAIN = 798
 
 /** Page allocations that no table above names: rings, buffers, page tables of the kernel. */
 const kernelPages = (at: Causes) => 308 + 13.5 * at.cpus + 8 * (at.nodes - 1) + 76 * at.disks + (at.ext4 ? 9 : 0) + 4 * at.modules

@@ -3,7 +3,8 @@
  *
  * Three habits of the page allocator settle it. Unmovable pages first use up what is free in UNMOVABLE page blocks: the pieces between
  * per-CPU units and page records. Then they claim the lowest free block of the top order from the movable ones, two page blocks at
- * once, fill it from below and claim the next. Reclaimable slab does the same. So a zone looks like this:
+ * once, fill it from below and claim the next; blocks that were claimed for what is given back stay UNMOVABLE. Reclaimable slab does the
+ * same. So a zone looks like this:
  *
  *     | kernel | U U U U U u . | R R R R R r . . |  . . . . . movable, never touched . . . .  | units U | page records |
  *                          ^ rest of the last      ^ top-order blocks                                                  ^ and so on
@@ -77,11 +78,12 @@ export function bootLayout(map: MemoryMap, footprint: BootFootprint, pcpHigh: (n
       MIGRATE_UNMOVABLE,
     )
   for (const node of map.nodes) fillWithKernel(zonesFor(node.id, all), footprint.nodes[node.id])
-  return all.map(({ zone, filling }) => {
+  for (const { zone, filling } of all) {
     const used = topKernelZone(map.nodes[zone.node]) === zone
     fillPcps(filling, zone, map, used, pcpHigh(zone.node, zone.type), footprint.initNode)
-    return layoutOf(zone, filling)
-  })
+  }
+  lend(zonesFor(footprint.initNode, all), footprint.modulesAgain)
+  return all.map(({ zone, filling }) => layoutOf(zone, filling))
 }
 
 /** Zones that kernel memory for a node comes from: its own from the highest down, then those of the others. */
@@ -116,6 +118,16 @@ function putUse(zones: readonly Filled[], use: keyof PageUse, pages: number, mig
     const runs = put(filling, left, migratetype)
     left -= lengthOf(runs)
     for (const run of runs) filling.used.push({ ...run, use })
+  }
+}
+
+/** Unmovable pages that are taken all at once, and given back: the blocks claimed for them keep their type. */
+function lend(zones: readonly Filled[], pages: number): void {
+  let left = pages
+  for (const { filling } of zones) {
+    const runs = put(filling, left, MIGRATE_UNMOVABLE)
+    left -= lengthOf(runs)
+    filling.unmovable.unshift(...runs)
   }
 }
 

@@ -158,8 +158,8 @@ function madviseArea(k: Kernel, task: Task, vma: Vma, start: number, end: number
     case MADV_COLD:
     case MADV_PAGEOUT:
       if ((vma.flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL
-      if (advice === MADV_COLD || mayPageout(task, vma)) coldPages(k, vma, start, end, advice === MADV_PAGEOUT)
-      return 0
+      if (advice === MADV_PAGEOUT && !mayPageout(task, vma)) return 0
+      return restartedAt(task, end, coldPages(k, vma, start, end, advice === MADV_PAGEOUT))
     case MADV_DONTNEED:
     case MADV_DONTNEED_LOCKED:
     case MADV_FREE:
@@ -216,9 +216,14 @@ function dontneedFree(k: Kernel, task: Task, vma: Vma, start: number, end: numbe
   const locked = advice === MADV_DONTNEED_LOCKED ? 0 : VM_LOCKED
   if ((vma.flags & (VM_PFNMAP | locked)) !== 0 || (advice === MADV_FREE && vma.file !== undefined)) return -EINVAL
   if (removeReports(k, task, vma, start, end)) return -ERESTARTNOINTR
-  if (advice === MADV_FREE) freePagesLazily(k, vma, start, end)
-  else zapPageRange(k, vma, start, end)
-  return 0
+  return restartedAt(task, end, advice === MADV_FREE ? freePagesLazily(k, vma, start, end) : zapPageRange(k, vma, start, end, 'all', true))
+}
+
+/** 0, or when the task's turn was over before the end: the call is made again, and goes on from there. */
+function restartedAt(task: Task, end: number, stopped: number): number {
+  if (stopped >= end) return 0
+  task.restart = { at: stopped, told: true }
+  return -ERESTARTNOINTR
 }
 
 /** Frees the pages and what the file keeps of them. */

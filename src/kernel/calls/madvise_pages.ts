@@ -50,20 +50,28 @@ import { enterNotes } from '../spaces/rss.ts'
 import { linearPageIndex } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 
-/** Makes pages [start, end) of the area cold, or reclaims them. */
-export function coldPages(k: Kernel, vma: Vma, start: number, end: number, pageout: boolean): void {
+/** Makes pages [start, end) of the area cold, or reclaims them. @returns the virtual page where its turn was over, or `end` */
+export function coldPages(k: Kernel, vma: Vma, start: number, end: number, pageout: boolean): number {
   lruAddDrain(k)
   const plugged = startPlug(k)
-  walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => {
-    const taken: Pfn[] | undefined = pageout ? [] : undefined
-    const flags = entryFlags(k, pmd, i)
-    if (!isHuge(flags) || !coldHuge(k, pmd, i, to - from === HPAGE_PMD_NR, taken)) {
-      if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) coldPtes(k, entryValue(k, pmd, i), pteIndex(from), to - from, taken)
-    }
-    if (taken !== undefined) reclaimPages(k, taken)
-  })
+  const stopped = walkPmds(
+    k,
+    vma.mm,
+    start,
+    end,
+    (pmd, i, from, to) => {
+      const taken: Pfn[] | undefined = pageout ? [] : undefined
+      const flags = entryFlags(k, pmd, i)
+      if (!isHuge(flags) || !coldHuge(k, pmd, i, to - from === HPAGE_PMD_NR, taken)) {
+        if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) coldPtes(k, entryValue(k, pmd, i), pteIndex(from), to - from, taken)
+      }
+      if (taken !== undefined) reclaimPages(k, taken)
+    },
+    true,
+  )
   if (plugged) finishPlug(k)
   spend(k, COST.tlb_flush, 1)
+  return stopped
 }
 
 /** A huge entry: true when nothing is left to do, false when it was split and its pages are to be looked at. */
@@ -103,15 +111,23 @@ function coldPage(k: Kernel, head: Pfn, taken: Pfn[] | undefined): void {
   }
 }
 
-/** Lets reclaim drop the anonymous pages [start, end) of the area. */
-export function freePagesLazily(k: Kernel, vma: Vma, start: number, end: number): void {
+/** Lets reclaim drop the anonymous pages [start, end) of the area. @returns the virtual page where its turn was over, or `end` */
+export function freePagesLazily(k: Kernel, vma: Vma, start: number, end: number): number {
   lruAddDrain(k)
   updateHiwaterRss(vma.mm)
-  walkPmds(k, vma.mm, start, end, (pmd, i, from, to) => {
-    if (isHuge(entryFlags(k, pmd, i)) && madviseFreeHugePmd(k, pmd, i, to - from === HPAGE_PMD_NR)) return
-    if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) freePtes(k, vma.mm, entryValue(k, pmd, i), pteIndex(from), to - from)
-  })
+  const stopped = walkPmds(
+    k,
+    vma.mm,
+    start,
+    end,
+    (pmd, i, from, to) => {
+      if (isHuge(entryFlags(k, pmd, i)) && madviseFreeHugePmd(k, pmd, i, to - from === HPAGE_PMD_NR)) return
+      if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) freePtes(k, vma.mm, entryValue(k, pmd, i), pteIndex(from), to - from)
+    },
+    true,
+  )
   spend(k, COST.tlb_flush, 1)
+  return stopped
 }
 
 function freePtes(k: Kernel, mm: Mm, table: number, first: number, n: number): void {

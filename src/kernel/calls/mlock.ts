@@ -75,7 +75,7 @@ export function sysMlockall(k: Kernel, task: Task, flags: number): number {
   if (!canDoMlock(task)) return -EPERM
   if ((flags & MCL_CURRENT) !== 0 && mm.totalVm > memlockPages(task)) return -ENOMEM
   lockAll(k, mm, flags)
-  if ((flags & MCL_CURRENT) !== 0) return Math.min(0, mmPopulate(k, mm, 0, TASK_SIZE / PAGE_SIZE, true))
+  if ((flags & MCL_CURRENT) !== 0) return Math.min(0, mmPopulate(k, mm, 0, TASK_SIZE / PAGE_SIZE, true, true))
   return 0
 }
 
@@ -101,7 +101,7 @@ function doMlock(k: Kernel, task: Task, start: number, bytes: number, lock: numb
   if (asked > limit && asked - lockedPages(mm, first, end) > limit) return -ENOMEM
   if (wraps(start, bytes)) return -EINVAL
   const marked = applyLockFlags(k, mm, first, end, lock)
-  return marked < 0 ? marked : mlockErrno(mmPopulate(k, mm, first, end, false))
+  return marked < 0 ? marked : mlockErrno(mmPopulate(k, mm, first, end, false, true))
 }
 
 /** What mlock says of a page that cannot be had (__mlock_posix_error_return). */

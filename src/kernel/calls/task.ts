@@ -92,16 +92,22 @@ export function mmCreate(k: Kernel): Mm | undefined {
   return mm
 }
 
-/** The last task of an address space is gone (mmput). Its top table stays while khugepaged or KSM stands in it. */
-function mmPut(k: Kernel, mm: Mm): void {
+/**
+ * A task of an address space is gone, which goes with the last one (mmput). Its top table stays while khugepaged or KSM stands in it.
+ * @param leaving the task may pause, to be called again: false.
+ */
+function mmPut(k: Kernel, mm: Mm, leaving?: Task): boolean {
+  if (mm.users === 1) {
+    ksmExit(k, mm)
+    khugepagedExit(k, mm)
+    if (!exitMmap(k, mm, leaving)) return false
+  }
   mm.users--
-  if (mm.users > 0) return
-  ksmExit(k, mm)
-  khugepagedExit(k, mm)
-  exitMmap(k, mm)
+  if (mm.users > 0) return true
   mmPutHugeZeroPage(k, mm)
   lruGenDelMm(k, mm)
   mmRelease(k, mm)
+  return true
 }
 
 /** A first task, with an empty address space: what boot makes init of. */
@@ -138,6 +144,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     ranNs: 0,
     costNs: costAccount(),
     killed: 0,
+    exiting: false,
     stack,
     files: new Set(),
     uffds: new Set(),
@@ -185,6 +192,7 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     ranNs: 0,
     costNs: costAccount(),
     killed: 0,
+    exiting: false,
     stack,
     numa: taskNuma(k, parent.cpu),
     wait: undefined,
@@ -226,13 +234,10 @@ export function taskThread(k: Kernel, task: Task): number {
   return k.nextPid++
 }
 
-/** The task ends and is reaped: its memory, files and stack go. */
-export function taskExit(k: Kernel, task: Task): void {
-  spend(k, COST.exit_task, 1)
-  forgetWaiter(k, task)
-  userfaultExit(k, task, task.mm)
-  taskNumaFree(task)
-  if (task.mm !== undefined) mmPut(k, task.mm)
+/** The task ends and is reaped: its memory, files and stack go. @returns false when its turn was over before: it is to be called again. */
+export function taskExit(k: Kernel, task: Task): boolean {
+  if (!task.exiting) beginExit(k, task)
+  if (task.mm !== undefined && !mmPut(k, task.mm, task)) return false
   task.mm = undefined
   for (const file of task.files) fput(k, file)
   task.files.clear()
@@ -240,6 +245,16 @@ export function taskExit(k: Kernel, task: Task): void {
   for (const stack of task.threads) stackFree(k, stack)
   stackFree(k, task.stack)
   k.tasks.delete(task.pid)
+  return true
+}
+
+function beginExit(k: Kernel, task: Task): void {
+  task.exiting = true
+  task.restart = undefined
+  spend(k, COST.exit_task, 1)
+  forgetWaiter(k, task)
+  userfaultExit(k, task, task.mm)
+  taskNumaFree(task)
 }
 
 /** The pages of a kernel stack: an ended task's, or fresh ones; undefined when there are none. */

@@ -9,7 +9,7 @@
  * Source: mm/gup.c (follow_page_mask, faultin_page, __get_user_pages, populate_vma_page_range, __mm_populate,
  * faultin_vma_page_range).
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, turnOver } from '../base/cost.ts'
 import { EFAULT, EHWPOISON, EINVAL, ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   FAULT_FLAG_WRITE,
@@ -101,13 +101,18 @@ export function faultErrno(ret: number): number {
 }
 
 /**
- * Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. When the task has to sleep the
- * call is made again, and goes on where it stopped.
+ * Faults pages [start, end) of one area in; stops at the first that fails and returns its errno. When the task has to sleep, or may pause and
+ * its turn is over, the call is made again, and goes on where it stopped.
  */
-function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
+function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean, pauses: boolean): number {
   let ret = 0
   let vpn = Math.max(start, k.current?.restart?.at ?? start)
-  for (; vpn < end && ret >= 0; vpn += Math.max(ret, 0)) ret = faultinPage(k, vma, vpn, write)
+  for (; vpn < end && ret >= 0; vpn += Math.max(ret, 0)) {
+    ret = faultinPage(k, vma, vpn, write)
+    if (!pauses || k.current === undefined || ret < 0 || vpn + ret >= end || !turnOver(k)) continue
+    k.current.restart = { at: vpn + ret, told: false }
+    return -ERESTARTNOINTR
+  }
   if (ret === -ERESTARTNOINTR && k.current !== undefined) k.current.restart = { at: vpn, told: false }
   lruAddDrain(k)
   return Math.min(ret, 0)
@@ -125,21 +130,22 @@ export const kernelMayRead = (vma: Vma): boolean => !isHidden(vma) && (vma.flags
  */
 export function faultinVmaRange(k: Kernel, vma: Vma, start: number, end: number, write: boolean): number {
   if (isHidden(vma) || (vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return -EINVAL
-  return faultinRange(k, vma, start, end, write)
+  return faultinRange(k, vma, start, end, write, true)
 }
 
 /**
  * Populates [start, end) across areas as mlock and MAP_POPULATE do (__mm_populate).
  * @param ignoreErrors go on with the next area after a failure; otherwise return its errno. Sleeping is no failure: -ERESTARTNOINTR.
+ * @param pauses whether it may stop when its turn is over: -ERESTARTNOINTR as well.
  */
-export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignoreErrors: boolean): number {
+export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignoreErrors: boolean, pauses = false): number {
   for (let at = start; at < end; ) {
     const vma = findVma(mm, at)
     if (vma === undefined || vma.start >= end) return 0
     at = Math.max(at, vma.start)
     const stop = Math.min(end, vma.end)
     if ((vma.flags & (VM_IO | VM_PFNMAP)) === 0) {
-      const errno = populateVma(k, vma, at, stop)
+      const errno = populateVma(k, vma, at, stop, pauses)
       if (errno === -ERESTARTNOINTR || (errno < 0 && !ignoreErrors)) return errno
     }
     at = stop
@@ -148,9 +154,9 @@ export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignore
 }
 
 /** populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. */
-function populateVma(k: Kernel, vma: Vma, start: number, end: number): number {
+function populateVma(k: Kernel, vma: Vma, start: number, end: number, pauses: boolean): number {
   if ((vma.flags & VM_LOCKONFAULT) !== 0) return 0
   const write = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE
   const accessible = (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0
-  return accessible && !isHidden(vma) ? faultinRange(k, vma, start, end, write) : -EFAULT
+  return accessible && !isHidden(vma) ? faultinRange(k, vma, start, end, write, pauses) : -EFAULT
 }

@@ -8,7 +8,7 @@
  *
  * Source: mm/memory.c (unmap_page_range, zap_pte_range), mm/huge_memory.c zap_huge_pmd.
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, turnOver } from '../base/cost.ts'
 import {
   PG_anon,
   PG_dirty,
@@ -54,13 +54,17 @@ import { enterNotes, shownRssPages } from '../spaces/rss.ts'
 /** Which pages of a range to take: those of an area that goes, all, or only those that a file's truncation reaches. */
 export type ZapWhat = 'area' | 'all' | 'file'
 
-/** Unmaps [start, end) of the area and lets its pages go. */
-export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat = 'all'): void {
-  if (start >= end) return
+/**
+ * Unmaps [start, end) of the area and lets its pages go.
+ * @param pauses whether it may stop when its turn is over. @returns the virtual page where it stopped, `end` when it did not
+ */
+export function zapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat = 'all', pauses = false): number {
+  if (start >= end) return end
   lruAddDrain(k)
   updateHiwaterRss(vma.mm)
-  unmapPageRange(k, vma, start, end, what)
+  const stopped = unmapPageRange(k, vma, start, end, what, pauses)
   finishGather(k)
+  return stopped
 }
 
 /** Remembers the resident set before it shrinks (update_hiwater_rss). */
@@ -83,13 +87,17 @@ export function lruAddDrainAll(k: Kernel): void {
   }
 }
 
-/** Unmaps [start, end) of the area; the pages wait in the gather until finishGather. */
-export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat): void {
+/**
+ * Unmaps [start, end) of the area; the pages wait in the gather until finishGather.
+ * @param pauses whether it may stop behind a page table when its turn is over. @returns the virtual page where it stopped
+ */
+export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, what: ZapWhat, pauses = false): number {
   if ((vma.flags & VM_HUGETLB) !== 0) {
-    unmapHugeRange(k, vma, start, end)
-    return
+    if (start < end) unmapHugeRange(k, vma, start, end)
+    return end
   }
-  for (let at = start; at < end; ) {
+  let at = start
+  while (at < end) {
     const next = Math.min(end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
     const pmd = walkTo(k, vma.mm, at, LEVEL_PMD)
     if (pmd === 0) {
@@ -98,7 +106,9 @@ export function unmapPageRange(k: Kernel, vma: Vma, start: number, end: number, 
     }
     zapPmd(k, vma, pmd, at, next, what)
     at = next
+    if (pauses && turnOver(k)) break
   }
+  return at
 }
 
 /** The next page after `at` that may have a pmd table. */
