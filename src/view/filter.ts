@@ -72,10 +72,37 @@ export function compare(value: number, operator: string, number: number): boolea
 }
 
 function regexTerm(source: string): Filter {
+  if (isCostly(source)) return { test: () => true, problem: 'repeats within repeats take too long' }
   try {
     const regex = new RegExp(source, 'i')
-    return { test: row => row.texts.some(text => regex.test(text)), problem: '' }
+    return { test: row => row.texts.some(text => regex.test(text.slice(0, TEXT_LIMIT))), problem: '' }
   } catch {
     return { test: () => true, problem: 'not a regular expression' }
   }
+}
+
+/** Characters of a text that an expression is tried on. */
+const TEXT_LIMIT = 120
+/** Repeats in one expression; each may multiply the time by the length of a text. */
+const REPEATS_MAX = 3
+
+/**
+ * Whether an expression could keep the screen waiting: it tries all ways to share a text out, which are endless where what is repeated has
+ * repeats or alternatives itself ("(a+)+", "(a|b)*").
+ */
+function isCostly(source: string): boolean {
+  const tokens = source.match(/\\.|\[(?:\\.|[^\]\\])*\]?|\{\d*,?\d*\}|[^]/g) ?? []
+  const groups: boolean[] = [false]
+  let closed = false
+  let repeats = 0
+  for (const token of tokens) {
+    const repeat = /^(?:[*+]|\{\d)/.test(token)
+    if (repeat && closed) return true
+    if (repeat && ++repeats > REPEATS_MAX) return true
+    closed = false
+    if (token === '(') groups.push(false)
+    else if (token === ')') closed = groups.length > 1 && groups.pop() === true
+    if (repeat || token === '|' || closed) groups[groups.length - 1] = true
+  }
+  return false
 }

@@ -49,7 +49,7 @@ describe('the configuration file', () => {
   it('is a configuration or one line about why not, whatever the bytes', () => {
     const json = fc.json({ maxDepth: 4 })
     const close = fc.record(
-      { theme: fc.anything(), keys: fc.anything(), presets: fc.anything(), view: fc.anything() },
+      { theme: fc.anything(), keys: fc.anything(), presets: fc.anything(), view: fc.anything(), layout: fc.anything() },
       { requiredKeys: [] },
     )
     fc.assert(

@@ -149,6 +149,29 @@ describe('bars, sparklines and charts', () => {
 })
 
 describe('filters', () => {
+  it('never throw and never keep anyone waiting, whatever is typed', () => {
+    const piece = fc.constantFrom(...'()[]{}|*+?\\/!&><=^$.,09aZ '.split(''), '(a+)+', '.*', '(.|a)*', '{1,99}', 'rate > 1', '\\1', '(?=')
+    const row = { texts: ['a'.repeat(5000), 'what it counts, in words of some length: aaaaaaaaaaaaaaaa'], value: () => 1 }
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(piece, { maxLength: 25 }).map(pieces => `/${pieces.join('')}`),
+        ),
+        text => {
+          const began = performance.now()
+          const { test, problem } = parseFilter(text, ['rate'])
+          expect([typeof test(row), typeof problem]).toEqual(['boolean', 'string'])
+          expect(performance.now() - began).toBeLessThan(5000)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+    expect(parseFilter('/(a+)+b', []).problem).toMatch(/take too long/)
+    for (const fine of ['/^pgscan_.*t$', '/^(thp|compact)_.*fail', '/a{2,3}b', '/[*+]+', '/x(y|z)?'])
+      expect(parseFilter(fine, []).problem).toBe('')
+  })
+
   const row = { texts: ['thp_fault_alloc', 'thp'], value: (key: string) => (key === 'rate' ? 2048 : undefined) }
   const holds = (text: string) => parseFilter(text, ['rate', 'value']).test(row)
   it('understand text, its absence, patterns, comparisons, and all of them together', () => {
