@@ -46,12 +46,13 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
-import { lruAddDrainCpu, putPage } from '../caches/lru.ts'
+import { putPage } from '../caches/lru.ts'
 import { folioFreeSwap, freeSwapCache } from '../caches/swap_cache.ts'
 import { CPUPID_UNSET, pageCpupidXchgLast } from '../frames/cpupid.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundHead, pageContent, pageContentIndex, pageCount, pageSetContent } from '../frames/page.ts'
 import { freeCharged, freePages } from '../frames/rmqueue.ts'
+import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddNewAnonRmap, pageMoveAnonRmap, pageRemoveRmap } from '../spaces/rmap.ts'
 import { countCopied, countFaultedAnon } from '../spaces/rss.ts'
@@ -132,7 +133,7 @@ function mayReuse(k: Kernel, pfn: Pfn): boolean {
   const head = compoundHead(k, pfn)
   const at = head * PAGE_WORDS
   if ((k.page[at] & PG_ksm) !== 0 || pageCount(k, head) > 3) return false
-  if ((k.page[at] & PG_lru) === 0) lruAddDrainCpu(k, k.cpu)
+  if ((k.page[at] & PG_lru) === 0) lruAddDrain(k)
   if ((k.page[at] & PG_swapcache) === 0) return pageCount(k, head) === 1
   return pageCount(k, head) === 2 && folioFreeSwap(k, head)
 }

@@ -68,7 +68,7 @@ export function folioReferenced(k: Kernel, head: Pfn, memcg: number): Referenced
     const mm = k.spaces.mms.get(id)
     if (mm === undefined || !memcgIsBelow(k, mm.memcg, memcg)) continue
     if (pages > 1) hugeReferenced(k, mm, index + delta, head, found)
-    for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), found)
+    for (let i = 0; i < pages && !found.locked; i++) pteReferenced(k, mm, index + delta + i, asPfn(head + i), pages === 1, found)
     if (found.locked) return found
     noteTracking(k, head, found)
     if (found.used) found.areas++
@@ -86,9 +86,10 @@ function noteTracking(k: Kernel, head: Pfn, found: Referenced): void {
   found.used = true
 }
 
-function pteReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, found: Referenced): void {
+/** @param small pages of a huge page that are mapped one by one are looked at on account of their locks when it is split. */
+function pteReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, small: boolean, found: Referenced): void {
   const table = tableMapping(k, mm, vpn, pfn)
-  if (table !== 0) entryReferenced(k, mm, vpn, pfn, table, pteIndex(vpn), found)
+  if (table !== 0) entryReferenced(k, mm, vpn, pfn, table, pteIndex(vpn), small, found)
 }
 
 function hugeReferenced(k: Kernel, mm: Mm, vpn: number, head: Pfn, found: Referenced): void {
@@ -96,14 +97,14 @@ function hugeReferenced(k: Kernel, mm: Mm, vpn: number, head: Pfn, found: Refere
   if (pmd === 0) return
   const i = levelIndex(vpn, LEVEL_PMD)
   const huge = PTE_HUGE | PTE_PRESENT
-  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) entryReferenced(k, mm, vpn, head, pmd, i, found)
+  if ((entryFlags(k, pmd, i) & huge) === huge && entryValue(k, pmd, i) === head) entryReferenced(k, mm, vpn, head, pmd, i, true, found)
 }
 
-function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number, i: number, found: Referenced): void {
+function entryReferenced(k: Kernel, mm: Mm, vpn: number, pfn: Pfn, table: number, i: number, heedLock: boolean, found: Referenced): void {
   const vma = vmaAt(mm, vpn)
   if (vma === undefined) return
   spend(k, COST.pte_visit, 1)
-  if ((vma.flags & VM_LOCKED) !== 0) {
+  if (heedLock && (vma.flags & VM_LOCKED) !== 0) {
     mlockFolio(k, pfn)
     found.locked = true
     return

@@ -7,6 +7,7 @@ import { taskExit } from '../../../src/kernel/calls/task.ts'
 import { lruAddDrain } from '../../../src/kernel/reclaim/zap.ts'
 import { verify } from '../../../src/kernel/verify.ts'
 import { verifySpaces } from '../../../src/kernel/verify_spaces.ts'
+import { ran } from '../uffd/lab.ts'
 import { BASE, byte, changes, childOf, event, frameOf, nodeStat, PAGE, type Space, space, zoneStat } from './space.ts'
 
 const sound = (s: Space) => expect([...verify(s.k), ...verifySpaces(s.k)]).toEqual([])
@@ -134,5 +135,25 @@ describe('mlock', () => {
     s.unlock(0, 1024)
     expect(zoneStat(s.k, 'nr_mlock')).toBe(0)
     sound(s)
+  })
+})
+
+describe('locks of what processes share', () => {
+  const mlocked = (text: unknown): number => Number(/^Mlocked: +(\d+)/m.exec(String(text))?.[1])
+
+  it('are given up by who gets a copy: after a fork as much is locked as before', () => {
+    const { field } = ran(
+      'spawn A\nA mmap R 1M\nA touch R write\nA mlockall current\nread /proc/meminfo\nfork A B\nread  /proc/meminfo\nexit B\nexit A\n',
+    )
+    expect(mlocked(field('read  /proc/meminfo', 'text'))).toBe(mlocked(field('read /proc/meminfo', 'text')))
+  })
+
+  it('hold the pages of a huge page that is locked in part when it is split', () => {
+    const { field } = ran(
+      'spawn A\ncgroup G add A\nA mmap H 4M\nA touch H write\nA mlock H 0 3M\ncgroup G set memory.reclaim 8M\nread /proc/meminfo\nA pagemap H\nexit A\n',
+      'machine mem=256M cpus=1 swap=16M\ncmdline transparent_hugepage=always\n',
+    )
+    expect(mlocked(field('read /proc/meminfo', 'text'))).toBe(3072)
+    expect([field('A pagemap H', 'present'), field('A pagemap H', 'swapped')]).toEqual([768, 256])
   })
 })
