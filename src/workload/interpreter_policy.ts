@@ -26,6 +26,7 @@ import { sysMbind, sysSetMempolicyHomeNode } from '../kernel/calls/mbind.ts'
 import { type FoundPolicy, type PolicyRequest, sysGetMempolicy, sysSetMempolicy } from '../kernel/calls/mempolicy.ts'
 import { sysMigratePages } from '../kernel/calls/migrate_pages.ts'
 import { sysMovePages } from '../kernel/calls/move_pages.ts'
+import { condResched } from '../kernel/kernel.ts'
 import { extentOf, regionOf } from './interpreter_regions.ts'
 import type { Doing, OpOf, Run, Worker } from './interpreter_state.ts'
 import type { Policy, PolicyMode } from './program.ts'
@@ -67,14 +68,14 @@ export function policyOp(run: Run, worker: Worker, doing: Doing, op: PolicyOp): 
     case 'get_mempolicy':
       return getMempolicy(k, worker, doing, op)
     case 'migrate_pages':
-      return sysMigratePages(k, task, 0, MASK_BITS, op.from, op.to)
+      return sysMigratePages(k, task, 0, MASK_BITS, op.from, op.to, condResched)
     default: {
       const region = regionOf(worker, op.region)
       if (region === undefined) return -EINVAL
       if (op.op === 'move_pages') return movePages(k, task, doing, region.address, op)
       if (op.op === 'home_node') return sysSetMempolicyHomeNode(k, task, region.address, region.bytes, op.node)
       const { offset, length } = extentOf(region, op.range)
-      return sysMbind(k, task, region.address + offset, length, request(op.policy), bits(op.flags, MBIND_FLAGS))
+      return sysMbind(k, task, region.address + offset, length, request(op.policy), bits(op.flags, MBIND_FLAGS), condResched)
     }
   }
 }
@@ -94,7 +95,7 @@ function movePages(k: Kernel, task: Task, doing: Doing, address: number, op: OpO
     const addresses = Array.from({ length: pages }, (_, i) => address + offset + done + i * PAGE_SIZE)
     const status = new Int32Array(pages).fill(UNTOUCHED)
     const nodes = node === undefined ? undefined : addresses.map(() => node)
-    const ret = sysMovePages(k, task, 0, addresses, nodes, status, MPOL_MF_MOVE)
+    const ret = sysMovePages(k, task, 0, addresses, nodes, status, MPOL_MF_MOVE, condResched)
     if (ret < 0) error = ret
     else moved += ret
     for (const each of status) counts.set(each, (counts.get(each) ?? 0) + 1)

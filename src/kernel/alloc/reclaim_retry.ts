@@ -11,6 +11,7 @@
  *
  * Source: mm/page_alloc.c (__alloc_pages_direct_reclaim, should_reclaim_retry, __alloc_pages_may_oom).
  */
+import { now } from '../base/cost.ts'
 import { ZS } from '../base/counters.ts'
 import {
   __GFP_DIRECT_RECLAIM,
@@ -52,6 +53,7 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     if (compacted.page !== NO_PAGE) return compacted.page
     if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return NO_PAGE
     noProgress = progress > 0 && !costly ? 0 : noProgress + 1
+    if (progress === 0) endBoosts(k, ac)
     const again =
       shouldReclaimRetry(k, ac, noProgress) ||
       (progress > 0 && shouldCompactRetry(k, ac, compacted.result, effort, zone => zoneReclaimablePages(k, zone)))
@@ -63,6 +65,17 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     wake()
     const next = tryFreelist(k, ac, k.current?.oomVictim === true ? ac.flags | ALLOC_OOM : ac.flags)
     if (next !== NO_PAGE || k.current?.oomVictim === true) return next
+  }
+}
+
+/**
+ * kswapd, which was woken when a zone's watermarks were boosted, has looked meanwhile and found as little as this one: then it takes
+ * the boost away (balance_pgdat).
+ */
+function endBoosts(k: Kernel, { zonelist }: AllocContext): void {
+  for (const index of zonelist) {
+    const zone = k.zones[index]
+    if (k.nodes[zone.node].kswapd.wakeNs <= now(k)) zone.watermarkBoost = 0
   }
 }
 

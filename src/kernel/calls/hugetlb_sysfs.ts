@@ -14,8 +14,9 @@ import type { Kernel } from '../base/state.ts'
 import type { Hstate } from '../base/state_huge.ts'
 import type { Task } from '../base/state_mm.ts'
 import { NO_NODE, type NodeId } from '../base/units.ts'
-import { demoteHugePages, type GiveWay, setMaxHugePages } from '../fault/hugetlb_resize.ts'
+import { demoteHugePages, setMaxHugePages } from '../fault/hugetlb_resize.ts'
 import { memoryNodes, policyPoolNodes } from '../frames/mempolicy.ts'
+import type { GiveWay } from '../reclaim/migrate.ts'
 
 /** Sets the persistent pages of the machine; `policyOf` is the writer when its memory policy is to be obeyed. */
 export function storeNrHugepages(k: Kernel, h: Hstate, count: number, policyOf: Task | undefined, giveWay?: GiveWay): number {

@@ -38,15 +38,23 @@ import { migrateHugePage } from '../fault/hugetlb_migrate.ts'
 import { hasSharedPolicy, memsAllowed, mpolNew, samePolicy, setSharedPolicy } from '../frames/mempolicy.ts'
 import { compoundOrder, compoundPages } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
-import { putbackMovablePages } from '../reclaim/migrate.ts'
+import { type GiveWay, putbackMovablePages } from '../reclaim/migrate.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
 import { changeVma, findVma, mustVma } from '../spaces/vma.ts'
 import { capable } from './account.ts'
 import { checkRequest, type PolicyRequest } from './mempolicy.ts'
 import { MPOL_MF_MOVING, moveQueued, type PageQueue, pageQueue, queuePagesRange } from './queue_pages.ts'
 
-/** mbind(2) of byte range [start, start + bytes). @param flags MPOL_MF_*. @returns 0 or a negative errno. */
-export function sysMbind(k: Kernel, task: Task, start: number, bytes: number, request: PolicyRequest, wantedFlags: number): number {
+/** mbind(2) of byte range [start, start + bytes). @param flags MPOL_MF_*. @param giveWay lets others run now and then. @returns 0 or a negative errno. */
+export function sysMbind(
+  k: Kernel,
+  task: Task,
+  start: number,
+  bytes: number,
+  request: PolicyRequest,
+  wantedFlags: number,
+  giveWay?: GiveWay,
+): number {
   const asked = checkRequest(request)
   const { mm } = task
   if (asked < 0 || mm === undefined) return -EINVAL
@@ -68,12 +76,12 @@ export function sysMbind(k: Kernel, task: Task, start: number, bytes: number, re
     putbackMovablePages(k, queue.pages)
     return bound
   }
-  const failed = moveByPolicy(k, queue)
+  const failed = moveByPolicy(k, queue, giveWay)
   return (queue.unmovable || failed !== 0) && (flags & MPOL_MF_STRICT) !== 0 ? -EIO : 0
 }
 
 /** Where the queued pages go: each to the node that the policy of its place in the address space says now. */
-function moveByPolicy(k: Kernel, queue: PageQueue): number {
+function moveByPolicy(k: Kernel, queue: PageQueue, giveWay: GiveWay | undefined): number {
   const placeOf = placesOf(k, queue.pages, queue.vpns)
   const poolPlaceOf = placesOf(k, queue.hugetlb, queue.hugetlbVpns)
   const take = (source: Pfn): Pfn => {
@@ -83,10 +91,11 @@ function moveByPolicy(k: Kernel, queue: PageQueue): number {
     return allocPagesVma(k, order > 0 ? GFP_TRANSHUGE : GFP_HIGHUSER_MOVABLE | __GFP_RETRY_MAYFAIL, order, vma, vpn - vma.start)
   }
   const giveBack = (page: Pfn) => freePages(k, page, compoundOrder(k, page))
-  return moveQueued(k, queue, { take, giveBack }, head => {
+  const movePool = (head: Pfn) => {
     const vma = mustVma(queue.mm, poolPlaceOf(head))
     return migrateHugePage(k, head, vma, poolPlaceOf(head) - vma.start)
-  })
+  }
+  return moveQueued(k, queue, { take, giveBack }, movePool, giveWay)
 }
 
 /**

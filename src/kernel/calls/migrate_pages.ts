@@ -18,6 +18,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { migrateHugePageTo } from '../fault/hugetlb_migrate.ts'
 import { hasNode, maskNodes, memsAllowed, nodesIn, remapNodes } from '../frames/mempolicy.ts'
+import type { GiveWay } from '../reclaim/migrate.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
 import { capable } from './account.ts'
 import { getNodes } from './mempolicy.ts'
@@ -28,7 +29,7 @@ export const mayAccess = (task: Task, other: Task): boolean => task === other ||
 
 /**
  * migrate_pages(2).
- * @param pid whose pages, 0 for the caller's own. @param maxnode bits of both masks, plus one.
+ * @param pid whose pages, 0 for the caller's own. @param maxnode bits of both masks, plus one. @param giveWay lets others run now and then.
  * @returns pages that could not be moved, or -EINVAL, -ESRCH, -EPERM, -ENOMEM.
  */
 export function sysMigratePages(
@@ -38,6 +39,7 @@ export function sysMigratePages(
   maxnode: number,
   oldNodes: readonly number[],
   newNodes: readonly number[],
+  giveWay?: GiveWay,
 ): number {
   const from = getNodes(oldNodes, maxnode)
   const asked = getNodes(newNodes, maxnode)
@@ -48,21 +50,21 @@ export function sysMigratePages(
   if ((asked & ~memsAllowed(k, target)) !== 0 && !capable(task)) return -EPERM
   const to = asked & memsAllowed(k, task)
   if (to === 0 || target.mm === undefined) return -EINVAL
-  return doMigratePages(k, target.mm, from, to, capable(task) ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE)
+  return doMigratePages(k, target.mm, from, to, capable(task) ? MPOL_MF_MOVE_ALL : MPOL_MF_MOVE, giveWay)
 }
 
 /**
  * Moves the pages of an address space from the nodes of one mask to those of another (do_migrate_pages).
  * @param flags MPOL_MF_MOVE or MPOL_MF_MOVE_ALL. @returns pages that could not be moved, or -ENOMEM.
  */
-export function doMigratePages(k: Kernel, mm: Mm, from: number, to: number, flags: number): number {
+export function doMigratePages(k: Kernel, mm: Mm, from: number, to: number, flags: number, giveWay?: GiveWay): number {
   lruAddDrainAll(k)
   let busy = 0
   for (let left = from; left !== 0; ) {
     const pair = nextPair(left, from, to)
     if (pair === undefined) break
     left &= ~(1 << pair.source)
-    const error = migrateToNode(k, mm, pair.source, pair.dest, flags)
+    const error = migrateToNode(k, mm, pair.source, pair.dest, flags, giveWay)
     if (error < 0) return -ENOMEM
     busy += error
   }
@@ -82,9 +84,10 @@ function nextPair(left: number, from: number, to: number): { source: number; des
   return pair
 }
 
-function migrateToNode(k: Kernel, mm: Mm, source: number, dest: number, flags: number): number {
+function migrateToNode(k: Kernel, mm: Mm, source: number, dest: number, flags: number, giveWay: GiveWay | undefined): number {
   const nid = k.nodes[dest].id
   const queue = pageQueue(mm, 0, Number.POSITIVE_INFINITY, { flags, nodes: 1 << source, holes: true, places: false })
   queuePagesRange(k, queue)
-  return moveQueued(k, queue, migrationTarget(k, nid, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE), head => migrateHugePageTo(k, head, nid))
+  const target = migrationTarget(k, nid, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE)
+  return moveQueued(k, queue, target, head => migrateHugePageTo(k, head, nid), giveWay)
 }

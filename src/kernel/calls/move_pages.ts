@@ -33,6 +33,7 @@ import { isolateLru } from '../caches/lru.ts'
 import { migrateHugePageTo } from '../fault/hugetlb_migrate.ts'
 import { hasNode, memoryNodes, memsAllowed } from '../frames/mempolicy.ts'
 import { compoundHead, pageMapcount, pageNode } from '../frames/page.ts'
+import type { GiveWay } from '../reclaim/migrate.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, LEVEL_PAGES, LEVEL_PGD, LEVEL_PTE, levelIndex, walkTo } from '../spaces/pagetable.ts'
 import { vmaAt } from '../spaces/vma.ts'
@@ -54,6 +55,7 @@ interface Move {
   readonly addresses: readonly number[]
   readonly status: Int32Array
   readonly flags: number
+  readonly giveWay: GiveWay | undefined
 }
 
 /**
@@ -70,6 +72,7 @@ export function sysMovePages(
   nodes: readonly number[] | undefined,
   status: Int32Array,
   flags: number,
+  giveWay?: GiveWay,
 ): number {
   if ((flags & ~MPOL_MF_MOVING) !== 0) return -EINVAL
   if ((flags & MPOL_MF_MOVE_ALL) !== 0 && !capable(task)) return -EPERM
@@ -78,7 +81,7 @@ export function sysMovePages(
   if (!mayAccess(task, target)) return -EPERM
   const { mm } = target
   if (mm === undefined) return -EINVAL
-  const move: Move = { k, mm, addresses, status, flags }
+  const move: Move = { k, mm, addresses, status, flags, giveWay }
   if (nodes !== undefined) return doPagesMove(move, memsAllowed(k, target), nodes)
   for (let i = 0; i < addresses.length; i++) status[i] = nodeOf(k, mm, addresses[i])
   return 0
@@ -175,12 +178,12 @@ function queueSingle(k: Kernel, queue: PageQueue, head: Pfn): number {
 }
 
 /** Moves what was gathered and tells it in the status of pages [turn.start, end). @returns 0, pages not moved and not come to, or -ENOMEM. */
-function endTurn({ k, status, addresses }: Move, turn: Turn, end: number): number {
+function endTurn({ k, status, addresses, giveWay }: Move, turn: Turn, end: number): number {
   const { queue } = turn
   if (queue.pages.length === 0 && queue.hugetlb.length === 0) return 0
   const nid = k.nodes[turn.node].id
   const target = migrationTarget(k, nid, GFP_HIGHUSER_MOVABLE | __GFP_THISNODE)
-  const error = moveQueued(k, queue, target, head => migrateHugePageTo(k, head, nid))
+  const error = moveQueued(k, queue, target, head => migrateHugePageTo(k, head, nid), giveWay)
   if (error !== 0) return error > 0 ? error + addresses.length - end : error
   status.fill(turn.node, turn.start, end)
   return 0

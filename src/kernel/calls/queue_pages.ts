@@ -31,7 +31,7 @@ import { asPfn, type Pfn } from '../base/units.ts'
 import { isolateLru } from '../caches/lru.ts'
 import { hasNode } from '../frames/mempolicy.ts'
 import { compoundHead, pageMapcount, pageNode } from '../frames/page.ts'
-import { type MigrateTarget, migratePages, putbackMovablePages } from '../reclaim/migrate.ts'
+import { type GiveWay, type MigrateTarget, migratePages, putbackMovablePages } from '../reclaim/migrate.ts'
 import { isHuge } from '../spaces/huge_pmd.ts'
 import { hstateOfArea, hugeLevel, isSharedTable, nextTable } from '../spaces/hugetlb.ts'
 import { entryFlags, entryValue, LEVEL_PAGES, levelIndex, pteIndex, walkTo } from '../spaces/pagetable.ts'
@@ -167,7 +167,13 @@ function queueHugetlbPage(k: Kernel, queue: PageQueue, table: number, head: Pfn,
  * @param moveHugetlb moves one page of the pool: 0 or a negative errno.
  * @returns how many pages were not moved, or -ENOMEM when there was nowhere to move one to.
  */
-export function moveQueued(k: Kernel, queue: PageQueue, target: MigrateTarget, moveHugetlb: (head: Pfn) => number): number {
+export function moveQueued(
+  k: Kernel,
+  queue: PageQueue,
+  target: MigrateTarget,
+  moveHugetlb: (head: Pfn) => number,
+  giveWay: GiveWay | undefined,
+): number {
   let failed = 0
   for (const head of queue.hugetlb) {
     const error = moveHugetlb(head)
@@ -176,7 +182,7 @@ export function moveQueued(k: Kernel, queue: PageQueue, target: MigrateTarget, m
     putbackMovablePages(k, queue.pages)
     return error
   }
-  const left = queue.pages.length === 0 ? 0 : migratePages(k, queue.pages, target, 'sync')
+  const left = queue.pages.length === 0 ? 0 : migratePages(k, queue.pages, target, 'sync', { giveWay })
   putbackMovablePages(k, queue.pages)
   return left < 0 ? left : failed + left
 }

@@ -29,9 +29,8 @@ import {
   removePoolHugePage,
 } from '../frames/hugetlb_pool.ts'
 import { memoryNodes, nodesIn } from '../frames/mempolicy.ts'
+import type { GiveWay } from '../reclaim/migrate.ts'
 import { allocPoolHugePage, type NoRetry } from './hugetlb_alloc.ts'
-
-export type GiveWay = (k: Kernel) => void
 
 /** For who has no other threads to wait for. */
 const alone: GiveWay = () => undefined

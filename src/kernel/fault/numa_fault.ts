@@ -125,7 +125,7 @@ function migrateMisplaced(k: Kernel, vma: Vma, head: Pfn, nid: NodeId): boolean 
     take: (source: Pfn) => allocPagesNode(k, targetGfp(k, source), compoundOrder(k, source), nid, 1 << nid),
     giveBack: (page: Pfn) => freePages(k, page, compoundOrder(k, page)),
   }
-  if (migratePages(k, [head], target, 'async', true) !== 0) {
+  if (migratePages(k, [head], target, 'async', { nosplit: true }) !== 0) {
     putbackLru(k, head)
     return false
   }

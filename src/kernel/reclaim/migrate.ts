@@ -108,11 +108,23 @@ const MOVED =
   PG_anon |
   PG_ksm
 
+/** Lets others run whose time has come, in the middle of a long system call (cond_resched). */
+export type GiveWay = (k: Kernel) => void
+
+/** What a mover wants beside. */
+export interface MigrateWish {
+  /** A huge page that cannot be had is not worth splitting the old one. */
+  readonly nosplit?: boolean
+  readonly giveWay?: GiveWay | undefined
+}
+
+/** Pages that are moved between two looks whether others want to run. */
+const PAGES_IN_A_ROW = 32
+
 interface Run {
   readonly target: MigrateTarget
   readonly mode: MigrateMode
-  /** A huge page that cannot be had is not worth splitting the old one. */
-  readonly nosplit: boolean
+  readonly wish: MigrateWish
   /** Pages that cannot be moved whatever happens, and the pieces of huge ones that are to be tried next. */
   readonly hopeless: Pfn[]
   readonly pieces: Pfn[]
@@ -127,11 +139,11 @@ interface Run {
  * Moves isolated pages (migrate_pages). Moved ones are let go; `from` is left with the others, still isolated.
  * @returns how many pages (huge ones count once) were not moved, or -ENOMEM when there was nowhere to move one to.
  */
-export function migratePages(k: Kernel, from: Pfn[], target: MigrateTarget, mode: MigrateMode, nosplit = false): number {
+export function migratePages(k: Kernel, from: Pfn[], target: MigrateTarget, mode: MigrateMode, wish: MigrateWish = {}): number {
   const run: Run = {
     target,
     mode,
-    nosplit,
+    wish,
     hopeless: [],
     pieces: [],
     movedPages: 0,
@@ -162,6 +174,7 @@ function migrateAll(k: Kernel, from: Pfn[], run: Run, counting: boolean): number
   let failed = 0
   let held = 0
   for (let i = 0; i < from.length; i++) {
+    if (i % PAGES_IN_A_ROW === PAGES_IN_A_ROW - 1) run.wish.giveWay?.(k)
     const page = from[i]
     const thp = isThp(k, page)
     const pages = compoundPages(k, page)
@@ -173,7 +186,7 @@ function migrateAll(k: Kernel, from: Pfn[], run: Run, counting: boolean): number
     }
     if (thp) run.failedThps++
     if (thp || counting) failed++
-    if (error === -ENOMEM && thp && !run.nosplit && splitToMove(k, page, run)) continue
+    if (error === -ENOMEM && thp && run.wish.nosplit !== true && splitToMove(k, page, run)) continue
     run.failedPages += pages
     if (error === -ENOMEM) {
       run.failedPages += held

@@ -50,6 +50,17 @@ describe('migrate_pages', () => {
     expect(nodes('A R')[1]).toBeGreaterThan(1000)
   })
 
+  it('gives way to kswapd of the node that runs full, which tries sixteen times', () => {
+    const { counter } = told(`machine nodes=2 mem=192M,64M cpus=1,1
+      cmdline transparent_hugepage=never numa_balancing=disable
+      spawn A cpu=0
+      A mmap R 96M
+      A touch R write
+      A migrate_pages 0 1
+      sample after`)
+    expect(counter('/proc/vmstat', 'pageoutrun', 'after')).toBeGreaterThanOrEqual(16)
+  })
+
   it('refuses masks that are too long, strangers, other users and nodes that are not allowed, in this order', () => {
     const k = bootSmall([96, 96])
     const root = runInit(k)
