@@ -115,7 +115,9 @@ const nodeMemory: Decode<number> = word => {
 
 const bandwidth: Decode<number> = word => {
   const bytes = size(word)
-  return bytes >= BANDWIDTH_MIN && bytes <= BANDWIDTH_MAX ? bytes : fail(word, `memory moves from 1G to 4096G a second, not ${quoted(word.text)}`)
+  return bytes >= BANDWIDTH_MIN && bytes <= BANDWIDTH_MAX
+    ? bytes
+    : fail(word, `memory moves from 1G to 4096G a second, not ${quoted(word.text)}`)
 }
 
 const lowMemory: Decode<number> = word => {
