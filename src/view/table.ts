@@ -35,12 +35,21 @@ export function column<R>(
   return { width: Math.max(UNIT_WIDTH[spec.unit], spec.title.length), kind: 'gauge', group: '', kernel: '', priority: 5, ...spec }
 }
 
-/** The columns that fit, in their order. */
+/** Narrowest that a name is of which a part still tells something. */
+const NAME_LEAST = 5
+
+/** The columns that fit, in their order. Where not even those fit that never go, names are cut before figures are left out. */
 export function fitting<R>(columns: readonly Column<R>[], width: number): readonly Column<R>[] {
   let shown = columns
-  while (shown.length > 1 && shown.reduce((sum, column) => sum + column.width + GAP, -GAP) > width) {
+  while (shown.length > 1 && totalWidth(shown) > width) {
     const last = shown.reduce((worst, column) => (column.priority >= worst.priority ? column : worst))
-    shown = shown.filter(column => column !== last)
+    const name = last.priority > 0 ? undefined : shown.find(column => column.unit === 'text' && !column.draw && column.width > NAME_LEAST)
+    shown =
+      name === undefined
+        ? shown.filter(column => column !== last)
+        : shown.map(column =>
+            column === name ? { ...column, width: Math.max(NAME_LEAST, column.width - totalWidth(shown) + width) } : column,
+          )
   }
   return shown
 }
