@@ -49,6 +49,13 @@ describe('generations', () => {
     expect(shown('0x0006\n')).not.toMatch(/generations/)
   })
 
+  it('that only root may look into are said to be there', () => {
+    const files = { '/proc/vmstat': 'nr_free_pages 1\n', [LRU_GEN_ENABLED]: '0x0007\n', '/mmtop/unread': `${LRU_GEN} EACCES\n` }
+    const view = VIEWS.find(each => each.name === 'workingset')
+    const text = plainLines(view?.panel(modelFrom([frameOf(1e9, files)]), DEFAULT_UI, SIZE).rows ?? []).join(' ')
+    expect(text).toMatch(/goes by\s+generations, and only root/)
+  })
+
   it('are a table', () => {
     const model = modelFrom([frameOf(1e9, { '/proc/vmstat': 'nr_free_pages 1\n', [LRU_GEN]: TEXT, [LRU_GEN_ENABLED]: '0x0001\n' })])
     const { columns, rows } = TABLES['generations'](model)

@@ -4,7 +4,7 @@
  */
 import type { Model } from '../../sample/model.ts'
 import { type DamonContext, damonPaths } from '../../sample/parse/damon.ts'
-import { LRU_GEN, LRU_GEN_ENABLED } from '../../sample/parse/lru_gen.ts'
+import { generationsOn, LRU_GEN, LRU_GEN_ENABLED } from '../../sample/parse/lru_gen.ts'
 import { type AgedRow, parseWorkingSet, type WorkingSet } from '../../sample/parse/working_set.ts'
 import { lineChart } from '../chart.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
@@ -95,6 +95,7 @@ function damonClauses(model: Model, damon: readonly DamonContext[] | undefined):
     return [
       'How long pages were not used is estimated of simulated machines only',
       refused ? 'DAMON is here, and only root may read what it does' : `DAMON, which tells it of real ones, is ${notHere(model)}`,
+      hiddenGenerations(model),
     ]
   const running = damon.filter(({ state }) => state === 'on')
   const applied = damon.flatMap(({ schemes }) => schemes).reduce((sum, { numbers }) => sum + (numbers.get('stats/sz_applied') ?? 0), 0)
@@ -106,8 +107,15 @@ function damonClauses(model: Model, damon: readonly DamonContext[] | undefined):
         : `DAMON: ${running.length} of ${plural(damon.length, 'daemon')} on`,
     applied > 0 && `${formatBytes(applied)} given up or moved by its schemes`,
     damon.length > 0 && 'its counts are those of the last time that someone asked for them: update_schemes_stats',
+    hiddenGenerations(model),
   ]
 }
+
+/** Reclaim goes by generations that may not be looked into. */
+const hiddenGenerations = (model: Model): string | false =>
+  model.sample.unread().has(LRU_GEN) &&
+  generationsOn(model.sample.frame.files.get(LRU_GEN_ENABLED)) &&
+  'reclaim goes by generations, and only root may read what is in them'
 
 /** How one daemon looks at memory, and its schemes. */
 function damonBlock(model: Model, context: DamonContext, width: number, ui: PanelUi): Block {
