@@ -109,7 +109,20 @@ function comparison(model: Model, { marks }: PanelUi): Comparison {
   if (a !== undefined) return betweenMarks(a, b ?? { ns: model.sample.ns, scalars: model.scalars }, b === undefined)
   const turned = model.events.findLast(event => event.kind === 'knob')
   if (turned !== undefined) return aroundKnob(model, turned.ns, turned.text)
-  return { rows: [], says: ['Set mark A and then B (keys A and B), or turn a knob: here is what changed between, or since'] }
+  return halves(model)
+}
+
+/** Samples that two halves are made of, at least. */
+const HALVED = 4
+
+/** Where nobody marked a moment or turned a knob: the later half of what was watched against the earlier. */
+function halves(model: Model): Comparison {
+  const how = 'set mark A and then B (keys A and B), or turn a knob: here is what changed between, or since'
+  const times = timesOf(model.history, model.seq, 2 * COMPARED)
+  if (times.length < HALVED) return { rows: [], says: [how] }
+  const { rows } = aroundKnob(model, times[Math.ceil(times.length / 2)], '')
+  const watched = formatDuration(times[times.length - 1] - times[0])
+  return { rows, says: [`the later half of the last ${watched} against the earlier: ${plural(rows.length, 'figure')} differ`, how] }
 }
 
 /** Totals by their growth per second between the marks against what they had grown by A: their level at A means nothing. */
