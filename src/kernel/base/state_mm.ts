@@ -141,6 +141,8 @@ export interface Vmf {
   write: boolean
   /** The program itself touched the page; otherwise the kernel faults it in. */
   user: boolean
+  /** Who faults it in cannot wait for somebody to handle the fault (no FAULT_FLAG_ALLOW_RETRY). */
+  atOnce: boolean
   /** The page of a memory file had to be read from swap. */
   major: boolean
   /** Table and index of the entry. */

@@ -76,7 +76,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     sysctl: sysctlDefaults(),
     contents: contentTable(),
     spaces: addressSpaces(),
-    vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, major: false, table: 0, i: 0 },
+    vmf: { vpn: new Float64Array(1), offset: 0, write: false, user: false, atOnce: false, major: false, table: 0, i: 0 },
     gather: emptyGather(),
     fs: fileSystems(machine.nodes.length),
     swap: swapState(),

@@ -20,6 +20,7 @@ import { memcgHandleOverHigh } from '../alloc/charge.ts'
 import { COST, COSTS, now, spend, spendNs } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
+  FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_WRITE,
   PTE_ACCESSED,
   PTE_DIRTY,
@@ -125,7 +126,10 @@ export function handleMmFault(k: Kernel, vma: Vma, vpn: number, flags: number): 
   k.vmf.offset = vpn - vma.start
   k.vmf.write = (flags & FAULT_FLAG_WRITE) !== 0
   k.vmf.user = false
-  return (vma.flags & VM_HUGETLB) !== 0 ? hugetlbFault(k, vma) : account(k, vma)
+  k.vmf.atOnce = (flags & FAULT_FLAG_ALLOW_RETRY) === 0
+  const ret = (vma.flags & VM_HUGETLB) !== 0 ? hugetlbFault(k, vma) : account(k, vma)
+  k.vmf.atOnce = false
+  return ret
 }
 
 function account(k: Kernel, vma: Vma): number {

@@ -12,6 +12,7 @@
 import { COST, spend, turnOver } from '../base/cost.ts'
 import { EFAULT, EHWPOISON, EINVAL, ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
+  FAULT_FLAG_ALLOW_RETRY,
   FAULT_FLAG_WRITE,
   PG_dirty,
   PTE_ACCESSED,
@@ -88,7 +89,7 @@ export function faultinPage(k: Kernel, vma: Vma, vpn: number, write: boolean): n
     spend(k, COST_VISIT, 1)
     const pages = followPage(k, vma, vpn, write)
     if (pages > 0) return pages
-    const ret = handleMmFault(k, vma, vpn, write ? FAULT_FLAG_WRITE : 0)
+    const ret = handleMmFault(k, vma, vpn, FAULT_FLAG_ALLOW_RETRY | (write ? FAULT_FLAG_WRITE : 0))
     if ((ret & VM_FAULT_ERROR) !== 0) return faultErrno(ret)
     if ((ret & VM_FAULT_RETRY) !== 0) return -ERESTARTNOINTR
   }

@@ -58,7 +58,7 @@ export function userfault2014(k: Kernel, vma: Vma): number {
   const task = k.current
   const vpn = k.vmf.vpn[0]
   const fd = holderOf(k, vma.mm, vpn)
-  if (fd === undefined || task === undefined) return VM_FAULT_SIGBUS
+  if (fd === undefined || task === undefined || k.vmf.atOnce) return VM_FAULT_SIGBUS
   const fault = { pid: task.pid, address: vpn * PAGE_SIZE, flags: 0, sinceNs: now(k) }
   fd.waiting.push(fault)
   fd.unread.push(fault)

@@ -62,7 +62,7 @@ export function handleUserfault(k: Kernel, vma: Vma, reason: number, at = k.vmf.
   const context = k.uffd.contexts.get(vma.uffd)
   const task = k.current
   if (context === undefined || task === undefined) return VM_FAULT_SIGBUS
-  if ((context.features & UFFD_FEATURE_SIGBUS) !== 0 || (!k.vmf.user && context.userModeOnly)) return VM_FAULT_SIGBUS
+  if ((context.features & UFFD_FEATURE_SIGBUS) !== 0 || (!k.vmf.user && context.userModeOnly) || k.vmf.atOnce) return VM_FAULT_SIGBUS
   const { write, user } = k.vmf
   const vpn = k.vmf.vpn[0]
   context.pending.push({ pid: task.pid, address: at * PAGE_SIZE, flags: reasonFlags(write, reason), sinceNs: now(k) })

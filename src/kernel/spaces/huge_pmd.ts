@@ -25,6 +25,7 @@ import {
   PTE_RW,
   PTE_SPECIAL,
   PTE_TABLE,
+  PTE_UFFD_WP,
   VM_ACCESS_FLAGS,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -89,7 +90,7 @@ export function splitHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void 
   k.event[EV.thp_split_pmd]++
   spend(k, COST.tlb_flush, 1)
   if (vma.mapping !== undefined) dropFilePmd(k, vma, pmd, i, head, flags)
-  else if ((flags & PTE_SPECIAL) !== 0) splitZeroPmd(k, vma, pmd, i)
+  else if ((flags & PTE_SPECIAL) !== 0) splitZeroPmd(k, vma, pmd, i, flags & PTE_UFFD_WP)
   else splitAnonPmd(k, vma, pmd, i, head, flags)
   forgetWalk(vma.mm)
 }
@@ -106,10 +107,10 @@ function dropFilePmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fla
 /** Entries made anew are inaccessible only in an area that is: a mark of NUMA balancing goes. */
 const protnone = (vma: Vma) => ((vma.flags & VM_ACCESS_FLAGS) === 0 ? PTE_PROTNONE : 0)
 
-/** The huge page of zeros becomes 512 times the small one. */
-function splitZeroPmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
+/** The huge page of zeros becomes 512 times the small one; who handles writes to it goes on to. */
+function splitZeroPmd(k: Kernel, vma: Vma, pmd: number, i: number, uffdWp: number): void {
   const table = withdrawTable(k, pmd)
-  const flags = PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL | protnone(vma)
+  const flags = PTE_PRESENT | PTE_ACCESSED | PTE_SPECIAL | uffdWp | protnone(vma)
   for (let j = 0; j < HPAGE_PMD_NR; j++) setEntry(k, table, j, k.zeroPage, flags)
   replaceByTable(k, vma.mm, pmd, i, table)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { outcome, ran } from './lab.ts'
+import { HUGE_MACHINE, outcome, ran } from './lab.ts'
 
 const OPEN = 'spawn A\nA uffd_open\nA mmap R 4M\n'
 const HANDLED = `${OPEN}A uffd_register R missing\nA uffd_handler R copy content=const:5\n`
@@ -66,6 +66,23 @@ describe('write protection', () => {
   it('goes to a forked child only with a context of its own', () => {
     const { field } = ran(`${PROTECTED}fork A B\nB pagemap R\nexit B\nexit A\n`)
     expect(field('B pagemap R', 'uffd_wp')).toBe(0)
+  })
+
+  it('stays on the pages of zeros that the huge one is split into', () => {
+    const { field } = ran(
+      'spawn A\nA uffd_open features=pagefault_flag_wp\nA mmap R 4M\nA touch R read\nA uffd_register R wp\nA uffd_writeprotect R on\nA uffd_handler R copy\nA touch R write 2M 4K\nA pagemap R\nexit A\n',
+      HUGE_MACHINE,
+    )
+    expect(field('A pagemap R', 'uffd_wp')).toBe(1023)
+  })
+
+  it('keeps pages merged that KSM is told to take apart: it cannot wait for a handler', () => {
+    const { field } = ran(
+      'write /sys/kernel/mm/ksm/sleep_millisecs 2\nspawn A\nA uffd_open features=pagefault_flag_wp\nA mmap R 256K\nA madvise R mergeable\nA touch R write content=const:5\nwrite /sys/kernel/mm/ksm/run 1\nwait /sys/kernel/mm/ksm/full_scans ge +3 timeout=20s\nA uffd_register R wp\nA uffd_writeprotect R on 0 128K\nwrite /sys/kernel/mm/ksm/run 2\nA pagemap R\nA uffd_events\nexit A\n',
+    )
+    expect(field('A pagemap R', 'uffd_wp')).toBe(32)
+    expect(field('A pagemap R', 'flags')).toMatchObject({ KSM: 32 })
+    expect(field('A uffd_events', 'wp')).toBe(0)
   })
 })
 
