@@ -152,9 +152,14 @@ export function textOf(frame: Frame, path: string): string | undefined {
 }
 
 /** Of some files what was parsed last: path -> text and its value. */
-type Parsed<T> = Map<string, { readonly text: string; readonly value: T }>
+interface Parsed<T> {
+  readonly known: Map<string, { readonly text: string; readonly value: T }>
+  /** With this many, those whose files are gone are forgotten. */
+  sweepAt: number
+}
 
-const MEMO_ROOM = 64
+const SWEEP_LEAST = 64
+const newParsed = <T>(): Parsed<T> => ({ known: new Map(), sweepAt: SWEEP_LEAST })
 
 /** What was parsed of files of processes, whose texts often stay as they are from one frame to the next. */
 export interface Memo {
@@ -164,17 +169,21 @@ export interface Memo {
   readonly numaMaps: Parsed<NumaArea[]>
 }
 
-export const newMemo = (): Memo => ({ stat: new Map(), status: new Map(), smaps: new Map(), numaMaps: new Map() })
+export const newMemo = (): Memo => ({ stat: newParsed(), status: newParsed(), smaps: newParsed(), numaMaps: newParsed() })
 
-/** The value of a file, parsed anew only where its text is another one. With more than `most`, files that are gone are among it: all is dropped. */
-function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, most: number, parse: (text: string) => T): T | undefined {
+/** The value of a file, parsed anew only where its text is another one. */
+function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (text: string) => T): T | undefined {
+  const { known } = parsed
   const text = frame.files.get(path)
   if (text === undefined) return undefined
-  const known = parsed.get(path)
-  if (known?.text === text) return known.value
+  const before = known.get(path)
+  if (before?.text === text) return before.value
   const value = parse(cleanText(text))
-  if (parsed.size >= most) parsed.clear()
-  parsed.set(path, { text, value })
+  if (before === undefined && known.size >= parsed.sweepAt) {
+    for (const other of known.keys()) if (!frame.files.has(other)) known.delete(other)
+    parsed.sweepAt = Math.max(SWEEP_LEAST, 2 * known.size)
+  }
+  known.set(path, { text, value })
   return value
 }
 
@@ -286,10 +295,7 @@ function poolsOf(frame: Frame): HugePool[] {
 function tasksOf(frame: Frame, memo: Memo): Task[] {
   const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
   const activity = parseActivity(textOf(frame, '/mmtop/activity') ?? '')
-  const pids = numbersIn(frame, /^\/proc\/(\d{1,10})\//)
-  // Room for as many processes that are gone as there are, so that it is dropped only after many went.
-  const most = 2 * pids.length + MEMO_ROOM
-  return pids.map(pid => {
+  return numbersIn(frame, /^\/proc\/(\d{1,10})\//).map(pid => {
     const read = (name: string) => textOf(frame, `/proc/${pid}/${name}`)
     const parsed = <T>(name: string, parse: (text: string) => T): T | undefined => {
       const text = read(name)
@@ -299,15 +305,15 @@ function tasksOf(frame: Frame, memo: Memo): Task[] {
     const smaps = once(() => parsed('smaps', parseSmaps) ?? [])
     const rollup = once(
       () =>
-        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, most, parseSmaps)?.[0]?.bytes ??
+        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, parseSmaps)?.[0]?.bytes ??
         (read('smaps') === undefined ? undefined : sumOf(smaps())),
     )
-    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, most, parseNumaMaps) ?? [])
+    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, parseNumaMaps) ?? [])
     return {
       pid,
-      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, most, parsePidStat),
+      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, parsePidStat),
       statm: parsed('statm', parsePidStatm),
-      status: remembered(memo.status, frame, `/proc/${pid}/status`, most, parsePidStatus),
+      status: remembered(memo.status, frame, `/proc/${pid}/status`, parsePidStatus),
       get rollup() {
         return rollup()
       },

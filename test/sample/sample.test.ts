@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Sample, toSample } from '../../src/sample/sample.ts'
+import { newMemo, type Sample, toSample } from '../../src/sample/sample.ts'
 import { scalarsOf } from '../../src/sample/scalars.ts'
 import type { Frame } from '../../src/sample/source.ts'
 import { cleanText, toInteger, toList } from '../../src/sample/text.ts'
@@ -159,4 +159,19 @@ describe('hostile texts', () => {
     expect(toList('0-2,5,x,7-')).toEqual([0, 1, 2, 5, 7])
     expect(toList('0-99999999').length).toBe(4096)
   })
+})
+
+it('what was parsed of processes that are gone is forgotten', () => {
+  const memo = newMemo()
+  const stat = (pid: number) => `${pid} (a) S 1 0 0 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 0 4096 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0\n`
+  for (let i = 0; i < 2000; i++) {
+    const pids = [1, 2, 1000 + i, 1001 + i]
+    const frame = frameOf(i, Object.fromEntries(pids.map(pid => [`/proc/${pid}/stat`, stat(pid)])))
+    expect(
+      toSample(frame, memo)
+        .tasks()
+        .map(task => [task.pid, task.stat?.name]),
+    ).toEqual(pids.map(pid => [pid, 'a']))
+    expect(memo.stat.known.size).toBeLessThanOrEqual(64)
+  }
 })
