@@ -2,10 +2,11 @@
  * The kernel's own threads on the machine's clock. Each is a record that says when it wants to run next; whoever moves
  * the clock asks for the earliest and lets it run on a CPU of its node that is free first.
  */
-import { COST, spend, switchAccount } from './base/cost.ts'
-import { psiAverage, psiResume, psiSuspend, psiTurn } from './base/psi.ts'
+import { COST, spend } from './base/cost.ts'
+import { psiAverage } from './base/psi.ts'
 import type { Kernel } from './base/state.ts'
 import type { Daemon } from './base/state_shared.ts'
+import { freeCpu, type KernelThread, readyNs, runThread } from './base/thread.ts'
 import { runBlockDone } from './caches/block.ts'
 import { runRcu } from './caches/rcu.ts'
 import { runFlusher } from './daemons/flusher.ts'
@@ -19,15 +20,8 @@ import { runZswapShrink } from './daemons/zswap_shrink.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 
-interface Work {
-  readonly daemon: Daemon
-  readonly run: (k: Kernel) => void
-  /** Runs at the lowest priority: in what the others leave of the CPUs, so it keeps nobody waiting. */
-  readonly nice?: boolean
-}
-
 /** All kernel threads, in the order in which equals run. */
-function daemons(k: Kernel): Work[] {
+function daemons(k: Kernel): KernelThread[] {
   return [
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.rcu.daemon, run: runRcu },
@@ -53,10 +47,8 @@ export interface Claim {
   readonly untilNs: number
 }
 
-const readyNs = (daemon: Daemon): number => Math.max(daemon.wakeNs, daemon.endNs)
-
 /** When a kernel thread may run. One that was woken runs at once; one that goes on leaves its CPU to a process that has waited for it longer. */
-function turnNs(k: Kernel, { daemon, nice }: Work, claim: Claim | undefined): number {
+function turnNs(k: Kernel, { daemon, nice }: KernelThread, claim: Claim | undefined): number {
   const ready = readyNs(daemon)
   const goesOn = nice !== true && daemon.wakeNs <= daemon.endNs
   const waits = claim !== undefined && goesOn && claim.sinceNs < ready && freeCpu(k, daemon) === claim.cpu
@@ -74,7 +66,7 @@ export function nextDaemonNs(k: Kernel, claim?: Claim): number {
 export function runDaemons(k: Kernel, untilNs: number, claim?: Claim): void {
   const { cpu, current } = k
   const ns = k.clock[0]
-  for (let work = due(k, untilNs, claim); work !== undefined; work = due(k, untilNs, claim)) runOne(k, work)
+  for (let work = due(k, untilNs, claim); work !== undefined; work = due(k, untilNs, claim)) runThread(k, work)
   k.cpu = cpu
   k.current = current
   k.clock[0] = ns
@@ -88,8 +80,8 @@ export function condResched(k: Kernel): void {
   if (waitNs > 0) spend(k, COST.idle, waitNs)
 }
 
-function due(k: Kernel, untilNs: number, claim: Claim | undefined): Work | undefined {
-  let first: Work | undefined
+function due(k: Kernel, untilNs: number, claim: Claim | undefined): KernelThread | undefined {
+  let first: KernelThread | undefined
   let firstNs = NEVER
   for (const work of daemons(k)) {
     const ns = turnNs(k, work, claim)
@@ -98,40 +90,4 @@ function due(k: Kernel, untilNs: number, claim: Claim | undefined): Work | undef
     firstNs = ns
   }
   return first
-}
-
-function runOne(k: Kernel, { daemon, run, nice }: Work): void {
-  const cpu = freeCpu(k, daemon)
-  const start = Math.max(readyNs(daemon), k.cpus[cpu].nowNs)
-  k.cpu = cpu
-  k.current = undefined
-  k.clock[0] = start
-  daemon.cpu = cpu
-  daemon.wakeNs = Number.POSITIVE_INFINITY
-  const interrupted = psiSuspend(k)
-  const waited = k.costNs[COST.io_wait]
-  const owner = switchAccount(k, daemon.costNs)
-  run(k)
-  switchAccount(k, owner)
-  daemon.endNs = k.clock[0]
-  daemon.ranNs += k.clock[0] - start
-  const io = k.costNs[COST.io_wait] - waited
-  if (nice !== true) psiTurn(k, cpu, 0, { ready: 0, busy: k.clock[0] - start - io, io }, true)
-  psiResume(k, interrupted)
-  if (nice !== true) k.cpus[cpu].nowNs = k.clock[0]
-}
-
-/**
- * The online CPU of the thread's node (of any, when it has none) where it can begin earliest: of equals the one it ran on last,
- * else the one that has been idle longest.
- */
-function freeCpu(k: Kernel, daemon: Daemon): number {
-  const online = k.cpus.filter(cpu => cpu.online)
-  const local = online.filter(cpu => cpu.node === daemon.node)
-  const candidates = local.length > 0 ? local : online
-  const ready = readyNs(daemon)
-  const startNs = candidates.reduce((earliest, cpu) => Math.min(earliest, Math.max(cpu.nowNs, ready)), NEVER)
-  const free = candidates.filter(cpu => Math.max(cpu.nowNs, ready) === startNs)
-  return (free.find(cpu => cpu.id === daemon.cpu && daemon.ranNs > 0) ?? free.reduce((best, cpu) => (cpu.nowNs < best.nowNs ? cpu : best)))
-    .id
 }

@@ -244,7 +244,7 @@ function runTurn(run: Run, ports: Ports, { thread, cpu, startNs }: Turn, untilNs
   task.ranNs += busyNs
   const others = run.threads.some(other => other !== thread && other.task.cpu === cpu && other.readyNs <= startNs)
   psiTurn(k, cpu, task.cgroup, { ready: startNs - readyNs, busy: busyNs, io: k.costNs[COST.io_wait] - ioNs }, !others)
-  k.cpus[cpu].nowNs = startNs + busyNs
+  k.cpus[cpu].nowNs = Math.max(k.cpus[cpu].nowNs, startNs + busyNs)
   thread.readyNs = Math.max(thread.readyNs, endNs)
 }
 

@@ -40,8 +40,8 @@ import {
 import { compoundPages } from '../frames/page.ts'
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
+import { tryToFreeMemCgroupPages } from '../reclaim/direct_reclaim.ts'
 import { outOfMemory } from '../reclaim/oom.ts'
-import { tryToFreeMemCgroupPages } from '../reclaim/vmscan.ts'
 import { SWAP_CLUSTER_MAX } from '../reclaim/vmscan_control.ts'
 
 /** Timer ticks a second of the recorded kernel, and the longest delay at one time (MEMCG_MAX_HIGH_DELAY_JIFFIES). */

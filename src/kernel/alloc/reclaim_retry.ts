@@ -31,8 +31,9 @@ import { drainAllPages } from '../frames/pcp.ts'
 import { ALL_NODES, getPageFromFreelist, gfpMigratetype } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
 import { type AllocContext, allocPagesDirectCompact, type CompactEffort, shouldCompactRetry } from '../reclaim/compaction_direct.ts'
+import { tryToFreePages } from '../reclaim/direct_reclaim.ts'
 import { outOfMemory } from '../reclaim/oom.ts'
-import { tryToFreePages, zoneReclaimablePages } from '../reclaim/vmscan.ts'
+import { zoneReclaimablePages } from '../reclaim/vmscan.ts'
 
 const tryFreelist = (k: Kernel, ac: AllocContext, flags: number): Pfn =>
   getPageFromFreelist(k, ac.gfp, ac.order, flags, ac.preferred, ac.zonelist, ac.nodemask)

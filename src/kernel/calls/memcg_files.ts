@@ -23,7 +23,7 @@ import { PAGE_SIZE } from '../base/units.ts'
 import { memcgMemoryEvent, memcgOf, PAGE_COUNTER_MAX, ROOT_MEMCG } from '../frames/memcg.ts'
 import { drainAllStock, protect } from '../frames/memcg_charge.ts'
 import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
-import { tryToFreeMemCgroupPages } from '../reclaim/vmscan.ts'
+import { tryToFreeMemCgroupPages } from '../reclaim/direct_reclaim.ts'
 import { lruAddDrainAll } from '../reclaim/zap.ts'
 import { kstrtoint } from '../tunables_parse.ts'
 

@@ -16,12 +16,12 @@
  * do_try_to_free_pages).
  */
 import { COST, now, spend } from '../base/cost.ts'
-import { ALLOCSTALL, EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
+import { EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
 import { __GFP_IO, PG_active, PG_workingset } from '../base/flags.ts'
 import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
-import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
+import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
 import { blockAdvance, finishPlug, startPlug, waitUntil } from '../caches/block.ts'
 import {
   isEvictable,
@@ -35,8 +35,7 @@ import {
 } from '../caches/lru.ts'
 import { countReclaimEvent, memcgMemoryEvent, memcgOf, memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageMapped, pageZone } from '../frames/page.ts'
-import { ALL_NODES } from '../frames/rmqueue.ts'
-import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
+import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
 import { compactionSuitable } from './compaction.ts'
 import { COMPACT } from './compaction_state.ts'
 import { lruGenShrinkLruvec } from './lru_gen_evict.ts'
@@ -54,8 +53,6 @@ import {
   PGDAT_WRITEBACK,
   prepareScanCount,
   SWAP_CLUSTER_MAX,
-  scanControl,
-  snapshotRefaults,
 } from './vmscan_control.ts'
 import { moveToLru, reclaimStat, shrinkFolioList } from './vmscan_list.ts'
 import { folioReferenced } from './vmscan_rmap.ts'
@@ -284,7 +281,7 @@ function noteFound(k: Kernel, node: Node, sc: ScanControl): void {
 }
 
 /** Waits a moment, unless there is more to reclaim than is being written (reclaim_throttle VMSCAN_THROTTLE_NOPROGRESS). */
-function throttleNoProgress(k: Kernel, node: Node): void {
+export function throttleNoProgress(k: Kernel, node: Node): void {
   if (node.kswapd.failures >= MAX_RECLAIM_RETRIES) return
   const zones = nodeZones(k, node, MAX_NR_ZONES - 1)
   const pending = zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_write_pending], 0)
@@ -313,107 +310,3 @@ function shouldContinueReclaim(k: Kernel, node: Node, reclaimed: number, sc: Sca
 
 /** Pages that compaction for a block needs to work with. */
 export const compactGap = (order: number): number => 2 << order
-
-/** The zone could give a large block without reclaim, or would have room to be compacted at its high mark (compaction_ready). */
-function compactionReady(k: Kernel, zone: Zone, sc: ScanControl): boolean {
-  if ((sc.gfp & __GFP_IO) === 0) return false
-  const suitable = compactionSuitable(k, zone, sc.order, 0, sc.reclaimIdx)
-  if (suitable === COMPACT.success) return true
-  if (suitable === COMPACT.skipped) return false
-  return zoneWatermarkOk(k, zone, 0, zone.wmarkHigh + zone.watermarkBoost + compactGap(sc.order), sc.reclaimIdx, 0)
-}
-
-/** Where a direct reclaimer may reclaim: zones by distance, of the nodes allowed. */
-export interface ReclaimPlaces {
-  readonly zonelist: readonly number[]
-  readonly nodemask: number
-}
-
-/** One round over all nodes the request may use; true when some zone had better be compacted (shrink_zones). */
-function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean {
-  let ready = false
-  let first: Node | undefined
-  let last: Node | undefined
-  for (const index of places.zonelist) {
-    const zone = k.zones[index]
-    if (zone.type > sc.reclaimIdx || ((places.nodemask >> zone.node) & 1) === 0) continue
-    if (!sc.cgroup && sc.order > PAGE_ALLOC_COSTLY_ORDER && compactionReady(k, zone, sc)) {
-      ready = true
-      continue
-    }
-    const node = k.nodes[zone.node]
-    first ??= node
-    if (node === last) continue
-    last = node
-    shrinkNode(k, node, sc)
-  }
-  if (first !== undefined && !sc.cgroup && sc.priority === 1 && sc.nrReclaimed === 0) throttleNoProgress(k, first)
-  return ready
-}
-
-/** Direct reclaim for a request that found no page; returns the pages reclaimed, 0 for no progress (try_to_free_pages). */
-export function tryToFreePages(k: Kernel, places: ReclaimPlaces, order: number, gfp: number, highest: number): number {
-  const sc = scanControl({ kswapd: false, gfp, order, reclaimIdx: highest, mayWritepage: k.sysctl.laptop_mode === 0 })
-  return doTryToFreePages(k, places, sc)
-}
-
-/**
- * Reclaims from a memory cgroup and all below it, on all nodes; returns the pages reclaimed (try_to_free_mem_cgroup_pages).
- * @param maySwap whether anonymous pages may go, too.
- */
-export function tryToFreeMemCgroupPages(k: Kernel, memcg: number, pages: number, gfp: number, maySwap: boolean): number {
-  const sc = scanControl({
-    kswapd: false,
-    cgroup: true,
-    target: memcg,
-    gfp,
-    order: 0,
-    reclaimIdx: ZONE_MOVABLE,
-    nrToReclaim: Math.max(pages, SWAP_CLUSTER_MAX),
-    mayWritepage: k.sysctl.laptop_mode === 0,
-    maySwap,
-  })
-  return doTryToFreePages(k, { zonelist: k.nodes[k.cpus[k.cpu].node].zonelist, nodemask: ALL_NODES }, sc)
-}
-
-/** Rounds at rising priority; when nothing came of them, again with all active lists, then without regard for memory.low (do_try_to_free_pages). */
-function doTryToFreePages(k: Kernel, places: ReclaimPlaces, sc: ScanControl): number {
-  const within = k.memcg.reclaiming
-  k.memcg.reclaiming = true
-  const reclaimed = reclaimWithRetries(k, places, sc)
-  k.memcg.reclaiming = within
-  return reclaimed
-}
-
-function reclaimWithRetries(k: Kernel, places: ReclaimPlaces, sc: ScanControl): number {
-  for (;;) {
-    if (!sc.cgroup) k.event[ALLOCSTALL + sc.reclaimIdx]++
-    const ready = reclaimRounds(k, places, sc)
-    for (const node of k.nodes) {
-      if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(k, node, sc.target)
-      if (sc.cgroup) node.lruvecs[sc.target].congested = false
-    }
-    if (sc.nrReclaimed > 0) return sc.nrReclaimed
-    if (ready) return 1
-    if (sc.skippedDeactivate) {
-      sc.forceDeactivate = true
-      sc.skippedDeactivate = false
-    } else if (sc.memcgLowSkipped) {
-      sc.forceDeactivate = false
-      sc.memcgLowReclaim = true
-      sc.memcgLowSkipped = false
-    } else return 0
-    sc.priority = DEF_PRIORITY
-  }
-}
-
-function reclaimRounds(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean {
-  let ready = false
-  for (; sc.priority >= 0; sc.priority--) {
-    sc.nrScanned = 0
-    ready = shrinkZones(k, places, sc) || ready
-    if (sc.nrReclaimed >= sc.nrToReclaim || ready) break
-    if (sc.priority < DEF_PRIORITY - 2) sc.mayWritepage = true
-  }
-  return ready
-}
