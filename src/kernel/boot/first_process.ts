@@ -35,6 +35,7 @@ import {
   VM_PFNMAP,
   VM_READ,
   VM_SHARED,
+  VM_SOFTDIRTY,
   VM_WRITE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -54,17 +55,26 @@ import { pageNode, pageSet, pageSetContent } from '../frames/page.ts'
 import { LEVEL_PTE, pteIndex, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { insertVma, prepareAnon } from '../spaces/vma.ts'
-import { BASE_PROCESS, type BaseVma, COMMITTED_PAGES, type Held, RAMFS_FILES } from './memory_process.ts'
+import { BASE_PROCESS, type BaseVma, COMMITTED_PAGES, CONTROL_FILE, EXECUTOR_CONTENT, type Held, RAMFS_FILES } from './memory_process.ts'
 
 const KERNEL_TABLES = 4
 
-/** Makes pid 1. Its memory is in boot's counters already: events and NUMA counters stay as they are. */
-export function firstProcess(k: Kernel): Task {
+/**
+ * Makes pid 1. Its memory is in boot's counters already: events and NUMA counters stay as they are.
+ * @param unpackCpu where the initial RAM disk was unpacked; the process itself runs on the first CPU.
+ */
+export function firstProcess(k: Kernel, unpackCpu: number): Task {
   const events = k.event.slice()
   const numa = k.zones.map(zone => zone.numa.slice())
   const init = must(taskCreate(k, 'init', 0), 'no memory for the first process')
   const mm = must(init.mm, 'the first process has no address space')
-  const files = new Map(RAMFS_FILES.map(({ path, pages }) => [path, ramfsFile(k, path, pages)]))
+  const files = new Map(
+    RAMFS_FILES.map(({ path, pages }) => {
+      k.cpu = path === CONTROL_FILE ? 0 : unpackCpu
+      return [path, ramfsFile(k, path, pages)]
+    }),
+  )
+  k.cpu = 0
   k.current = init
   for (const part of BASE_PROCESS.vmas) addArea(k, mm, part, files.get(part.path))
   for (const each of BASE_PROCESS.held) hold(k, mm, each)
@@ -108,9 +118,8 @@ function areaFlags(part: BaseVma): number {
   const shared = part.perms[3] === 's'
   return (
     VM_MAYREAD |
-    VM_MAYWRITE |
-    VM_MAYEXEC |
     VM_READ |
+    (part.name === 'vvar' ? 0 : VM_MAYWRITE | VM_MAYEXEC) |
     (part.perms[1] === 'w' ? VM_WRITE : 0) |
     (part.perms[2] === 'x' ? VM_EXEC : 0) |
     (shared ? VM_SHARED | VM_MAYSHARE : 0) |
@@ -134,7 +143,10 @@ function addArea(k: Kernel, mm: Mm, part: BaseVma, file: OpenFile | undefined): 
   }
   const pgoff = file === undefined ? part.start : part.pageOffset
   const name = part.backing === 'file' || part.path === '[heap]' || part.path === '[stack]' ? '' : part.path
-  insertVma(k, newVma(mm, part.start, part.start + part.pages, attributes, pgoff, name))
+  const vma = newVma(mm, part.start, part.start + part.pages, attributes, pgoff, name)
+  // Setting the stack's protection at last has taken the mark of a new area away (setup_arg_pages).
+  if (part.stack) vma.flags &= ~VM_SOFTDIRTY
+  insertVma(k, vma)
   vmStatAccount(mm, attributes.flags, part.pages)
 }
 
@@ -171,6 +183,7 @@ function newAnon(k: Kernel, vma: Vma, offset: number): Pfn {
   const pfn = allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate
   vma.mm.rssAnon++
+  pageSetContent(k, pfn, internContent(k.contents, EXECUTOR_CONTENT), offset)
   pageAddNewAnonRmap(k, pfn, vma, offset, false)
   lruAddVma(k, pfn, vma)
   return pfn

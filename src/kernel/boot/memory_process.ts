@@ -22,6 +22,8 @@
  * Source: the executor's program headers, /proc/PID/{maps,smaps,pagemap} of it and its workers before and after each operation.
  */
 
+import type { ContentClass } from '../base/state.ts'
+
 /** How a part of the address space is backed. */
 export type Backing = 'file' | 'anon' | 'special'
 
@@ -120,6 +122,9 @@ const HELD: readonly Held[] = [
   held('stack', 24, 9, 'anon'),
 ]
 
+/** What the executor writes into its own memory: words among zeros, which compress well. */
+export const EXECUTOR_CONTENT: ContentClass = { kind: 'comp', key: 'comp:10:executor', incompressible: 10, sameFilled: false }
+
 /** Pages of the control area that a worker's slot takes: slot n starts at n times that. */
 export const SLOT_PAGES = 7
 const slot = (n: number): Touch => ['control', n * SLOT_PAGES, 'read']
@@ -143,6 +148,8 @@ const TOUCHES = {
     ...reads('bss', 8, 17),
     ...reads('bss', 20, 23),
   ],
+  /** A worker, at every operation after the first. */
+  nextOperation: [...writes('bss', 2, 18), ...writes('heap', 0)],
   /** The first process, at every sample. */
   sample: writes('bss', 5),
   /** A worker that checks contents: the page it compares with. */
@@ -154,7 +161,7 @@ const TOUCHES = {
   uffdThreadFork: writes('bss', 17),
   /** A worker, at its first operation, and soon after it. */
   firstOperation: [['rodata', 21, 'read'], ...writes('bss', 2), ...writes('stack', 30)],
-  afterFirstOperation: [['vdso', 0, 'read'], ...writes('stack', 31)],
+  afterFirstOperation: [['vdso', 0, 'read'], ...writes('bss', 4)],
   /** A worker that forks, and its child; the first process waits for both. */
   forkParent: writes('stack', 31),
   forkChild: (n: number): Touch[] => [
@@ -165,6 +172,7 @@ const TOUCHES = {
     slot(n),
     ['header', 0, 'read'],
     ...reads('text', 0, 170),
+    ['bss', 7, 'read'],
   ],
   forkParentAfter: writes('stack', 30),
   forkInit: writes('bss', 1),
@@ -180,6 +188,8 @@ const anonPages = HELD.filter(each => each.what === 'anon').reduce((sum, each) =
 const ramfsPages = RAMFS_FILES.reduce((sum, file) => sum + file.pages, 0)
 /** All pages that the first process and its files take. */
 export const FIRST_PROCESS_PAGES = ramfsPages + anonPages + FIRST_PROCESS_TABLES
+/** Those of them that the initial RAM disk brought. */
+export const UNPACKED_PAGES = RAMFS_FILES.reduce((sum, { path, pages }) => (path === CONTROL_FILE ? sum : sum + pages), 0)
 
 /** Committed_AS of the first process and the kernel's own shared mappings, in pages: it is 396 kB on every machine. */
 export const COMMITTED_PAGES = 99
