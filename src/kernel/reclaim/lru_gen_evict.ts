@@ -36,6 +36,7 @@ import { listAdd, listDelete, listLast, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import type { GenerationsPause, ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE, type Pfn } from '../base/units.ts'
+import { blockAdvance } from '../caches/block.ts'
 import { isEvictable } from '../caches/lru.ts'
 import {
   clearRefs,
@@ -159,6 +160,7 @@ export function evictFolios(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanContr
     const retried: Pfn[] = []
     for (const head of kept) (settle(k, head, again) ? stay : retried).push(head)
     moveToLru(k, node, lruvec, stay)
+    blockAdvance(k)
     countReclaimEvent(k, lruvec, sc.kswapd ? EV.pgsteal_kswapd : EV.pgsteal_direct, reclaimed, sc.cgroup)
     k.event[found.type === GEN_FILE ? EV.pgsteal_file : EV.pgsteal_anon] += reclaimed
     pages = retried
