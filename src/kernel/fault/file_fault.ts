@@ -74,7 +74,7 @@ import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, LEVEL_PTE, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
-import { countFaulted, countFaultedAnon } from '../spaces/rss.ts'
+import { countFaulted, countFaultedAnon, noteRetry } from '../spaces/rss.ts'
 import { prepareAnon, vmPageProt } from '../spaces/vma.ts'
 import { mkPte } from './anon.ts'
 import { doSetPmd } from './huge_memory.ts'
@@ -99,7 +99,7 @@ const fileOf = (vma: Vma): OpenFile => must(vma.file, 'an area maps a file that 
 export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
   const first = attempt(k, vma, mapping, false)
   if ((first & VM_FAULT_RETRY) === 0 || (vma.flags & VM_UFFD_FLAGS) !== 0) return first
-  k.event[EV.pgfault]++
+  noteRetry(k, vma.mm)
   if (!k.vmf.user) {
     lruAddDrain(k)
     spend(k, COST_PTE, 1)

@@ -72,7 +72,7 @@ import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { entryFlags, entryValue, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddAnonRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
-import { countSwappedIn } from '../spaces/rss.ts'
+import { countSwappedIn, noteRetry } from '../spaces/rss.ts'
 import { prepareAnon } from '../spaces/vma.ts'
 import { allocAnon, doWpPage } from './anon.ts'
 import { ksmMightNeedToCopy } from './ksm_copy.ts'
@@ -81,7 +81,7 @@ import { ksmMightNeedToCopy } from './ksm_copy.ts'
 export function doSwapPage(k: Kernel, vma: Vma): number {
   const first = trySwapIn(k, vma)
   if ((first & VM_FAULT_RETRY) === 0) return first
-  k.event[EV.pgfault]++
+  noteRetry(k, vma.mm)
   const second = trySwapIn(k, vma)
   return k.vmf.user ? second | VM_FAULT_MAJOR : second
 }

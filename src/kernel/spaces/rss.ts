@@ -3,13 +3,15 @@
  * account of its address space only with every 66th fault, and when it unmaps small pages. Mm counts what is there; the notes
  * say how much of that is not shown yet.
  *
- * Source: mm/memory.c (add_mm_counter_fast, check_sync_rss_stat, sync_mm_rss).
+ * Source: mm/memory.c (add_mm_counter_fast, check_sync_rss_stat, sync_mm_rss, handle_mm_fault).
  */
+import { EV } from '../base/counters.ts'
 import { PG_anon, PG_swapbacked } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
 import type { Pfn } from '../base/units.ts'
+import { countMemcgEvent } from '../frames/memcg.ts'
 
 const FILE = 0
 const ANON = 1
@@ -43,6 +45,13 @@ export function shownRssPages(mm: Mm): number {
 /** A fault begins. */
 export function noteFault({ rssNoted }: Mm): void {
   if (rssNoted[FAULTS]++ > FAULTS_NOTED) rssNoted.fill(0)
+}
+
+/** A fault that had to wait begins anew, and counts once more. */
+export function noteRetry(k: Kernel, mm: Mm): void {
+  k.event[EV.pgfault]++
+  countMemcgEvent(k, mm.memcg, EV.pgfault, 1)
+  noteFault(mm)
 }
 
 /** The notes are entered, if it is the running task's address space that is being changed. */

@@ -16,3 +16,14 @@ describe('the objects of areas', () => {
     expect([chains[1] - chains[0] >= 15 * 64, chains[2] - chains[1] >= 31 * 64]).toEqual([true, true])
   })
 })
+
+describe('what shows as resident', () => {
+  it('is entered with every 66th fault, where one that waits for the disk counts twice', () => {
+    const { field } = ran(
+      'spawn A\nA mmap X 64K\nA touch X write\nA mmap F 1M file=/mnt/f\nA madvise F random\nA munmap X\nA touch F read 0 96K\nA mmap S 1M flags=shared\nA touch S write 0 100K\nread /proc/$A/status\nexit A\n',
+      'machine mem=128M cpus=1 disk=32M\ncmdline transparent_hugepage=never\nfile f 1M\n',
+    )
+    // 24 pages read, twice; the 66th fault is the 18th of the 25 writes.
+    expect(String(field('read /proc/$A/status', 'text'))).toMatch(/RssShmem:\t +68 kB/)
+  })
+})
