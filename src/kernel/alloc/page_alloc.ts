@@ -37,7 +37,7 @@ import {
   MPOL_PREFERRED,
   MPOL_PREFERRED_MANY,
 } from '../base/flags.ts'
-import type { Kernel, Zone } from '../base/state.ts'
+import type { Kernel, Node, Zone } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
 import { HPAGE_PMD_ORDER, MIGRATE_MOVABLE, NO_PAGE, type NodeId, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
@@ -98,7 +98,7 @@ export function allocPagesPolicy(k: Kernel, gfp: number, order: number, policy: 
   }
   if (policy.mode === MPOL_PREFERRED_MANY) return allocPreferredMany(k, gfp, order, policyNode(policy, local), policy)
   if (order === HPAGE_PMD_ORDER) return allocHugeNode(k, gfp, order, policy, local)
-  return allocPagesNode(k, gfp, order, policyNode(policy, local), policyNodemask(policy))
+  return allocPagesNode(k, gfp, order, policyNode(policy, local), policyNodemask(k, policy))
 }
 
 /** One node's turn; it is a hit only when that very node had the page. */
@@ -116,7 +116,7 @@ function allocPreferredMany(k: Kernel, gfp: number, order: number, node: NodeId,
 /** A huge page is worth having only near: try the node itself without effort, then with the effort the request allows. */
 function allocHugeNode(k: Kernel, gfp: number, order: number, policy: Mempolicy, local: NodeId): Pfn {
   const node = policy.mode === MPOL_PREFERRED && policy.nodes !== 0 ? firstNode(policy.nodes) : local
-  const mask = policyNodemask(policy)
+  const mask = policyNodemask(k, policy)
   if (((mask >> node) & 1) === 0) return allocPagesNode(k, gfp, order, policyNode(policy, local), mask)
   const near = allocPagesNode(k, gfp | __GFP_THISNODE | __GFP_NORETRY, order, node, mask)
   if (near !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return near
@@ -129,12 +129,16 @@ function allocHugeNode(k: Kernel, gfp: number, order: number, policy: Mempolicy,
  */
 export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeId, nodemask: number): Pfn {
   const node = k.nodes[nid]
-  const allowed = nodemask === ALL_NODES ? (k.current?.memsAllowed ?? ALL_NODES) : nodemask
+  const mems = k.current?.memsAllowed ?? ALL_NODES
+  const asked = nodemask === ALL_NODES ? mems : nodemask
+  const allowed = asked & mems
+  const only = (gfp & __GFP_THISNODE) !== 0
+  if (allowed === 0 && !only) return allocBeside(k, gfp, order, node, mems)
   const alone = (1 << nid) & ((gfp & __GFP_HARDWALL) !== 0 ? allowed : ALL_NODES)
-  const mask = (gfp & __GFP_THISNODE) !== 0 ? alone : allowed
-  const preferred = preferredZone(k, node, gfpZone(gfp), mask)
+  const mask = only ? alone : allowed
+  const preferred = preferredZone(k, node, gfpZone(gfp), only ? alone : asked)
   if (preferred === undefined) return NO_PAGE
-  const zonelist = (gfp & __GFP_THISNODE) !== 0 ? node.ownZonelist : node.zonelist
+  const zonelist = only ? node.ownZonelist : node.zonelist
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
   let pfn =
     k.sysctl.zone_reclaim_mode === 0
@@ -144,6 +148,14 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
     const hard = nodemask !== ALL_NODES || (gfp & (__GFP_HARDWALL | __GFP_THISNODE)) !== 0
     pfn = slowpath(k, gfp, order, preferred, zonelist, hard ? mask : ALL_NODES, nodemask)
   }
+  return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
+}
+
+/** The same where the cpuset allows none of the nodes asked for: these are forgotten, what it allows counts (check_retry_cpuset). */
+function allocBeside(k: Kernel, gfp: number, order: number, node: Node, mems: number): Pfn {
+  const preferred = preferredZone(k, node, gfpZone(gfp), ALL_NODES)
+  if (preferred === undefined) return NO_PAGE
+  const pfn = slowpath(k, gfp, order, preferred, node.zonelist, (gfp & __GFP_HARDWALL) !== 0 ? mems : ALL_NODES, ALL_NODES)
   return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
 }
 

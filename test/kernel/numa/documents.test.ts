@@ -438,6 +438,42 @@ describe('Memory Policies and cpusets', () => {
     expect(nodes('A R')).toEqual({ 1: PAGES_8K })
   })
 
+  it('a policy that prefers nodes of which the cpuset allows none any more falls back to those it allows, which are then a miss', () => {
+    const { nodes, counter } = told(`machine nodes=3 mem=96M,96M,96M cpus=1,1,1
+      cmdline transparent_hugepage=never numa_balancing=disable
+      spawn A cpu=0
+      cgroup G set cpuset.mems 0-1
+      cgroup G add A
+      A set_mempolicy preferred_many:1
+      cgroup G set cpuset.mems 2
+      sample before
+      A mmap R 4M
+      A touch R write
+      A pagemap R
+      sample after`)
+    const grown = (node: number, key: string) => {
+      const file = `/sys/devices/system/node/node${node}/numastat`
+      return counter(file, key, 'after') - counter(file, key, 'before')
+    }
+    expect(nodes('A R')).toEqual({ 2: 1024 })
+    expect(grown(2, 'numa_miss')).toBe(1024)
+    expect(grown(0, 'numa_foreign')).toBe(1024)
+  })
+
+  it('an object bound to nodes of which the cpuset of a task allows none gives it pages from those it allows', () => {
+    const { nodes } = told(`machine nodes=2 mem=96M,96M cpus=1,1
+      cmdline transparent_hugepage=never numa_balancing=disable
+      spawn A cpu=0
+      A mmap S 4M flags=shared
+      A mbind S bind:0
+      fork A B
+      cgroup G set cpuset.mems 1
+      cgroup G add B
+      B touch S write
+      B pagemap S`)
+    expect(nodes('B S')).toEqual({ 1: 1024 })
+  })
+
   it('shared memory of tasks in disjoint cpusets: each allocates from its own nodes, local allocation being the only valid policy', () => {
     const { nodes } = told(`machine nodes=4 mem=64M,64M,64M,64M cpus=1,1,1,1
       cmdline transparent_hugepage=never
