@@ -105,6 +105,7 @@ function recordExpect(run: Run, ports: Ports, worker: Worker, job: Job, statemen
 
 function beginOp(run: Run, worker: Worker, statement: Source, op: Doing['op']): void {
   spend(run.k, COST.syscall, 1)
+  if (worker.begun > 0) touchOwn(run.k, worker.task, TOUCHES.nextOperation)
   const { minflt, majflt } = worker.task
   worker.begun++
   worker.task.restart = undefined

@@ -55,26 +55,17 @@ import { pageNode, pageSet, pageSetContent } from '../frames/page.ts'
 import { LEVEL_PTE, pteIndex, pteTable, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddFileRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { insertVma, prepareAnon } from '../spaces/vma.ts'
-import { BASE_PROCESS, type BaseVma, COMMITTED_PAGES, CONTROL_FILE, EXECUTOR_CONTENT, type Held, RAMFS_FILES } from './memory_process.ts'
+import { BASE_PROCESS, type BaseVma, COMMITTED_PAGES, EXECUTOR_CONTENT, type Held, RAMFS_FILES } from './memory_process.ts'
 
 const KERNEL_TABLES = 4
 
-/**
- * Makes pid 1. Its memory is in boot's counters already: events and NUMA counters stay as they are.
- * @param unpackCpu where the initial RAM disk was unpacked; the process itself runs on the first CPU.
- */
-export function firstProcess(k: Kernel, unpackCpu: number): Task {
+/** Makes pid 1. Its memory is in boot's counters already: events and NUMA counters stay as they are. */
+export function firstProcess(k: Kernel): Task {
   const events = k.event.slice()
   const numa = k.zones.map(zone => zone.numa.slice())
   const init = must(taskCreate(k, 'init', 0), 'no memory for the first process')
   const mm = must(init.mm, 'the first process has no address space')
-  const files = new Map(
-    RAMFS_FILES.map(({ path, pages }) => {
-      k.cpu = path === CONTROL_FILE ? 0 : unpackCpu
-      return [path, ramfsFile(k, path, pages)]
-    }),
-  )
-  k.cpu = 0
+  const files = new Map(RAMFS_FILES.map(({ path, pages }) => [path, ramfsFile(k, path, pages)]))
   k.current = init
   for (const part of BASE_PROCESS.vmas) addArea(k, mm, part, files.get(part.path))
   for (const each of BASE_PROCESS.held) hold(k, mm, each)

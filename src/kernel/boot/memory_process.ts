@@ -188,8 +188,6 @@ const anonPages = HELD.filter(each => each.what === 'anon').reduce((sum, each) =
 const ramfsPages = RAMFS_FILES.reduce((sum, file) => sum + file.pages, 0)
 /** All pages that the first process and its files take. */
 export const FIRST_PROCESS_PAGES = ramfsPages + anonPages + FIRST_PROCESS_TABLES
-/** Those of them that the initial RAM disk brought. */
-export const UNPACKED_PAGES = RAMFS_FILES.reduce((sum, { path, pages }) => (path === CONTROL_FILE ? sum : sum + pages), 0)
 
 /** Committed_AS of the first process and the kernel's own shared mappings, in pages: it is 396 kB on every machine. */
 export const COMMITTED_PAGES = 99
