@@ -1,4 +1,5 @@
 /** Shapes of reclaim: how hard a run tries and what it found. Shapes only; reclaim/vmscan*.ts hold the functions. */
+import type { MmWalk } from './state_lru_gen.ts'
 import type { Pfn } from './units.ts'
 
 /** What one round on a node found (scan_control.nr). */
@@ -66,12 +67,16 @@ export interface ScanPause {
   readonly generations?: GenerationsPause
 }
 
-/** The same of a round over generations: the youngest one and the pages reclaimed when it began, pages looked at, and whether any were to be swapped. */
+/**
+ * The same of a round over generations: the youngest one and the pages reclaimed when it began, pages looked at, whether any were to be
+ * swapped, and the walk at hand.
+ */
 export interface GenerationsPause {
   readonly maxSeq: number
   readonly reclaimed: number
   scanned: number
   swaps: boolean
+  walk: MmWalk | undefined
 }
 
 /** A run of kswapd that is not over: others get their turn in between (balance_pgdat). */

@@ -72,14 +72,20 @@ const MAX_LRU_BATCH = 4096
 export function lruGenShrinkLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): boolean {
   const { lruGen } = k
   if (sc.pause === undefined) lruAddDrain(k)
-  lruGen.walk = sc.kswapd ? lruGen.nodeWalks[node.id] : undefined
+  lruGen.walk = sc.kswapd ? lruGen.nodeWalks[node.id] : sc.pause?.generations?.walk
   const over = evictRounds(k, node, lruvec, sc)
   lruGen.walk = undefined
   return over
 }
 
 function evictRounds(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): boolean {
-  const run: GenerationsPause = sc.pause?.generations ?? { maxSeq: lruvec.gen.maxSeq, reclaimed: sc.nrReclaimed, scanned: 0, swaps: false }
+  const run: GenerationsPause = sc.pause?.generations ?? {
+    maxSeq: lruvec.gen.maxSeq,
+    reclaimed: sc.nrReclaimed,
+    scanned: 0,
+    swaps: false,
+    walk: undefined,
+  }
   sc.pause = undefined
   for (;;) {
     const swappiness = swappinessFor(k, lruvec, sc)
@@ -94,6 +100,7 @@ function evictRounds(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): bo
       return true
     }
     if (now(k) < sc.pauseNs) continue
+    run.walk = k.lruGen.walk
     sc.pause = { memcg: lruvec.memcg, left: [], targets: [], reclaimed: 0, before: 0, generations: run }
     return false
   }
