@@ -207,7 +207,7 @@ export function tabsRow({ view, recording }: State, width: number, ascii: boolea
 function tab(name: string, current: string, wide: boolean): Row {
   const chosen = name === current
   const key = VIEW_KEYS[name] ?? ''
-  const [before, between] = wide ? [' ', key === '' ? '' : ' '] : ['', /[a-z]/.test(key) ? ':' : '']
+  const [before, between] = wide ? [' ', key === '' ? '' : ' '] : ['', /[a-zA-Z]/.test(key) ? ':' : '']
   const text = (part: string, style: Style) => span(part, chosen ? 'selected' : style)
   return [
     text(before, 'text'),

@@ -12,7 +12,7 @@ const KNOBS = ['bandwidth', 'latency', 'rounds'].map(name => `/mmtop/migration/$
 /** As the lines of /mmtop/postcopy number them. */
 const [PRECOPY, POSTCOPY] = [0, 1]
 const PAGE = 4096
-const LABEL = 18
+const LABEL = 15
 
 type Figures = ReadonlyMap<string, number>
 const of = (figures: Figures, key: string): number => figures.get(key) ?? 0
@@ -20,13 +20,13 @@ const of = (figures: Figures, key: string): number => figures.get(key) ?? 0
 export const postcopy: PanelFunction = (model, ui, size): Panel => {
   const figures = model.sample.postcopy()
   const said = words(clauses(model, figures), size, ui.ascii)
-  const knobs: Part = { title: 'knobs: they act at once', least: 30, make: width => knobBlock(model, KNOBS, width, ui) }
+  const knobs: Part = { title: 'knobs: they act at once', least: 34, make: width => knobBlock(model, KNOBS, width, ui) }
   if (figures.size === 0) return toPanel([said, ...arrange([knobs], size.width, ui.ascii)], size, ui)
   const parts: Part[] = [
-    { title: 'pages', least: 46, make: width => pageBlock(model, figures, width, ui) },
+    { title: 'pages', least: 44, make: width => pageBlock(model, figures, width, ui) },
     knobs,
-    { title: 'how long faults waited', least: 46, make: width => waitBlock(figures, width, ui) },
-    { title: 'rounds of pre-copy', least: 30, make: width => roundBlock(figures, width, ui) },
+    { title: 'how long faults waited', least: 44, make: width => waitBlock(figures, width, ui) },
+    { title: 'rounds of pre-copy', least: 34, make: width => roundBlock(figures, width, ui) },
   ]
   return toPanel([said, section('there', thereBlock(figures, size.width, ui), ui.ascii), ...arrange(parts, size.width, ui.ascii)], size, ui)
 }
@@ -74,20 +74,20 @@ function pageBlock(model: Model, figures: Figures, width: number, ui: PanelUi): 
     const rate = now > 0 ? `${formatBytes(now * PAGE)}/s` : ''
     return [
       span(fitText(label, LABEL), 'label'),
-      span(fitText(String(pages), 8, 'right'), pages > 0 ? 'value' : 'dim'),
-      span(fitText(rate, 10, 'right'), 'value'),
+      span(fitText(String(pages), 7, 'right'), pages > 0 ? 'value' : 'dim'),
+      span(fitText(rate, 9, 'right'), 'value'),
       span(`  ${what}`, 'dim'),
     ]
   }
   const rows: Row[] = [
-    counted('before the switch', 'precopied', 'pre-copy, some again'),
-    counted('missing then', 'missing', 'what was written since, or never sent'),
-    counted('pushed', 'pushed', 'in the background'),
-    counted('asked for', 'urgent', 'faults jump the queue'),
-    counted('zeros', 'zeros', 'the source has none'),
+    counted('before switch', 'precopied', 'pre-copy'),
+    counted('missing then', 'missing', 'at switch'),
+    counted('pushed', 'pushed', 'background'),
+    counted('asked for', 'urgent', 'urgent'),
+    counted('zeros', 'zeros', 'none there'),
     line(
       'under way',
-      `${plural(of(figures, 'underway'), 'page')}, ${plural(of(figures, 'asked'), 'request')}; ${formatBytes(of(figures, 'bytes'))} sent in all`,
+      `${plural(of(figures, 'underway'), 'page')}, ${of(figures, 'asked')} asked; ${formatBytes(of(figures, 'bytes'))} sent`,
     ),
     line('downtime', of(figures, 'phase') === PRECOPY ? 'not yet' : formatDuration(of(figures, 'downtime_ns'))),
   ]
@@ -108,10 +108,10 @@ function waitBlock(figures: Figures, width: number, ui: PanelUi): Block {
     .slice(first, last + 1)
     .map(
       ({ below, count }): Row => [
-        span(fitText(`below ${formatDuration(below)}`, LABEL - 4), 'label'),
+        span(fitText(`below ${formatDuration(below)}`, LABEL), 'label'),
         span(fitText(String(count), 8, 'right'), count > 0 ? 'value' : 'dim'),
         span(' '),
-        ...shareBar(count / most, Math.max(0, width - LABEL - 6), ui.ascii),
+        ...shareBar(count / most, Math.max(0, width - LABEL - 9), ui.ascii),
       ],
     )
   return block(rows, width, ui.ascii)
@@ -125,8 +125,8 @@ function roundBlock(figures: Figures, width: number, ui: PanelUi): Block {
     const under = of(figures, 'phase') === PRECOPY && round === of(figures, 'rounds') + 1
     rows.push([
       span(fitText(`round ${round}`, 9), 'label'),
-      span(fitText(`${sent} sent`, 14, 'right'), 'value'),
-      span(under ? '  under way' : `  ${dirty} written to`, under ? 'dim' : 'value'),
+      span(fitText(`${sent} sent`, 12, 'right'), 'value'),
+      span(under ? ', under way' : `, ${dirty} dirty`, under ? 'dim' : 'value'),
     ])
   }
   return block(rows.length > 0 ? rows : [[span('none: all is missing at first', 'dim')]], width, ui.ascii)
