@@ -12,6 +12,7 @@ import { hostname, release } from 'node:os'
 import type { Answer, Frame, Pace, Source, Tunable } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { daemons, happenings, newPast, type Past } from './happenings.ts'
+import { bytesAt, isNumbers, isOverlay, overlayText } from './pagemap.ts'
 import { closeReader, newReader, type Reader, readText, writeText } from './reader.ts'
 import { type HostShape, knobsOf, largest, pidsOf, shapeOf, TASKS_MAX } from './shape.ts'
 
@@ -91,10 +92,11 @@ export function openHost(options: HostOptions): Source {
     title: cleanLine(hostname()),
     tunables: state.tunables,
     watch: paths => {
-      state.watched = paths.filter(isMachineFile)
+      state.watched = paths.filter(path => isMachineFile(path) || isOverlay(path))
     },
     next: () => next(state),
-    read: async path => (state.closed || !isMachineFile(path) ? undefined : readText(reader, path, false)),
+    read: async path => (state.closed || !(isMachineFile(path) || isOverlay(path)) ? undefined : textAt(reader, path, false)),
+    bytes: async (path, position, count) => (state.closed ? undefined : bytesAt(reader, path, position, count)),
     pace: (): Pace => ({ paused: false, speed: 1, ratio: 1, ended: state.closed }),
     ...(options.write ? { write: async (path: string, text: string) => write(state, path, text) } : {}),
     close: async () => {
@@ -114,7 +116,13 @@ function write({ reader, texts }: State, path: string, text: string): Answer {
   return answer
 }
 
-const isMachineFile = (path: string): boolean => /^\/(proc|sys)\//.test(path) && !path.includes('..')
+const isMachineFile = (path: string): boolean => /^\/(proc|sys)\//.test(path) && !path.includes('..') && !isNumbers(path)
+
+const textAt = (reader: Reader, path: string, keep: boolean): string | undefined =>
+  isOverlay(path) ? overlayText(reader, path) : readText(reader, path, keep)
+
+/** The process that a file is of. */
+const pidIn = (path: string): string | undefined => /^\/(?:proc|mmtop\/pages\/task)\/(\d+)\//.exec(path)?.[1]
 
 const nowNs = (state: State): number => Number(process.hrtime.bigint() - state.startNs)
 
@@ -178,7 +186,10 @@ function turnPaths({ shape, tunables, watched }: State, pids: readonly number[])
   const knobs = tunables.filter(({ type }) => type !== 'trigger').map(({ path }) => path)
   const ofTasks = pids.flatMap(pid => TASK_LEVELS.map(file => `/proc/${pid}/${file}`))
   const alive = new Set(pids.map(String))
-  const wanted = watched.filter(path => alive.has(/^\/proc\/(\d+)\//.exec(path)?.[1] ?? '') || !/^\/proc\/\d/.test(path))
+  const wanted = watched.filter(path => {
+    const pid = pidIn(path)
+    return pid === undefined || alive.has(pid)
+  })
   const counters = new Set(shape.counters)
   return new Set([...shape.levels, ...knobs, ...ofTasks, ...wanted].filter(path => !counters.has(path)))
 }
@@ -207,7 +218,7 @@ function readInTurn(state: State): void {
   for (; done < queue.length && nowNs(state) - beganNs < state.creditNs; done++) {
     const path = queue[done]
     if (missing(state, path)) continue
-    const text = readText(reader, path, !/^\/proc\/\d|^\/sys\/fs\/cgroup\//.test(path))
+    const text = textAt(reader, path, !/^\/proc\/\d|^\/sys\/fs\/cgroup\//.test(path))
     if (text === undefined) texts.delete(path)
     else texts.set(path, text)
   }

@@ -106,6 +106,23 @@ describe('the host', () => {
     await source.close()
   })
 
+  it('shows the pages of an area from pagemap, and gives files of numbers as bytes only', async () => {
+    const root = treeOf(await machineFiles())
+    const entry = (...bits: readonly number[]) => bits.reduce((sum, bit) => sum | (1n << BigInt(bit)), 0n)
+    const entries = new BigUint64Array([0n, entry(63), entry(63, 61), entry(62), entry(63, 55), 0n])
+    writeFileSync(`${root}/proc/7/pagemap`, new Uint8Array(entries.buffer))
+    const source = open(root)
+    expect(await source.read('/mmtop/pages/task/7/2/1000-5000')).toBe(
+      'area 1 5 \nc 2 present=2 file=1\nc 2 present=1 swapped=1 softdirty=1\n',
+    )
+    expect(await source.read('/mmtop/pages/task/7/2/5000-1000')).toBeUndefined()
+    expect(await source.read('/mmtop/pages/task/99/2/1000-5000')).toBeUndefined()
+    expect(await source.read('/proc/7/pagemap')).toBeUndefined()
+    expect(Buffer.from((await source.bytes?.('/proc/7/pagemap', 24, 8)) ?? []).readBigUInt64LE()).toBe(entry(62))
+    expect(await source.bytes?.('/proc/vmstat', 0, 8)).toBeUndefined()
+    await source.close()
+  })
+
   it('reads a text of any length whole', async () => {
     const root = treeOf(await machineFiles())
     const source = open(root)

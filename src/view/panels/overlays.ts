@@ -1,6 +1,7 @@
 /** A process' area page by page, as lines over one another: present, swapped, soft-dirty, idle, huge, merged, and by node. */
 import type { Model } from '../../sample/model.ts'
 import { type AreaMap, parseAreaMaps } from '../../sample/parse/pages.ts'
+import type { Mapping } from '../../sample/parse/pid_maps.ts'
 import { formatCount } from '../format.ts'
 import { type Block, block, section } from '../layout.ts'
 import { type PanelUi, type Row, type Style, span } from '../panel.ts'
@@ -20,8 +21,15 @@ const LINES: readonly (readonly [key: string, name: string, style: Style])[] = [
 const SHADES = ' ░▒▓█'
 const ASCII_SHADES = ' .:*#'
 
-/** The file with a process' pages for a panel of this width. */
-export const overlayPath = (pid: number, width: number): string => `/mmtop/pages/task/${pid}/${Math.max(8, width - LABEL - COUNT - 1)}`
+/**
+ * The file with a process' pages for a panel of this width: of all areas on a simulated machine; on a real one, where each page costs a read,
+ * of one.
+ */
+export function overlayPath(model: Pick<Model, 'kind'>, pid: number, area: Mapping | undefined, width: number): string | undefined {
+  const all = `/mmtop/pages/task/${pid}/${Math.max(8, width - LABEL - COUNT - 1)}`
+  if (model.kind === 'simulation') return all
+  return model.kind === 'host' && area !== undefined ? `${all}/${area.start}-${area.end}` : undefined
+}
 
 /** Rows that the overlay of an area takes at most, heading included. */
 export const OVERLAY_ROWS = LINES.length + 2
@@ -30,9 +38,11 @@ export const OVERLAY_ROWS = LINES.length + 2
  * The overlay of the area that begins at a hexadecimal address.
  * @returns nothing where the file is not there (yet), or the area has no pages
  */
-export function overlayBlock(model: Model, pid: number, start: string | undefined, width: number, ui: PanelUi): Block | undefined {
-  const text = model.sample.frame.files.get(overlayPath(pid, width))
-  if (text === undefined || start === undefined) return undefined
+export function overlayBlock(model: Model, pid: number, mapping: Mapping | undefined, width: number, ui: PanelUi): Block | undefined {
+  const path = overlayPath(model, pid, mapping, width)
+  const text = path === undefined ? undefined : model.sample.frame.files.get(path)
+  if (text === undefined || mapping === undefined) return undefined
+  const { start } = mapping
   const vpn = Number.parseInt(start, 16) / 4096
   const area = parseAreaMaps(text).find(each => each.start === vpn)
   const rows = area === undefined ? [] : [...LINES.flatMap(line => lineOf(area, line, ui)), ...nodeLine(area)]

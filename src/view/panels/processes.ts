@@ -5,7 +5,7 @@ import { lineChart } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent, plural } from '../format.ts'
 import { type Block, beside, block, chartBlock, fillBlock, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Size, span } from '../panel.ts'
-import { AREA_COLUMNS, areaRows } from '../subjects/areas.ts'
+import { AREA_COLUMNS, type AreaRow, areaRows } from '../subjects/areas.ts'
 import { hugeBytes, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { type Clauses, words } from './common.ts'
@@ -90,10 +90,13 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel
   ]
   const said = words(facts, size, ui.ascii)
   const areas = areaRows(task)
-  const wants = [...detailPaths(row.pid), ...(model.kind === 'simulation' ? [overlayPath(row.pid, size.width)] : [])]
+  const wantsWith = (area: AreaRow | undefined) => {
+    const overlay = overlayPath(model, row.pid, area, size.width)
+    return overlay === undefined ? detailPaths(row.pid) : [...detailPaths(row.pid), overlay]
+  }
   if (areas.length === 0) {
     const none = block([[span('smaps of this process is being read', 'dim')]], size.width, ui.ascii)
-    return toPanel([said, none], size, ui, { wants })
+    return toPanel([said, none], size, ui, { wants: wantsWith(undefined) })
   }
   const room = size.height === Number.POSITIVE_INFINITY || size.height < 2 * OVERLAY_ROWS ? 0 : OVERLAY_ROWS
   const height = size.height - said.rows.length - 1 - room
@@ -104,7 +107,8 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel
     fallback: { key: 'rss_bytes', descending: true },
   })
   const list = section('areas', drawList(listed, AREA_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
-  const chosen = listed.state.ids[Math.max(0, listed.state.selected)]
+  const chosen = listed.rows[Math.max(0, listed.state.selected)]
   const overlay = room === 0 ? undefined : overlayBlock(model, row.pid, chosen, size.width, ui)
+  const wants = wantsWith(room === 0 ? undefined : chosen)
   return toPanel([said, fillBlock(list, height + 1), ...(overlay === undefined ? [] : [overlay])], size, ui, { list: listed.state, wants })
 }
