@@ -280,9 +280,11 @@ export async function countPages(target: string, who: string | undefined, words:
 /** `mmtop numa`. */
 export async function numaReport(target: string | undefined, words: Words): Promise<number> {
   const source = await openFast(target, words)
+  // With any of its options numastat leaves the form that scripts of old know.
+  const inMb = words.events === true || words.skipZeros === true || words.compact === true
   return numa(source, {
     atNs: words.at ?? defaultAt(source),
-    what: words.meminfo === true ? 'meminfo' : words.events === true ? 'events in MB' : 'events',
+    what: words.meminfo === true ? 'meminfo' : inMb ? 'events in MB' : 'events',
     skipZeros: words.skipZeros === true,
     compress: words.compact === true,
     width: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,

@@ -7,7 +7,7 @@
  *     --hardware      nodes, their CPUs, sizes and distances
  *     --show          what may a process do: policy, CPUs, nodes; of its next interleave node nobody but itself can tell
  *
- * Layout: a table has a column of 16 for names and columns of 16 for figures, two digits behind the point; where the screen is too narrow
+ * Layout: a table has a column of 16 for names (of processes 17 to 24) and columns of 16 for figures, two digits behind the point; where the screen is too narrow
  * for all columns it goes on below. Rows that no node has a figure for are left out, with -z those of zeros as well.
  *
  * Source: numastat(8) and numactl(8) of numactl 2.0.
@@ -30,6 +30,9 @@ type Looks = Omit<NumastatOptions, 'what'>
 const MB = 2 ** 20
 const PAGE_BYTES = 4096
 const COLUMN = 16
+/** The first column of processes is wider, and grows with their names so far. */
+const PROCESS_COLUMN = 17
+const PROCESS_COLUMN_MOST = 24
 
 const EVENTS = ['numa_hit', 'numa_miss', 'numa_foreign', 'interleave_hit', 'local_node', 'other_node'] as const
 
@@ -65,6 +68,7 @@ function tableLines(
   rows: readonly Row[],
   places: number,
   looks: Looks,
+  [least, most]: readonly [least: number, most: number] = [COLUMN, COLUMN],
 ): string[] {
   const shown = rows.filter(({ cells }) => cells === 'rule' || isShown(cells, looks))
   const figures = rows.flatMap(({ cells }) => (cells === 'rule' ? [] : [cells]))
@@ -91,7 +95,8 @@ function tableLines(
     ...(rule ? [corner === '' ? '' : dashes(COLUMN)] : []),
     ...shown.map(({ name, cells }) => (cells === 'rule' ? dashes(COLUMN) : name)),
   ]
-  const nameWidth = looks.compress ? Math.min(COLUMN, Math.max(...names.map(name => (/^-/.test(name) ? 0 : name.length))) + 1) : COLUMN
+  const longest = Math.max(...names.map(name => (/^-/.test(name) ? 0 : name.length)))
+  const nameWidth = Math.max(looks.compress ? 0 : least, Math.min(most, longest + 1))
   const left = names.map(name => (/^-{9}/.test(name) ? dashes(nameWidth) : name).slice(0, nameWidth).padEnd(nameWidth))
   return folded(left, columns, looks.width)
 }
@@ -208,7 +213,14 @@ export function processLines(sample: Sample, pids: readonly number[], looks: Loo
     },
   ]
   const title = `Per-node process memory usage (in MBs)${only === undefined ? '' : ` for PID ${only.pid} (${nameOf(only)})`}`
-  return ['', title, ...tableLines(only === undefined ? 'PID' : '', nodeHeadings(nodes), true, [...rows, ...total], places, looks)]
+  return [
+    '',
+    title,
+    ...tableLines(only === undefined ? 'PID' : '', nodeHeadings(nodes), true, [...rows, ...total], places, looks, [
+      PROCESS_COLUMN,
+      PROCESS_COLUMN_MOST,
+    ]),
+  ]
 }
 
 const addedUp = (rows: readonly (readonly number[])[], nodes: readonly NodeSample[]): number[] =>
@@ -285,7 +297,7 @@ export function showLines(sample: Sample, task: Task): string[] {
   return [
     `policy: ${mode}`,
     `preferred node: ${preferredNode(mode, nodes)}`,
-    ...(mode === 'interleave' ? [mask('interleavemask', nodes)] : []),
+    ...(mode === 'interleave' ? [mask('interleavemask', nodes), 'interleavenode: <not available>'] : []),
     mask('physcpubind', cpus),
     mask(
       'cpubind',
@@ -296,10 +308,16 @@ export function showLines(sample: Sample, task: Task): string[] {
       near.map(({ node }) => node),
     ),
     mask('membind', mode === 'bind' ? nodes : mems),
+    mode === 'interleave' ? 'preferred: <not available>' : mask('preferred', preferredNodes(mode, nodes)),
   ]
 }
 
 function preferredNode(mode: string, nodes: readonly number[]): string {
   if (mode === 'interleave') return '<not available> (interleave next)'
-  return (mode === 'preferred' || mode === 'bind') && nodes.length > 0 ? String(nodes[0]) : 'current'
+  const [first] = preferredNodes(mode, nodes)
+  if (first === undefined) return 'current'
+  return mode === 'preferred-many' ? `${first} (preferred-many)` : String(first)
 }
+
+const preferredNodes = (mode: string, nodes: readonly number[]): readonly number[] =>
+  mode === 'preferred-many' ? nodes : mode === 'preferred' || mode === 'bind' ? nodes.slice(0, 1) : []

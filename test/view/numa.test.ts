@@ -107,6 +107,7 @@ describe('numactl', () => {
       'cpubind: 1 ',
       'nodebind: 1 ',
       'membind: 0 1 ',
+      'preferred: ',
     ])
   })
 })
