@@ -62,12 +62,12 @@ describe('numastat', () => {
     const lines = processLines(sample, [7], WIDE)
     expect(lines[1]).toBe('Per-node process memory usage (in MBs) for PID 7 (db)')
     expect(lines.slice(4)).toEqual([
-      'Huge                        0.00            4.00            4.00',
-      'Heap                        1.00            0.00            1.00',
-      'Stack                       0.01            0.00            0.01',
-      'Private                     1.54            2.50            4.04',
-      '---------------  --------------- --------------- ---------------',
-      'Total                       2.55            6.50            9.05',
+      'Huge                         0.00            4.00            4.00',
+      'Heap                         1.00            0.00            1.00',
+      'Stack                        0.01            0.00            0.01',
+      'Private                      1.54            2.50            4.04',
+      '----------------  --------------- --------------- ---------------',
+      'Total                        2.55            6.50            9.05',
     ])
   })
 
