@@ -24,7 +24,7 @@ const HELD: Readonly<Record<string, number>> = {
   memfd: 99,
   min: 100,
   mlock: 100,
-  numa: 98,
+  numa: 98.5,
   oom: 98.7,
   overcommit: 100,
   pagecache: 100,
