@@ -17,7 +17,7 @@
  *   /mmtop/events     "NS KIND TEXT" lines: what happened since the frame before (see EVENT_KINDS)
  *   /mmtop/daemons    "NAME NODE running|sleeping" lines: kswapd, kcompactd, khugepaged, ksmd ...
  *   /mmtop/costs      "KEY NS" lines: where virtual time went since start (simulation only)
- *   /mmtop/pages/... what tools work out from pagemap, kpageflags and kpagecount, on request (simulation only): types, map, frame, task
+ *   /mmtop/pages/... what tools work out from pagemap, kpageflags and kpagecount, on request: types, map, frame, task (the host has only task/PID/CELLS/START-END, of one area)
  *   /mmtop/working_set  how old pages of processes and cgroups are, round by round (simulation only; procfs/pages/working_set.ts)
  *   /mmtop/traffic    "N0.N1 BYTES" lines: what CPUs of node 0 moved from and to memory of node 1 since boot; and
  *                     "N0.limit BYTES": what node 0 can do in a second (simulation only)

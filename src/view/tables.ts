@@ -105,6 +105,12 @@ const overview: TableMaker = model => {
 
 const startsWith = (...prefixes: readonly string[]) => scalarsWhere(key => prefixes.some(prefix => key.startsWith(prefix)))
 
+/** Figures that every live migration has; behind them come those of its rounds and of how long faults waited. */
+const POSTCOPY = (
+  'source target phase pages sent rounds bytes precopied missing left pushed urgent zeros asked underway ' +
+  'downtime_ns faults fault_ns longest_ns total_ns'
+).split(' ')
+
 /** In the order in which they are written. */
 export const TABLES: Readonly<Record<string, TableMaker>> = {
   overview,
@@ -148,12 +154,11 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
   ),
   cgroups: listTable('cgroups', () => CGROUP_COLUMNS, cgroupRows),
   userfaultfd: listTable('userfaultfd', () => UFFD_COLUMNS, uffdRows),
-  postcopy: ({ sample }) => ({
-    name: 'postcopy',
-    columns: [...sample.postcopy().keys()],
-    rows: [[...sample.postcopy().values()]],
-    single: true,
-  }),
+  postcopy: ({ sample }) => {
+    const figures = sample.postcopy()
+    const columns = [...new Set([...POSTCOPY, ...figures.keys()])]
+    return { name: 'postcopy', columns, rows: [columns.map(name => figures.get(name))], single: true }
+  },
   costs: listTable('costs', () => COST_COLUMNS, costRows),
   events: listTable(
     'events',
