@@ -202,6 +202,7 @@ function afterFault(run: Run, worker: Worker, doing: Doing, region: Region, { at
     return false
   }
   const address = content >= 0 ? at - (at % PAGE_SIZE) : at
+  touchOwn(run.k, worker.task, TOUCHES.signal)
   doing.extra['signal'] = (result.fault & VM_FAULT_SIGSEGV) !== 0 ? 'SIGSEGV' : 'SIGBUS'
   if (doing.op.op === 'check') return true
   doing.extra['si_code'] = signalCode(worker, address, result.fault)

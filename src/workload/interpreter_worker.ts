@@ -213,7 +213,7 @@ function sleep(run: Run, worker: Worker, doing: Doing, ns: number): number | und
 function fork(run: Run, worker: Worker, doing: Doing, child: string): number | undefined {
   if (doing.state?.kind === 'forked') {
     const { pid } = doing.state
-    touchOwn(run.k, worker.task, TOUCHES.forkParentAfter)
+    touchOwn(run.k, worker.task, worker.forked ? TOUCHES.forkedParentAfter : TOUCHES.forkParentAfter)
     for (const each of run.workers) if (each?.task.pid === pid) each.readyNs = Math.min(each.readyNs, now(run.k))
     return pid
   }

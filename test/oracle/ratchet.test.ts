@@ -15,7 +15,7 @@ const HELD: Readonly<Record<string, number>> = {
   cgroup: 99,
   compaction: 100,
   drop: 94.8,
-  fork: 99.6,
+  fork: 100,
   hotplug: 100,
   hugetlb: 100,
   ksm: 98.9,

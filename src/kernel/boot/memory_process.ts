@@ -152,6 +152,8 @@ const TOUCHES = {
   nextOperation: [...writes('bss', 2, 18), ...writes('heap', 0)],
   /** The first process, at every sample. */
   sample: writes('bss', 5),
+  /** A worker that handles a signal. */
+  signal: writes('data', 1),
   /** A worker that checks contents: the page it compares with. */
   check: writes('bss', 1),
   /** A worker with a userfaultfd: at its opening, when its handler's thread begins, whenever that runs, and when it gets a descriptor. */
@@ -175,6 +177,7 @@ const TOUCHES = {
     ['bss', 7, 'read'],
   ],
   forkParentAfter: writes('stack', 30),
+  forkedParentAfter: [...writes('stack', 30), ...writes('bss', 18)],
   forkInit: writes('bss', 1),
   /** That child, at its first operation. */
   forkedFirstOperation: [['rodata', 0, 'read'], ...writes('bss', 2), ['vdso', 0, 'read']],

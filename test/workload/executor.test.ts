@@ -1,0 +1,28 @@
+/** What processes of a workload fault on of their own, as the executor whose part they play does. */
+import { describe, expect, it } from 'vitest'
+import { must } from '../../src/kernel/base/assert.ts'
+import { runText } from './run.ts'
+
+const faults = (text: string, name = 'A') => must(runText(text).run.workers.find(worker => worker?.name === name)?.task, name).minflt
+
+describe('a process of a workload faults on its own memory', () => {
+  it('33 times as it begins, 5 times about its first op, and no more in the ones that follow', () => {
+    expect(faults('spawn A\n')).toBe(33)
+    expect(faults('spawn A\nA mmap R 1M\n')).toBe(38)
+    expect(faults('spawn A\nA mmap R 1M\nA mmap S 1M\nA munmap R\n')).toBe(38)
+  })
+
+  it('to have pages of its own again in the op after a fork, and its child from its beginning', () => {
+    const before = faults('spawn A\nA mmap R 1M\nfork A B\n')
+    expect(before).toBe(40)
+    expect(faults('spawn A\nA mmap R 1M\nfork A B\nA munmap R\n') - before).toBe(3)
+    expect(faults('spawn A\nA mmap R 1M\nfork A B\n', 'B')).toBe(20)
+    expect(faults('spawn A\nA mmap R 1M\nfork A B\nB munmap R\n', 'B')).toBe(23)
+  })
+
+  it('when it handles a signal after a fork, and never otherwise', () => {
+    const touched = faults('spawn A\nA mmap R 1M prot=none\nA touch R read\n')
+    expect(touched).toBe(38)
+    expect(faults('spawn A\nA mmap R 1M prot=none\nfork A B\nB touch R read\n', 'B')).toBe(24)
+  })
+})
