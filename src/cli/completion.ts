@@ -7,6 +7,7 @@
  *     fish   mmtop completion fish | source
  */
 import type { Command, Option } from 'commander'
+import { LAYOUTS } from '../view/layouts.ts'
 import { TABLES } from '../view/tables.ts'
 import { VIEWS } from '../view/views.ts'
 
@@ -16,6 +17,7 @@ export type Shell = (typeof SHELLS)[number]
 /** Words that an option's value is one of; undefined: anything, or a file. */
 function valuesOf(option: Option): readonly string[] | undefined {
   if (option.long === '--view') return [...new Set([...VIEWS.map(view => view.name), ...Object.keys(TABLES)])]
+  if (option.long === '--layout') return Object.keys(LAYOUTS)
   return option.argChoices
 }
 

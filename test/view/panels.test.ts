@@ -267,7 +267,7 @@ describe('lists', () => {
   it('open a process area by area', () => {
     const panel = viewOf('processes')(model, { ...DEFAULT_UI, open: '112' }, { width: 160, height: 20 })
     const text = linesOf(panel).join('\n')
-    expect(text).toMatch(/^L \(112\) has 16\.9M resident; 0% of it huge/)
+    expect(text).toMatch(/^Process L \(112\) has 16\.9M resident; 0% of it huge/)
     expect(text).toMatch(/not eligible/)
     expect(panel.wants).toEqual(['/proc/112/smaps', '/proc/112/numa_maps'])
   })

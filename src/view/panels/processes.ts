@@ -81,7 +81,7 @@ function clauses(model: Model, rows: readonly TaskRow[]): Clauses {
 function detailPanel(model: Model, ui: PanelUi, size: Size, row: TaskRow): Panel {
   const { task } = row
   const facts = [
-    `${row.name} (${row.pid}) has ${formatBytes(row.rssBytes ?? 0)} resident`,
+    `process ${row.name} (${row.pid}) has ${formatBytes(row.rssBytes ?? 0)} resident`,
     task.rollup !== undefined && `${formatPercent(((hugeBytes(row) ?? 0) / Math.max(1, task.rollup.get('Rss') ?? 0)) * 100)} of it huge`,
     policyOf(task) !== undefined && `policy ${policyOf(task)}`,
     task.oomScore !== undefined &&
