@@ -19,7 +19,7 @@ const HELD: Readonly<Record<string, number>> = {
   hotplug: 100,
   hugetlb: 100,
   ksm: 98.9,
-  lru: 92,
+  lru: 90,
   madv: 99.6,
   memfd: 99,
   min: 100,
