@@ -106,11 +106,11 @@ describe('slabs', () => {
     const cache = kmemCache(k, 'user_namespace')
     kmemAlloc(k, cache.name, 20)
     kmemFreeRcu(k, cache.name, 5)
-    runDaemons(k, k.clock[0] + 5e6)
-    k.clock[0] += 5e6
+    runDaemons(k, k.clock[0] + 2e6)
+    k.clock[0] += 2e6
     kmemFreeRcu(k, cache.name, 6)
     expect(cache.active).toBe(20)
-    runDaemons(k, k.clock[0] + 8e6)
+    runDaemons(k, k.clock[0] + 2e6)
     expect(cache.active).toBe(15)
     runDaemons(k, k.clock[0] + 20e6)
     expect(cache.active).toBe(9)
