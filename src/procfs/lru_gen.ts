@@ -5,7 +5,7 @@
  *      node  NUMBER
  *          SEQ  AGE_MS  ANON_PAGES  FILE_PAGES            one line a generation, the oldest first
  *               tier  refaulted, evicted, protected ...   (full) of the oldest of each type; averages beside the youngest
- *               L O Y N F A                               (full) what walks have seen: caches/generations.ts MM_STATS
+ *               L O Y N F A                               (full) what walks have seen: frames/generations.ts MM_STATS
  *
  * The short file takes commands (calls/lru_gen.ts). The full one shows the last four generations, gone ones marked with x.
  *

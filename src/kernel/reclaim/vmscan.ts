@@ -11,6 +11,7 @@
  * (daemons/kswapd.ts). Pages of zones above the one wanted are passed over (pgskip).
  *
  * The lists of the target group and of all below it are looked at in turn; for the machine's sake that is the root and so all groups. Anonymous pages are left alone while there is no swap.
+ * While generations are on, they are evicted instead of these lists (lru_gen_evict.ts).
  *
  * Source: mm/vmscan.c (isolate_lru_folios, shrink_inactive_list, shrink_active_list, shrink_lruvec, shrink_node,
  * do_try_to_free_pages).
@@ -22,7 +23,7 @@ import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/l
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE, PAGE_ALLOC_COSTLY_ORDER, type Pfn } from '../base/units.ts'
-import { blockAdvance, finishPlug, startPlug, waitUntil } from '../caches/block.ts'
+import { blockAdvance, finishPlug, pausePlug, startPlug, waitUntil } from '../caches/block.ts'
 import {
   isEvictable,
   isolateLru,
@@ -190,7 +191,7 @@ function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): bo
     }
     if (reclaimed >= sc.nrToReclaim && !proportional && !balanceLists(left, targets)) break
     if (now(k) < sc.pauseNs) continue
-    sc.pause = { memcg, left, targets, reclaimed, before: 0 }
+    sc.pause = { memcg, left, targets, reclaimed, before: 0, plug: [] }
     return false
   }
   sc.nrReclaimed += reclaimed
@@ -246,9 +247,10 @@ function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
   for (const id of memcgTree(k, sc.target)) {
     if (sc.pause !== undefined && sc.pause.memcg !== id) continue
     if (sc.pause === undefined && !mayShrink(k, sc, id)) continue
-    const plugged = startPlug(k)
+    const plugged = startPlug(k, sc.pause?.plug)
     const over = shrinkLruvec(k, node, id, sc)
-    if (plugged) finishPlug(k)
+    if (plugged && sc.kswapd && sc.pause !== undefined) sc.pause.plug = pausePlug(k)
+    else if (plugged) finishPlug(k)
     if (!over) return
     shrinkSlab(k, node, id, sc.priority, sc.gfp)
   }
