@@ -12,7 +12,7 @@ const recording = fixturePath('zswap-lzo')
 afterAll(() => rmSync(dir, { recursive: true }))
 beforeAll(() => {
   execFileSync('node', [new URL('../../src/build.mjs', import.meta.url).pathname, '--quiet', '--out', join(dir, 'dist')])
-})
+}, 60_000)
 
 function run(...words: string[]): { status: number | null; out: string; err: string } {
   const { status, stdout, stderr } = spawnSync('node', [command, ...words], { encoding: 'utf8', env: { ...process.env, LANG: 'C' } })

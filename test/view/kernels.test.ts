@@ -70,6 +70,14 @@ describe('an old kernel', () => {
     expect(thp).toContain('not on this kernel: thp_collapse_alloc')
   })
 
+  it('says so of a counter that is looked for', () => {
+    const { model } = panelOf('vmstat', [OLD])
+    const [vmstat] = VIEWS.filter(view => view.name === 'vmstat').map(view =>
+      view.panel(model, { ...DEFAULT_UI, filter: 'thp_split_pmd' }, SIZE),
+    )
+    expect(plainLines(vmstat.rows)[0]).toMatch(/^Counter thp_split_pmd is not in this recording/)
+  })
+
   it('says so too where a figure is asked for by name', () => {
     const { model } = panelOf('vmstat', [OLD])
     expect(() => rowColumns({ ...model, kind: 'host' }, ['thp_split_pmd'])).toThrow('"thp_split_pmd" is not on this kernel')

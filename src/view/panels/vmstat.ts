@@ -2,14 +2,14 @@
 import { kindOf } from '../../sample/counters.ts'
 import { changeOf, type Model, rateOf, sinceStart } from '../../sample/model.ts'
 import { lineChart, recent } from '../chart.ts'
-import { type Field, fieldOf } from '../fields.ts'
+import { type Field, fieldOf, SCALARS } from '../fields.ts'
 import { formatCount, formatExact } from '../format.ts'
 import { spark } from '../glyphs.ts'
 import { type Block, block, chartBlock, fillBlock, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, span } from '../panel.ts'
 import { type Column, column, drawList, type Listed, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, words } from './common.ts'
+import { type Clauses, notHere, words } from './common.ts'
 
 interface CounterRow {
   readonly field: Field
@@ -96,13 +96,21 @@ export const vmstat: PanelFunction = (model, ui, size): Panel => {
   const columns = columnsOf(model, ui)
   const all = rowsOf(model)
   const shown = ui.moving ? all.filter(row => row.change !== undefined && row.change !== 0) : all
-  const said = words(clauses(model, all), size, ui.ascii)
+  const said = words([...lacking(model, ui.filter), ...clauses(model, all)], size, ui.ascii)
   const room = size.height - said.rows.length
   const height = size.height >= TALL && size.height !== Number.POSITIVE_INFINITY ? room - CHART_ROWS : room
   const listed = listRows(shown, columns, row => row.field.key, { model, ui, height: height - 1, fallback: undefined })
   const list = drawList(listed, columns, { model, ui, width: size.width, height })
   const charts = height < room ? [fillBlock(list, height), chartOf(model, ui, size.width, listed)] : [list]
   return toPanel([said, ...charts], size, ui, { list: listed.state })
+}
+
+/** Counters that a filter names in full and that only other kernels have. */
+function lacking(model: Model, filter: string): Clauses {
+  const names = filter.split('&').map(term => term.trim())
+  return names
+    .filter(name => SCALARS.get(name)?.source.startsWith(SOURCE) === true && !model.scalars.has(name))
+    .map(name => `counter ${name} is ${notHere(model)}`)
 }
 
 /** Rows from which there is room for more than the list. */
