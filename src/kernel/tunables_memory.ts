@@ -9,9 +9,10 @@ import { must } from './base/assert.ts'
 import { EINVAL } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import type { MemoryBlock, OnlineType } from './base/state_memory.ts'
+import { hardOfflineAddress, softOfflineAddress } from './calls/memory_failure.ts'
 import { offlineMemoryBlock, onlineMemoryBlock } from './calls/memory_hotplug.ts'
 import { type At, type Knob, WORKS } from './tunables_knob.ts'
-import { kstrtobool, kstrtouint, sysfsStreq } from './tunables_parse.ts'
+import { kstrtobool, kstrtouint, kstrtoul, sysfsStreq } from './tunables_parse.ts'
 
 const MEMORY = '/sys/devices/system/memory'
 const PARAMETERS = '/sys/module/memory_hotplug/parameters'
@@ -135,4 +136,34 @@ const POLICY_KNOBS: readonly Knob[] = [
   },
 ]
 
-export const MEMORY_KNOBS: readonly Knob[] = [...BLOCK_KNOBS, ...POLICY_KNOBS]
+/** A file to which the address of a page is written. */
+const offlineKnob = (name: string, meaning: string, source: string, offline: (k: Kernel, address: number) => number): Knob => ({
+  path: `${MEMORY}/${name}`,
+  type: 'trigger',
+  meaning,
+  source,
+  ...WORKS,
+  write: (k, text) => {
+    const { error, value } = kstrtoul(text, 0)
+    if (error < 0) return -EINVAL
+    const ret = offline(k, value)
+    return ret < 0 ? ret : text.length
+  },
+})
+
+const OFFLINE_KNOBS: readonly Knob[] = [
+  offlineKnob(
+    'soft_offline_page',
+    'Takes the page at the physical address written out of use, after its contents were moved elsewhere',
+    'drivers/base/memory.c soft_offline_page_store, mm/memory-failure.c soft_offline_page',
+    softOfflineAddress,
+  ),
+  offlineKnob(
+    'hard_offline_page',
+    'Treats the page at the physical address written as broken: it goes out of use, and who has its only copy is killed when he touches it',
+    'drivers/base/memory.c hard_offline_page_store, mm/memory-failure.c memory_failure',
+    hardOfflineAddress,
+  ),
+]
+
+export const MEMORY_KNOBS: readonly Knob[] = [...BLOCK_KNOBS, ...POLICY_KNOBS, ...OFFLINE_KNOBS]

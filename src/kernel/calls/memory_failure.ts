@@ -20,7 +20,7 @@
  * soft_offline_page, page_handle_poison), mm/madvise.c madvise_inject_error, mm/page_alloc.c take_page_off_buddy.
  */
 import { migrationTarget } from '../alloc/migration_target.ts'
-import { EBUSY, EFAULT, EHWPOISON, EIO } from '../base/errno.ts'
+import { EBUSY, EFAULT, EHWPOISON, EIO, ENXIO } from '../base/errno.ts'
 import {
   __GFP_MOVABLE,
   __GFP_RETRY_MAYFAIL,
@@ -45,7 +45,7 @@ import { panic } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
-import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
+import { asPfn, NO_PAGE, PAGE_SIZE, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { canWriteback, isShmem } from '../caches/filemap.ts'
 import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
@@ -115,6 +115,21 @@ export function injectError(k: Kernel, task: Task, mm: Mm, start: number, end: n
   return 0
 }
 
+/** Takes the page at a physical address out of use (soft_offline_page of /sys), moving its contents; -ENXIO where no memory is, -EIO where it is offline. */
+export function softOfflineAddress(k: Kernel, address: number): number {
+  const pfn = Math.floor(address / PAGE_SIZE)
+  const block = k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))
+  if (block === undefined) return -ENXIO
+  return block.online ? softOfflinePage(k, asPfn(pfn)) : -EIO
+}
+
+/** Has the page at a physical address treated as broken (hard_offline_page of /sys); -ENXIO where no memory is online. */
+export function hardOfflineAddress(k: Kernel, address: number): number {
+  const pfn = Math.floor(address / PAGE_SIZE)
+  const block = k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))
+  return block?.online === true ? memoryFailure(k, asPfn(pfn)) : -ENXIO
+}
+
 /** The page at an address, read if need be; or a negative errno (get_user_pages_fast). */
 function pageAt(k: Kernel, mm: Mm, vpn: number): number {
   const vma = vmaAt(mm, vpn)
@@ -168,7 +183,9 @@ function memoryFailure(k: Kernel, pfn: Pfn): number {
     return -EBUSY
   }
   lruAddDrainAll(k)
+  const free = isFree(k, pfn)
   markPoisoned(k, pfn)
+  if (free) return 0
   if ((k.page[pfn * PAGE_WORDS] & PG_lru) === 0) return -EBUSY
   const mapping = mappingOfPage(k, pfn)
   const dirty = isDirty(k, pfn)
@@ -180,6 +197,15 @@ function memoryFailure(k: Kernel, pfn: Pfn): number {
   if (mapping !== undefined && isShmem(mapping.inode.sb)) leaveLru(k, pfn)
   else putPage(k, pfn)
   return 0
+}
+
+/** Whether nobody uses the page; then it is on no free list any more. */
+function isFree(k: Kernel, pfn: Pfn): boolean {
+  if ((k.page[compoundHead(k, pfn) * PAGE_WORDS] & PG_lru) !== 0) return false
+  const zone = k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
+  if (zone === undefined) return false
+  drainAllPages(k, zone)
+  return takePageOffBuddy(k, zone, pfn)
 }
 
 /** A page of a memory file stays in the file, but is no longer reclaimed. */
@@ -281,6 +307,10 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
 function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
   if (isPoisoned(k, pfn)) return 0
+  if (isFree(k, pfn)) {
+    markPoisoned(k, pfn)
+    return 0
+  }
   drainAllPages(k, pageZone(k, pfn))
   if ((k.page[head * PAGE_WORDS] & PG_hugetlb) !== 0) {
     if (migrateHugePageAway(k, head, pageNode(k, head), ALL_NODES) !== 0) return -EBUSY

@@ -397,7 +397,8 @@ export function isolateFreeBlock(k: Kernel, zone: Zone, pfn: Pfn): number {
 /** Takes one page out of the free block that holds it and leaves the rest free; false when the page is not free (take_page_off_buddy). */
 export function takePageOffBuddy(k: Kernel, zone: Zone, pfn: Pfn): boolean {
   let start: number = freeBlockOf(k, zone, pfn)
-  if (start === NO_PAGE || (k.page[start * PAGE_WORDS] & PG_buddy) === 0) return false
+  if (start === NO_PAGE) return false
+  if ((k.page[start * PAGE_WORDS] & PG_buddy) === 0) linkAllVirgin(k, zone)
   const type = k.page[start * PAGE_WORDS + W_INDEX]
   const order = k.page[start * PAGE_WORDS + W_PRIVATE]
   deleteFromFreeList(k, zone, asPfn(start), order)

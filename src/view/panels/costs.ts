@@ -102,9 +102,10 @@ function clauses(model: Model): Clauses {
   const most = busy.filter(({ percent }) => percent > total / 20).slice(0, 3)
   const locks = busy.find(({ key }) => key === 'locks')?.percent ?? 0
   return [
-    total < 0.05
-      ? 'no CPU is at work on memory now'
-      : `${(total / 100).toFixed(total < 100 ? 2 : 1)} CPUs at work: ${most.map(({ key, percent }) => `${key} ${formatPercent((percent / total) * 100)}`).join(', ')}`,
+    previous !== undefined &&
+      (total < 0.05
+        ? 'no CPU is at work on memory now'
+        : `${(total / 100).toFixed(total < 100 ? 2 : 1)} CPUs at work: ${most.map(({ key, percent }) => `${key} ${formatPercent((percent / total) * 100)}`).join(', ')}`),
     total > 0 && (locks / total) * 100 >= LOCKS_PERCENT && `${formatPercent((locks / total) * 100)} of it waits for locks`,
     `${formatDuration(busyNs(sample.costs()))} of CPU time since start`,
   ]

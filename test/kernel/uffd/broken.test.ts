@@ -4,6 +4,37 @@ import { HUGE_MACHINE, outcome, ran } from './lab.ts'
 
 const WRITTEN = 'spawn A\nA mmap R 1M\nA touch R write content=page\n'
 
+describe('a page taken out of use by its address', () => {
+  const [SOFT, HARD] = ['soft', 'hard'].map(name => `write /sys/devices/system/memory/${name}_offline_page`)
+
+  it('goes if nobody uses it, once', () => {
+    const { op, field } = ran(
+      `${SOFT} 0x10000000\n${SOFT} 0x10000fff\n${HARD} 0x10001000\n${HARD} 0x10001001\n${SOFT} 0x10001000\nread /proc/meminfo\n`,
+      'machine mem=512M cpus=2\n',
+    )
+    expect(op(`${SOFT} 0x10000fff`).ret).toBe(10)
+    expect(op(`${HARD} 0x10001000`).ret).toBe(10)
+    expect(outcome(op(`${HARD} 0x10001001`))).toBe('EHWPOISON')
+    expect(op(`${SOFT} 0x10001000`).ret).toBe(10)
+    expect(field('read /proc/meminfo', 'text')).toMatch(/HardwareCorrupted: +8 kB/)
+  })
+
+  it('stays if the kernel has it, but one that is broken is marked', () => {
+    const { op, field } = ran(`${SOFT} 0x1000000\n${HARD} 0x1001000\nread /proc/meminfo\n`)
+    expect(outcome(op(`${SOFT} 0x1000000`))).toBe('EIO')
+    expect(outcome(op(`${HARD} 0x1001000`))).toBe('EBUSY')
+    expect(field('read /proc/meminfo', 'text')).toMatch(/HardwareCorrupted: +4 kB/)
+  })
+
+  it('is none where there is no memory, and needs a number', () => {
+    const { op } = ran(`${SOFT} 0x40000000\n${HARD} 0x40000000\n${SOFT} here\n${HARD} -1\n`)
+    expect(outcome(op(`${SOFT} 0x40000000`))).toBe('ENXIO')
+    expect(outcome(op(`${HARD} 0x40000000`))).toBe('ENXIO')
+    expect(outcome(op(`${SOFT} here`))).toBe('EINVAL')
+    expect(outcome(op(`${HARD} -1`))).toBe('EINVAL')
+  })
+})
+
 describe('MADV_HWPOISON', () => {
   it('takes the page away: whoever touches it gets SIGBUS, who populates EHWPOISON', () => {
     const { op, field } = ran(
@@ -80,10 +111,15 @@ describe('memfd_secret', () => {
     expect(outcome(op('A mmap S 1M secret'))).toBe('ENOSYS')
   })
 
-  it('takes its pages out of the direct map, for good', () => {
-    const { field } = ran('read /proc/meminfo\nspawn A\nA mmap S 1M secret\nA touch S write\nexit A\nread /proc/meminfo \n', MACHINE)
-    const text = String(field('read /proc/meminfo', 'text'))
-    expect(Number(/DirectMap4k: +(\d+)/.exec(text)?.[1]) % 4).toBe(0)
+  it('takes its pages out of the direct map, whose large entries stay split for good', () => {
+    const mapped = (lines: string) => {
+      const text = String(ran(`spawn A\n${lines}exit A\nread /proc/meminfo\n`, MACHINE).field('read /proc/meminfo', 'text'))
+      return ['4k', '2M'].map(size => Number(new RegExp(`DirectMap${size}: +(\\d+)`).exec(text)?.[1]))
+    }
+    const [usual, split] = [mapped(''), mapped('A mmap S 4M secret\nA touch S write\n')]
+    expect(split[0]).toBeGreaterThan(usual[0])
+    expect(split[0] - usual[0]).toBe(usual[1] - split[1])
+    expect((split[0] - usual[0]) % 2048).toBe(0)
   })
 
   it('counts against the limit of locked memory when it is touched', () => {
