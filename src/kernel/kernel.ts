@@ -19,6 +19,8 @@ import { runWorkingSet } from './daemons/working_set.ts'
 import { runZswapShrink } from './daemons/zswap_shrink.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
+/** How long a kernel thread keeps a CPU that others want too. */
+const SLICE_NS = 1e6
 
 /** All kernel threads, in the order in which equals run. */
 function daemons(k: Kernel): KernelThread[] {
@@ -47,10 +49,13 @@ export interface Claim {
   readonly untilNs: number
 }
 
-/** When a kernel thread may run. One that was woken runs at once; one that goes on leaves its CPU to a process that has waited for it longer. */
+/**
+ * When a kernel thread may run. One that was woken runs at once; one that has kept its CPU for a while leaves it to a process that has waited
+ * for it longer.
+ */
 function turnNs(k: Kernel, { daemon, nice }: KernelThread, claim: Claim | undefined): number {
   const ready = readyNs(daemon)
-  const goesOn = nice !== true && daemon.wakeNs <= daemon.endNs
+  const goesOn = nice !== true && daemon.wakeNs <= daemon.endNs && daemon.keptNs >= SLICE_NS
   const waits = claim !== undefined && goesOn && claim.sinceNs < ready && freeCpu(k, daemon) === claim.cpu
   return waits ? Math.max(ready, claim.untilNs) : ready
 }

@@ -1,5 +1,6 @@
 /** Shapes of reclaim: how hard a run tries and what it found. Shapes only; reclaim/vmscan*.ts hold the functions. */
 import type { MmWalk } from './state_lru_gen.ts'
+import type { SwapWrite } from './state_swap.ts'
 import type { Pfn } from './units.ts'
 
 /** What one round on a node found (scan_control.nr). */
@@ -65,6 +66,8 @@ export interface ScanPause {
   readonly reclaimed: number
   before: number
   readonly generations?: GenerationsPause
+  /** Writes to swap that it still holds back. */
+  plug: SwapWrite[]
 }
 
 /**

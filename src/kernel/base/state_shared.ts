@@ -39,6 +39,8 @@ export interface Daemon {
   endNs: number
   /** The CPU it ran on last. */
   cpu: number
+  /** Nanoseconds that it has kept its CPU to itself. */
+  keptNs: number
   /** Nanoseconds of CPU it used, and what for, by kind of cost. */
   ranNs: number
   readonly costNs: Float64Array

@@ -23,6 +23,7 @@ export const readyNs = (daemon: Daemon): number => Math.max(daemon.wakeNs, daemo
 export function runThread(k: Kernel, { daemon, run, nice }: KernelThread): void {
   const cpu = freeCpu(k, daemon)
   const start = Math.max(readyNs(daemon), k.cpus[cpu].nowNs)
+  if (start > daemon.endNs) daemon.keptNs = 0
   k.cpu = cpu
   k.current = undefined
   k.clock[0] = start
@@ -34,6 +35,7 @@ export function runThread(k: Kernel, { daemon, run, nice }: KernelThread): void 
   run(k)
   switchAccount(k, owner)
   daemon.endNs = k.clock[0]
+  daemon.keptNs += k.clock[0] - start
   daemon.ranNs += k.clock[0] - start
   const io = k.costNs[COST.io_wait] - waited
   if (nice !== true) psiTurn(k, cpu, 0, { ready: 0, busy: k.clock[0] - start - io, io }, true)

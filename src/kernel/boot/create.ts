@@ -107,7 +107,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     boot: bootFigures(),
     memory: memoryHotplug(),
     log: kernelLog(),
-    rcu: { daemon: daemon('rcu', NO_NODE), waiting: [], next: [] },
+    rcu: { daemon: daemon('rcu', NO_NODE), dropping: false, waiting: [], next: [] },
     events: [],
     junkOnFree,
   }
@@ -260,6 +260,7 @@ export const daemon = (name: string, node: number): Daemon => ({
   wakeNs: NEVER,
   endNs: 0,
   cpu: 0,
+  keptNs: 0,
   ranNs: 0,
   costNs: costAccount(),
 })

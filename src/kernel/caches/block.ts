@@ -77,12 +77,19 @@ function enqueue(k: Kernel, disk: Disk, request: DiskRequest): void {
 
 /**
  * Holds writes to swap back from now on (blk_start_plug).
- * @returns whether nobody did so before: who began it ends it.
+ * @param held what was held back before a pause. @returns whether nobody did so before: who began it ends it.
  */
-export function startPlug(k: Kernel): boolean {
+export function startPlug(k: Kernel, held: SwapWrite[] = []): boolean {
   if (k.swap.plug !== undefined) return false
-  k.swap.plug = []
+  k.swap.plug = held
   return true
+}
+
+/** Who holds writes back pauses. @returns the writes, for him to keep */
+export function pausePlug(k: Kernel): SwapWrite[] {
+  const held = k.swap.plug ?? []
+  k.swap.plug = undefined
+  return held
 }
 
 /** What was held back is queued, and no more is held back (blk_finish_plug). */
@@ -92,8 +99,10 @@ export function finishPlug(k: Kernel): void {
 }
 
 function flushPlug(k: Kernel): void {
-  const { plug } = k.swap
-  if (plug === undefined) return
+  if (k.swap.plug !== undefined) submitAll(k, k.swap.plug)
+}
+
+function submitAll(k: Kernel, plug: SwapWrite[]): void {
   for (const { disk, swap, first, pages } of plug) submitSwap(k, disk, true, swap, first, pages)
   plug.length = 0
 }
@@ -246,6 +255,8 @@ export function waitOnPage(k: Kernel, mapping: Mapping, index: number, pfn: Pfn)
 
 /** Waits until the page that is in the swap cache at the slot is neither being read nor written. */
 export function waitOnSwapPage(k: Kernel, disk: Disk, type: number, offset: number): void {
+  // Whoever holds the write back while he pauses would let it go by and by.
+  for (const { kswapd } of k.nodes) submitAll(k, kswapd.run?.sc.pause?.plug ?? [])
   const request = disk.queue.find(r => r.swap === type && r.first <= offset && offset < r.first + r.pages)
   if (request !== undefined) waitUntil(k, request.doneNs)
 }

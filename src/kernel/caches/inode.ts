@@ -32,6 +32,7 @@ const sleeping = (name: string): Daemon => ({
   wakeNs: Number.POSITIVE_INFINITY,
   endNs: 0,
   cpu: 0,
+  keptNs: 0,
   ranNs: 0,
   costNs: costAccount(),
 })

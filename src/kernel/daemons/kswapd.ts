@@ -34,10 +34,11 @@ import { DEF_PRIORITY, inactiveIsLow, nodeZones, SWAP_CLUSTER_MAX, scanControl, 
 const NAP_NS = 100e6
 
 /**
- * How long it works before others get their turn. Where both run on CPUs of their own it stands for no time of Linux: it is how far the two
- * may be apart here.
+ * How long it works at a stretch. On a node with several CPUs, where it has one of its own, that stands for no time of Linux: it is how far it
+ * and those who use what it frees may be apart here. On a node with one it is its turn.
  */
-const SLICE_NS = 1e6
+const STRETCH_NS = 1e5
+const TURN_NS = 1e6
 
 /** It was woken, or its nap is over, or its run goes on. */
 export function runKswapd(k: Kernel, node: Node): void {
@@ -51,7 +52,7 @@ export function runKswapd(k: Kernel, node: Node): void {
     kswapd.run = beginRun(k, node, kswapd.lastOrder, kswapd.lastZoneidx)
   }
   const { run } = kswapd
-  run.sc.pauseNs = now(k) + SLICE_NS
+  run.sc.pauseNs = now(k) + (k.cpus.filter(cpu => cpu.online && cpu.node === node.id).length > 1 ? STRETCH_NS : TURN_NS)
   psiMemstallEnter(k)
   let outcome = round(k, node, run)
   while (outcome === 'more' && now(k) < run.sc.pauseNs) outcome = round(k, node, run)

@@ -43,8 +43,12 @@ function letKswapdsRun(k: Kernel): void {
   const { reclaiming } = k.memcg
   k.cpus[cpu].nowNs = Math.max(k.cpus[cpu].nowNs, ns)
   k.memcg.reclaiming = false
-  for (const node of k.nodes)
-    if (readyNs(node.kswapd) <= ns) runThread(k, { daemon: node.kswapd, run: machine => runKswapd(machine, node) })
+  for (const node of k.nodes) {
+    const { kswapd } = node
+    const thread = { daemon: kswapd, run: (machine: Kernel) => runKswapd(machine, node) }
+    while (readyNs(kswapd) <= ns) runThread(k, thread)
+    while (kswapd.cpu === cpu && kswapd.wakeNs <= kswapd.endNs && kswapd.keptNs < SLICE_NS) runThread(k, thread)
+  }
   k.memcg.reclaiming = reclaiming
   k.cpu = cpu
   k.current = current

@@ -101,7 +101,7 @@ function evictRounds(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): bo
     }
     if (now(k) < sc.pauseNs) continue
     run.walk = k.lruGen.walk
-    sc.pause = { memcg: lruvec.memcg, left: [], targets: [], reclaimed: 0, before: 0, generations: run }
+    sc.pause = { memcg: lruvec.memcg, left: [], targets: [], reclaimed: 0, before: 0, plug: [], generations: run }
     return false
   }
 }
