@@ -33,6 +33,7 @@ import {
 } from '../kernel/calls/cgroup.ts'
 import { cpusetOf, cpusetSetCpus, cpusetSetMems, cpusetSetPartition, partitionText } from '../kernel/calls/cpuset.ts'
 import { maskNodes } from '../kernel/frames/mempolicy.ts'
+import { condResched } from '../kernel/kernel.ts'
 import type { At } from '../kernel/tunables_knob.ts'
 import { kstrtoint } from '../kernel/tunables_parse.ts'
 import { memcgFiles } from './cgroup_memory.ts'
@@ -183,7 +184,7 @@ const CPUSET_FILES: Readonly<Record<string, File>> = {
   }),
   'cpuset.mems': ownCpuset({
     read: (k, group) => `${listText(maskNodes(cpusetOf(k, group).mems))}\n`,
-    write: (k, group, text) => cpusetSetMems(k, group, text),
+    write: (k, group, text) => cpusetSetMems(k, group, text, condResched),
   }),
   'cpuset.mems.effective': cpuset({ read: (k, group) => `${listText(maskNodes(cpusetOf(k, group).effectiveMems))}\n` }),
 }

@@ -22,6 +22,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Cgroup, Cpuset } from '../base/state_cgroup.ts'
 import type { Task } from '../base/state_mm.ts'
 import { memoryNodes, mpolRebind, nodeMask } from '../frames/mempolicy.ts'
+import type { GiveWay } from '../reclaim/migrate.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { doMigratePages } from './migrate_pages.ts'
 
@@ -100,9 +101,9 @@ const ruled = (k: Kernel, group: Cgroup): Task[] => [...k.tasks.values()].filter
 // --- effective sets
 
 /** Works out the effective sets of the whole tree after a set has changed; tasks follow. */
-function refreshAll(k: Kernel): void {
+function refreshAll(k: Kernel, giveWay?: GiveWay): void {
   const root = k.cgroup.groups.get(ROOT)
-  if (root?.cpuset !== undefined) refreshBelow(k, root, onlineCpus(k), memoryNodes(k))
+  if (root?.cpuset !== undefined) refreshBelow(k, root, onlineCpus(k), memoryNodes(k), giveWay)
 }
 
 /** The same after CPUs or nodes came or went: tasks of the root keep what they asked for (cpuset_hotplug_workfn). */
@@ -117,7 +118,7 @@ export function cpusetHotplug(k: Kernel): void {
 /**
  * @param cpus what the group and its children's partitions have together.
  */
-function refreshBelow(k: Kernel, group: Cgroup, cpus: readonly number[], mems: number): void {
+function refreshBelow(k: Kernel, group: Cgroup, cpus: readonly number[], mems: number, giveWay: GiveWay | undefined): void {
   const children = childSets(k, group)
   const granted = new Map<number, readonly number[]>()
   let left = cpus
@@ -127,12 +128,13 @@ function refreshBelow(k: Kernel, group: Cgroup, cpus: readonly number[], mems: n
     granted.set(child.id, own)
     left = left.filter(cpu => !own.includes(cpu))
   }
-  if (group.cpuset !== undefined) settleSet(k, group, group.cpuset, left, mems)
+  if (group.cpuset !== undefined) settleSet(k, group, group.cpuset, left, mems, giveWay)
   for (const child of children) {
     const { cpuset } = child
     if (cpuset === undefined) continue
     const wanted = cpuset.cpus.filter(cpu => left.includes(cpu))
-    refreshBelow(k, child, granted.get(child.id) ?? (wanted.length > 0 ? wanted : left), cpuset.mems & mems || mems)
+    const own = granted.get(child.id) ?? (wanted.length > 0 ? wanted : left)
+    refreshBelow(k, child, own, cpuset.mems & mems || mems, giveWay)
   }
 }
 
@@ -159,7 +161,7 @@ function grant(
 }
 
 /** A set's effective CPUs and nodes are known: its tasks get what is new. */
-function settleSet(k: Kernel, group: Cgroup, cpuset: Cpuset, cpus: readonly number[], mems: number): void {
+function settleSet(k: Kernel, group: Cgroup, cpuset: Cpuset, cpus: readonly number[], mems: number, giveWay: GiveWay | undefined): void {
   const newCpus = cpus.join() !== cpuset.effectiveCpus.join()
   const newMems = mems !== cpuset.effectiveMems
   cpuset.effectiveCpus = cpus
@@ -167,12 +169,12 @@ function settleSet(k: Kernel, group: Cgroup, cpuset: Cpuset, cpus: readonly numb
   const tasks = ruled(k, group)
   if (newCpus) for (const task of tasks) task.cpusAllowed = cpus
   if (!newMems) return
-  for (const task of tasks) rebind(k, task, mems, cpuset.oldMems)
+  for (const task of tasks) rebind(k, task, mems, cpuset.oldMems, giveWay)
   cpuset.oldMems = mems
 }
 
 /** The task may use other nodes from now on; its memory moves there from those it was last moved to (cpuset_change_task_nodemask). */
-function rebind(k: Kernel, task: Task, mems: number, from: number): void {
+function rebind(k: Kernel, task: Task, mems: number, from: number, giveWay?: GiveWay): void {
   const { mm } = task
   task.policy = mpolRebind(task.policy, mems)
   task.memsAllowed = mems
@@ -181,7 +183,7 @@ function rebind(k: Kernel, task: Task, mems: number, from: number): void {
   if (from === mems) return
   const { current } = k
   k.current = undefined
-  doMigratePages(k, mm, from, mems, MPOL_MF_MOVE_ALL)
+  doMigratePages(k, mm, from, mems, MPOL_MF_MOVE_ALL, giveWay)
   k.current = current
 }
 
@@ -206,8 +208,8 @@ export function cpusetCpusAllowed(k: Kernel, task: Task): readonly number[] {
 
 // --- what the files take
 
-/** cpuset.mems. @returns 0 or a negative errno */
-export function cpusetSetMems(k: Kernel, group: Cgroup, text: string): number {
+/** cpuset.mems. @param giveWay lets others run while memory moves. @returns 0 or a negative errno */
+export function cpusetSetMems(k: Kernel, group: Cgroup, text: string, giveWay?: GiveWay): number {
   const { cpuset } = group
   const nodes = text === '' ? [] : parseList(text, MAX_NODES)
   if (cpuset === undefined || typeof nodes === 'number') return typeof nodes === 'number' ? nodes : -EINVAL
@@ -216,7 +218,7 @@ export function cpusetSetMems(k: Kernel, group: Cgroup, text: string): number {
   if (mems === cpuset.mems) return 0
   if (mems === 0 && ruled(k, group).length > 0) return -ENOSPC
   cpuset.mems = mems
-  refreshAll(k)
+  refreshAll(k, giveWay)
   return 0
 }
 

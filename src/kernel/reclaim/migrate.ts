@@ -14,7 +14,8 @@
  *     no page to move it to                           no further; a huge page is split and moved in pieces
  *
  * pgmigrate_* count single pages, thp_migration_* huge ones. Linux tries a page that somebody holds ten times; as
- * nothing else happens meanwhile, it is tried once here.
+ * nothing else happens meanwhile, it is tried once here. What others see of a page while it is moved: migrate_window.ts. Who moves
+ * many pages gives way to kernel threads now and then, so that kswapd of a node that fills up runs beside him.
  *
  * Source: mm/migrate.c (migrate_pages, migrate_folio_unmap, folio_migrate_mapping, folio_migrate_flags), mm/rmap.c
  * (try_to_migrate).
