@@ -49,6 +49,10 @@ export function act(state: State, seen: Seen, action: Action, key = ''): Pressed
 const ask = (state: State, ...effects: Effect[]): Pressed => ({ state, effects })
 const refuse = (state: State, why: string): State => said(state, why, true)
 
+/** Why no knob can be turned. */
+export const whyReadOnly = ({ kind }: Pick<Seen, 'kind'>): string =>
+  kind === 'host' ? 'knobs of this machine are turned with --write only' : 'nothing can be changed here: this is no machine that runs'
+
 /** Actions of the prompt never come here. */
 const nothing: Handler = state => state
 
@@ -125,10 +129,7 @@ const HANDLERS: Readonly<Record<Action, Handler>> = {
   last: (state, seen) => move(state, seen, Number.POSITIVE_INFINITY),
 
   palette: state => ({ ...state, prompt: newPrompt('command', '> ') }),
-  presets: (state, { rights }) =>
-    rights.write
-      ? { ...state, mode: { kind: 'presets', at: 0 } }
-      : refuse(state, 'nothing can be changed here: this is no machine that runs'),
+  presets: (state, seen) => (seen.rights.write ? { ...state, mode: { kind: 'presets', at: 0 } } : refuse(state, whyReadOnly(seen))),
   'mark-a': (state, seen) => mark(state, seen, 'a'),
   'mark-b': (state, seen) => mark(state, seen, 'b'),
   unmark: state => said({ ...state, marks: {} }, 'no marks'),
@@ -277,7 +278,7 @@ function turn(state: State, seen: Seen, direction: 1 | -1): State | Pressed {
   if (branch !== undefined) return atPlace(state, { open: foldBranch(placeOf(state).open, branch, direction === -1) })
   const knob = knobHere(state, seen)
   if (knob === undefined) return state
-  if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')
+  if (!seen.rights.write) return refuse(state, whyReadOnly(seen))
   const before = seen.knobValue(knob)
   const after = before === undefined ? undefined : neighbour(knob, before, direction)
   if (before === undefined || after === undefined) return said(state, `${shortPath(knob.path)} goes no further; Enter takes any value`)
@@ -294,7 +295,7 @@ function edit(state: State, seen: Seen): State {
   }
   const knob = knobHere(state, seen)
   if (knob === undefined) return said(state, 'no knob')
-  if (!seen.rights.write) return refuse(state, 'nothing can be changed here: this is no machine that runs')
+  if (!seen.rights.write) return refuse(state, whyReadOnly(seen))
   const value = knob.type === 'trigger' ? '1' : (seen.knobValue(knob) ?? '')
   return { ...state, prompt: newPrompt('knob', `${shortPath(knob.path)}: `, value, knob.path) }
 }
@@ -360,7 +361,7 @@ export function choosePreset(state: State, seen: Seen, name: string | undefined)
   const preset = name === undefined ? undefined : seen.presets[name]
   const closed: State = { ...state, mode: { kind: 'panel' } }
   if (preset === undefined) return closed
-  if (!seen.rights.write) return refuse(closed, 'nothing can be changed here: this is no machine that runs')
+  if (!seen.rights.write) return refuse(closed, whyReadOnly(seen))
   const group = state.undo.reduce((most, turn) => Math.max(most, turn.group ?? 0), 0) + 1
   const turns = Object.entries(preset.knobs).flatMap(([path, after]): Turn[] => {
     const knob = knobNamed(seen.model?.tunables ?? [], path)

@@ -7,7 +7,7 @@ import { nearestWord } from '../user_error.ts'
 import { explain, lookUp } from '../view/explain.ts'
 import { LAYOUTS } from '../view/layouts.ts'
 import { VIEWS } from '../view/views.ts'
-import { act, bookmark, choosePreset, goTo, layOut, type Seen, show } from './actions.ts'
+import { act, bookmark, choosePreset, goTo, layOut, type Seen, show, whyReadOnly } from './actions.ts'
 import { type Action, KEYMAP } from './keymap.ts'
 import { knobNamed, whyNot } from './knobs.ts'
 import { parseJump } from './playback.ts'
@@ -92,7 +92,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       if (knob === undefined || before === undefined || after === '') return wrong(state, 'set PATH VALUE')
       const why = whyNot(knob, after)
       if (why !== undefined) return said(state, `${path} ${why}`, true)
-      if (!seen.rights.write) return said(state, 'nothing can be changed here: this is no machine that runs', true)
+      if (!seen.rights.write) return said(state, whyReadOnly(seen), true)
       if (seen.kind === 'host') return { ...state, prompt: asked(path, path, before, after) }
       return { state, effects: [{ kind: 'write', turn: { path, before, after }, way: 'new' }] }
     },
