@@ -37,7 +37,7 @@ function cannotRead(file: string, error: unknown): UserError {
   if (code === 'ENOENT') return new UserError('no such file', { file })
   if (code === 'EISDIR') return new UserError('is a directory', { file })
   if (code === 'EACCES') return new UserError('permission denied', { file })
-  return new UserError(`cannot read: ${error instanceof Error ? error.message : String(error)}`, { file })
+  return new UserError(`cannot read: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file })
 }
 
 /**

@@ -64,7 +64,8 @@ export function createRecording(path: string, source: Pick<Source, 'kind' | 'tit
 }
 
 function cannotWrite(path: string, error: unknown): UserError {
-  return new UserError(`cannot write: ${error instanceof Error ? error.message : String(error)}`, { file: path })
+  // Node names the call and the file once more behind a comma.
+  return new UserError(`cannot write: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file: path })
 }
 
 /** The bytes of one frame; none when it is not later than the one before. */
