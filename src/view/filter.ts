@@ -91,7 +91,7 @@ const REPEATS_MAX = 3
  * repeats or alternatives itself ("(a+)+", "(a|b)*").
  */
 function isCostly(source: string): boolean {
-  const tokens = source.match(/\\.|\[(?:\\.|[^\]\\])*\]?|\{\d*,?\d*\}|[^]/g) ?? []
+  const tokens = source.match(/\\.|\[(?:\\.|[^\]\\])*\]?|\{\d*,?\d*\}|[\s\S]/g) ?? []
   const groups: boolean[] = [false]
   let closed = false
   let repeats = 0
