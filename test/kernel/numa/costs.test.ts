@@ -4,6 +4,8 @@ import { COST, now, spendLineMiss } from '../../../src/kernel/base/cost.ts'
 import type { Kernel } from '../../../src/kernel/base/state.ts'
 import { taskFork } from '../../../src/kernel/calls/task.ts'
 import { faultPtLock, holdPtLock, LOCK_MM, LOCK_PTE } from '../../../src/kernel/spaces/pt_lock.ts'
+import { createSimulation, runToEnd } from '../../../src/sim/simulation.ts'
+import { parseWorkload } from '../../../src/workload/parse.ts'
 import { bootSmall, runInit } from '../machine.ts'
 
 const firstPage = (k: Kernel, node: number) => k.nodes[node].startPfn + 4096
@@ -91,6 +93,18 @@ describe('page-table locks', () => {
       return k.costNs[COST.pt_lock]
     }
     expect(waited(LOCK_MM)).toBeGreaterThan(2 * waited(LOCK_PTE))
+  })
+
+  it.each([
+    ['KSM', 'A madvise R mergeable\nwrite /sys/kernel/mm/ksm/run 1\nsleep 1s\n'],
+    ['reclaim', 'A madvise R cold\nspawn B\nB mmap S 100M\nB touch S write content=unique\n'],
+    ['who clears its soft-dirty marks', 'write /proc/$A/clear_refs 4\n'],
+  ])('are held by %s as well', (_, lines) => {
+    const start = 'machine mem=192M swap=128M\ncmdline transparent_hugepage=never\nspawn A\nA mmap R 64M\nA touch R write content=unique\n'
+    const sim = createSimulation(parseWorkload(start + lines, 'program'), {})
+    runToEnd(sim, () => undefined)
+    const [, ...others] = sim.k.spaces.mms.values()
+    expect(others[0].locks).toBeDefined()
   })
 
   it('are forgotten when nobody else has come by for a while', () => {
