@@ -57,6 +57,8 @@ export interface RcuFree {
 /** Objects that are freed when the grace period under way is over, and those that wait for the next one. */
 export interface Rcu {
   readonly daemon: Daemon
+  /** drop_caches is at work: it does not wait for the names and inodes that it lets go, as reclaim is taken to. */
+  dropping: boolean
   waiting: RcuFree[]
   next: RcuFree[]
 }

@@ -13,7 +13,7 @@ import type { Pfn } from '../base/units.ts'
 import { memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { objUncharge } from '../frames/memcg_charge.ts'
 import { pageMemcg, pageNode } from '../frames/page.ts'
-import { kmemFreeRcu } from './rcu.ts'
+import { kmemFreeNamed, kmemFreeRcu } from './rcu.ts'
 import { kmemCache, kmemFree } from './slab.ts'
 
 export type FileObjects = 'nodes' | 'inodes' | 'dentries'
@@ -32,7 +32,7 @@ export function noteFileObjects(k: Kernel, { memcg }: ChargedObjects, kind: File
 /** Frees objects of a file; those that a group is charged for first. */
 export function fileObjectsFree(k: Kernel, charged: ChargedObjects, cache: string, kind: FileObjects, objects: number): void {
   if (kind === 'nodes') kmemFreeRcu(k, cache, objects)
-  else kmemFree(k, cache, objects)
+  else kmemFreeNamed(k, cache, objects)
   const paid = Math.min(objects, charged[kind])
   if (paid === 0) return
   charged[kind] -= paid

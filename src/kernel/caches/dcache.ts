@@ -13,7 +13,7 @@
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping } from '../base/state_fs.ts'
 import { fileObjectsFree } from './charged_objects.ts'
-import { kmemFree } from './slab.ts'
+import { kmemFreeNamed } from './rcu.ts'
 
 /** The objects of a file that are in memory (Inode.cached). */
 export const INODE_CACHED = 1
@@ -45,7 +45,7 @@ export function inodeUnused(k: Kernel, inode: Inode): void {
   const { mapping } = inode
   if (inode.cached !== INODE_CACHED || inode.sb.disk === undefined || inode.directory || inode.openCount > 0) return
   if (mapping.nrPages + mapping.nrShadows > 0 || k.fs.unused.some(({ inodes }) => inodes.has(inode.id))) return
-  k.fs.unused[k.cpus[k.cpu].node].inodes.set(inode.id, false)
+  k.fs.unused[mapping.charged.nid].inodes.set(inode.id, false)
 }
 
 /** To be called when a file's last page, or shadow of one, left the cache. */
@@ -69,7 +69,7 @@ export function inodeFreeObjects(k: Kernel, inode: Inode, what: number = INODE_C
   const freed = inode.cached & what
   if ((freed & INODE_CACHED) !== 0) {
     fileObjectsFree(k, inode.mapping.charged, inodeCacheOf(inode), 'inodes', 1)
-    kmemFree(k, 'lsm_inode_cache', 1)
+    kmemFreeNamed(k, 'lsm_inode_cache', 1)
     for (const { inodes } of k.fs.unused) inodes.delete(inode.id)
   }
   if ((freed & DENTRY_CACHED) !== 0) {

@@ -6,8 +6,8 @@
  *     periods    wait  |----------|-------       waits for the one after it
  *     free                        a b c          and d e f at the end of the next
  *
- * Their slabs go back on the CPU that let them go. Dentries and inodes go the same way in Linux; but dropping many of them takes longer
- * than a grace period, so that most are free when it ends, and here they are free at once.
+ * Their slabs go back on the CPU that let them go. Dentries and inodes that drop_caches lets go are freed the same way; those that go
+ * one by one, or because memory is short, are free at once here, for who reclaims does not wait for a grace period.
  *
  * Source: lib/radix-tree.c (radix_tree_node_rcu_free), kernel/rcu/tree.c (rcu_gp_kthread, rcu_do_batch).
  */
@@ -41,4 +41,10 @@ export function runRcu(k: Kernel): void {
   rcu.waiting = rcu.next
   rcu.next = []
   if (rcu.waiting.length > 0) rcu.daemon.wakeNs = now(k) + GRACE_NS
+}
+
+/** Frees objects of names and inodes. */
+export function kmemFreeNamed(k: Kernel, name: string, objects: number): void {
+  if (k.rcu.dropping) kmemFreeRcu(k, name, objects)
+  else kmemFree(k, name, objects)
 }

@@ -14,7 +14,7 @@ import { COST, spend } from '../base/cost.ts'
 import { __GFP_FS } from '../base/flags.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { INODE_CACHED, inodeFreeObjects, inodeUnused, type NameKey } from '../caches/dcache.ts'
-import { kmemFree } from '../caches/slab.ts'
+import { kmemFreeNamed } from '../caches/rcu.ts'
 import { memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { SHRINK_STOP } from './thp_split.ts'
 
@@ -58,7 +58,7 @@ function pruneNames(k: Kernel, node: Node, memcg: number, max: number): number {
 function freeName(k: Kernel, key: NameKey): boolean {
   if (typeof key === 'string') {
     k.fs.negative.delete(key)
-    kmemFree(k, 'dentry', 1)
+    kmemFreeNamed(k, 'dentry', 1)
     return true
   }
   const inode = k.fs.inodes.get(key)

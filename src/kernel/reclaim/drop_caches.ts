@@ -19,7 +19,9 @@ export function dropCaches(k: Kernel, what: number): void {
     k.event[EV.drop_pagecache]++
   }
   if ((what & 2) !== 0) {
+    k.rcu.dropping = true
     for (const node of k.nodes) dropSlabNode(k, node)
+    k.rcu.dropping = false
     k.event[EV.drop_slab]++
   }
 }

@@ -27,3 +27,16 @@ describe('what shows as resident', () => {
     expect(String(field('read /proc/$A/status', 'text'))).toMatch(/RssShmem:\t +68 kB/)
   })
 })
+
+describe('names and inodes that are dropped', () => {
+  it('are free a little after drop_caches is done, on whatever node they were made', () => {
+    const { field } = ran(
+      'spawn A cpu=1\nA mkfiles /mnt/d 500\nread /proc/slabinfo\nwrite /proc/sys/vm/drop_caches 2\nread  /proc/slabinfo\nsleep 10\nread   /proc/slabinfo\nexit A\n',
+      'machine nodes=2 mem=96M,96M cpus=1,1 disk=32M\ncmdline transparent_hugepage=never\n',
+    )
+    const inodes = ['read /proc/slabinfo', 'read  /proc/slabinfo', 'read   /proc/slabinfo'].map(line =>
+      Number(/^ext4_inode_cache +(\d+)/m.exec(String(field(line, 'text')))?.[1]),
+    )
+    expect([inodes[1] - inodes[0], inodes[0] >= 500, inodes[2] < 200]).toEqual([0, true, true])
+  })
+})
