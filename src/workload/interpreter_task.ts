@@ -33,9 +33,13 @@ export function taskOp(run: Run, ports: Ports, worker: Worker, op: TaskOp): numb
       return sysSetuid(task, op.uid)
     case 'write':
       return ports.write(run.k, op.path, op.value)
-    case 'clear_refs':
+    case 'clear_refs': {
+      const ret = ports.write(run.k, `/proc/${task.pid}/clear_refs`, String(op.value))
+      touchOwn(run.k, task, TOUCHES.clearRefs)
+      return Math.min(0, ret)
+    }
     case 'oom_score_adj':
-      return Math.min(0, ports.write(run.k, `/proc/${task.pid}/${op.op}`, String(op.value)))
+      return Math.min(0, ports.write(run.k, `/proc/${task.pid}/oom_score_adj`, String(op.value)))
     case 'exec':
       return exec(run, worker, op.name ?? worker.name)
     case 'thp_disable':

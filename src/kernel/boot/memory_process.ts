@@ -152,6 +152,8 @@ const TOUCHES = {
   nextOperation: [...writes('bss', 2, 18), ...writes('heap', 0)],
   /** The first process, at every sample. */
   sample: writes('bss', 5),
+  /** A worker that has cleared marks: of writes to its own pages too, which are write-protected for it. */
+  clearRefs: [...writes('stack', 30, 31), ...writes('bss', 18)],
   /** A worker that handles a signal. */
   signal: writes('data', 1),
   /** A worker that checks contents: the page it compares with. */
