@@ -173,7 +173,7 @@ function shrinkList(k: Kernel, node: Node, lruvec: Lruvec, lru: number, n: numbe
 
 /**
  * One round over the lists of one memory cgroup; when enough is reclaimed, the list with less left to do ends (shrink_lruvec).
- * kswapd pauses when it has worked for a while: what it frees is not to be there before it has freed it. False when it did.
+ * It pauses when it has worked for a while: what it frees is not to be there before it has freed it. False when it did.
  */
 function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): boolean {
   const lruvec = node.lruvecs[memcg]
@@ -195,7 +195,7 @@ function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): bo
     return false
   }
   sc.nrReclaimed += reclaimed
-  if (k.swapPages > 0 && inactiveIsLow(k, node, lruvec, LRU_INACTIVE_ANON))
+  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON))
     shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
   return true
 }
