@@ -266,6 +266,7 @@ export function verifyWriteback(k: Kernel): string[] {
       wrong.push(`${inode.path} has dirty pages and no place in the flusher's queue`)
   }
   for (const { queue } of k.fs.disks) for (const { swap, write, pages } of queue) if (swap >= 0 && write) writeback += pages
+  for (const { kswapd } of k.nodes) for (const { pages } of kswapd.run?.sc.pause?.plug ?? []) writeback += pages
   if (dirty !== nodeSum(k, NR_DIRTY)) wrong.push(`${dirty} pages are dirty, nr_dirty ${nodeSum(k, NR_DIRTY)}`)
   if (writeback !== nodeSum(k, NR_WRITEBACK)) wrong.push(`${writeback} pages are under writeback, nr_writeback ${nodeSum(k, NR_WRITEBACK)}`)
   const pending = k.zones.reduce((sum, zone) => sum + zone.stat[NR_WRITE_PENDING], 0)
