@@ -7,14 +7,14 @@
  *           inactive    reclaimed, kept or made active (vmscan_list.ts)
  *           active      made inactive, unless it is a program's code in use
  *
- * A process that needs a page reclaims 32 (direct reclaim); kswapd works in the background until every mark is met
- * (daemons/kswapd.ts). Pages of zones above the one wanted are passed over (pgskip).
+ * A process that needs a page reclaims 32 (direct_reclaim.ts); kswapd works in the background until every mark is met
+ * (daemons/kswapd.ts). A round on a node pauses when its time is over, and goes on where it stopped. Pages of zones above the one wanted are
+ * passed over (pgskip).
  *
- * The lists of the target group and of all below it are looked at in turn; for the machine's sake that is the root and so all groups. Anonymous pages are left alone while there is no swap.
- * While generations are on, they are evicted instead of these lists (lru_gen_evict.ts).
+ * The lists of the target group and of all below it are looked at in turn; for the machine's sake that is the root and so all groups.
+ * Anonymous pages are left alone while there is no swap. While generations are on, they are evicted instead of these lists (lru_gen_evict.ts).
  *
- * Source: mm/vmscan.c (isolate_lru_folios, shrink_inactive_list, shrink_active_list, shrink_lruvec, shrink_node,
- * do_try_to_free_pages).
+ * Source: mm/vmscan.c (isolate_lru_folios, shrink_inactive_list, shrink_active_list, shrink_lruvec, shrink_node).
  */
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
@@ -195,8 +195,7 @@ function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): bo
     return false
   }
   sc.nrReclaimed += reclaimed
-  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON))
-    shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON)) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
   return true
 }
 
