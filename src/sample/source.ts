@@ -21,7 +21,7 @@
  *   /mmtop/working_set  how old pages of processes and cgroups are, round by round (simulation only; procfs/pages/working_set.ts)
  *   /mmtop/traffic    "N0.N1 BYTES" lines: what CPUs of node 0 moved from and to memory of node 1 since boot; and
  *                     "N0.limit BYTES": what node 0 can do in a second (simulation only)
- *   /mmtop/accounts   "WHO KEY=NS ..." lines: the same for each process, by its pid, and each kernel thread, by its name (simulation only)
+ *   /mmtop/accounts   "WHO KEY=NS ..." lines: the same for each process, by its pid, or "NAME(ended)" of late, and each kernel thread (simulation only)
  *   /mmtop/locks      "LEVEL_contended N", "LEVEL_waited_ns N" lines: page-table locks found taken; and "N0.Normal_taken N", _contended,
  *                     _held_ns, _waited_ns: the lock of each zone's free lists (simulation only)
  *   /mmtop/postcopy   "KEY NUMBER" lines: how far the latest live migration is (simulation only)

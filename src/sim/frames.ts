@@ -183,6 +183,7 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
     costs: COST_NAMES.map((name, i) => `${name} ${Math.round(k.costNs[i])}`),
     accounts: [
       ...[...k.tasks.values()].flatMap(({ pid, costNs }) => accountLine(String(pid), costNs)),
+      ...sim.run.former.flatMap(({ name, costNs }) => accountLine(`${name}(ended)`, costNs)),
       ...daemonsOf(k).flatMap(({ name, costNs }) => accountLine(name, costNs)),
     ],
   }

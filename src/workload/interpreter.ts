@@ -67,6 +67,7 @@ export function startRun(k: Kernel, program: Program, ports: Ports): Run {
     workers: Array.from<Worker | undefined>({ length: MAX_WORKERS }),
     threads: [prompt, file],
     migrations: [],
+    former: [],
     lastOn: [],
     turn: 1,
     quietNs: startNs,

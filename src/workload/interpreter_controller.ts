@@ -8,7 +8,7 @@ import { compares, judge, numberErrno, pidOf, readNumber, setMarks } from './int
 import { cursorOver, nextStatement } from './interpreter_cursor.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { postcopyFields, startPostcopy } from './interpreter_postcopy.ts'
-import { deathFields, type Outcome, recordOf, reportDeaths, resultOutcome, SIGKILL } from './interpreter_records.ts'
+import { deathFields, freeSlot, type Outcome, recordOf, reportDeaths, resultOutcome, SIGKILL } from './interpreter_records.ts'
 import type { Controller, EachOp, JobWork, Line, Ports, Run, Waiting, WaitOp, Worker } from './interpreter_state.ts'
 import { beginSample, endSample, systemOp, takeSample } from './interpreter_system.ts'
 import { spawnWorker } from './interpreter_task.ts'
@@ -298,7 +298,7 @@ function lookAtJob(run: Run, startNs: number, waiting: Waiting & { readonly kind
 
 /** The name of a process that has ended is free again. */
 function free(run: Run, worker: Worker): void {
-  if (run.workers[worker.slot] === worker) run.workers[worker.slot] = undefined
+  if (run.workers[worker.slot] === worker) freeSlot(run, worker)
 }
 
 /** A process that was spawned has started; of one that was forked the parent's fork is the result. */

@@ -39,13 +39,23 @@ export const signalName = (signal: number): string => SIGNAL_NAMES[signal] ?? 'S
 /** `died`, and of what. */
 export const deathFields = (death: Death): Fields => ({ died: true, ...death })
 
+/** Ended processes whose accounts are kept. */
+const FORMER_KEPT = 8
+
+/** The place of a process that has ended can be taken; what it spent its time on is kept for a while. */
+export function freeSlot({ workers, former }: Run, { slot, name, task }: Worker): void {
+  workers[slot] = undefined
+  former.push({ name, costNs: task.costNs })
+  if (former.length > FORMER_KEPT) former.shift()
+}
+
 /** Records the deaths that nobody was waiting for; their names are free again. */
 export function reportDeaths(run: Run): void {
-  run.workers.forEach((worker, slot) => {
+  run.workers.forEach(worker => {
     if (worker?.death === undefined) return
     const { doing, job, name, death } = worker
     const during = job?.background === true ? { text: job.statement.text, progress: doing?.progress ?? 0 } : undefined
     run.records.push({ kind: 'death', i: run.line, ns: now(run.k), worker: name, death, during })
-    run.workers[slot] = undefined
+    freeSlot(run, worker)
   })
 }

@@ -403,6 +403,8 @@ export interface Run {
   readonly threads: Thread[]
   /** Live migrations, those that are over too. */
   readonly migrations: Migration[]
+  /** What those who have ended spent their time on, the latest last. */
+  readonly former: { readonly name: string; readonly costNs: Float64Array }[]
   /** The thread that ran last on each CPU. */
   readonly lastOn: (Thread | undefined)[]
   turn: number

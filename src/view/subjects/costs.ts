@@ -62,6 +62,9 @@ export interface CostRow {
   readonly cpuPercent: number | undefined
 }
 
+/** Who has ended of late goes by his name. */
+const ENDED = /^(.+)\(ended\)$/
+
 /** Who has spent time, and what is on nobody's account: boot, what is read and set from outside, processes that have ended. */
 export function costRows(model: Model): CostRow[] {
   const { sample, previous } = model
@@ -70,7 +73,13 @@ export function costRows(model: Model): CostRow[] {
   const rows = [...sample.accounts()].map(([who, spent]): CostRow => {
     const ns = busyNs(spent)
     const past = before === undefined ? undefined : busyNs(before.get(who) ?? new Map())
-    return { who, name: names.get(who) ?? (/^\d/.test(who) ? '' : 'kernel'), spent, busyNs: ns, cpuPercent: cpuPercent(model, ns, past) }
+    return {
+      who,
+      name: names.get(who) ?? ENDED.exec(who)?.[1] ?? (/^\d/.test(who) ? '' : 'kernel'),
+      spent,
+      busyNs: ns,
+      cpuPercent: cpuPercent(model, ns, past),
+    }
   })
   const rest = new Map([...sample.costs()].map(([key, ns]) => [key, Math.max(0, ns - sumOf(rows, key))]))
   return rows.length === 0 ? [] : [...rows, { who: '', name: 'ended, boot', spent: rest, busyNs: busyNs(rest), cpuPercent: undefined }]
@@ -88,7 +97,7 @@ export const COST_COLUMNS: readonly Column<CostRow>[] = [
     width: 12,
     kind: 'label',
     priority: 0,
-    help: 'Process, by its pid, or kernel thread',
+    help: 'Process, by its pid, or by its name when it has ended of late; or kernel thread',
     source: ACCOUNTS,
     value: row => row.who,
   }),
