@@ -172,6 +172,8 @@ export interface Lruvec {
   /** Sizes by zone type * 5 + LRU_*, and NODE_STATS of the group's pages on this node; empty for the root, which has what the others leave. */
   readonly zoneSize: Float64Array
   readonly stat: Float64Array
+  /** What the group and all below it had, when that was added up last, of what reclaim goes by (FLUSHED_STATS). */
+  readonly flushed: Float64Array
   /** Reclaim of the group, or for all of the node, met only pages that wait for the disk (LRUVEC_CONGESTED). */
   congested: boolean
   /** List of huge pages that are partly unmapped, threaded through their second tails. */

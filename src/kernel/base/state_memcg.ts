@@ -73,6 +73,8 @@ export interface MemcgState {
   readonly groups: (Memcg | undefined)[]
   /** By CPU. */
   readonly stocks: MemcgStock[]
+  /** When the figures that reclaim goes by are next added up, whoever asks; nanoseconds since the machine was switched on. */
+  flushNs: number
   /** A task reclaims: what it charges on the way goes over limits (PF_MEMALLOC). */
   reclaiming: boolean
   /** The task that runs has charged pages beyond memory.high and is to make up for it before it goes on. */

@@ -45,7 +45,7 @@ import type { FolioBatch, Kernel, Lruvec } from '../base/state.ts'
 import { asPfn, HPAGE_PMD_ORDER, NO_PAGE, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { deferredSplitRemove } from '../frames/deferred.ts'
 import { freeHugePage } from '../frames/hugetlb_pool.ts'
-import { countMemcgEvent, lruvecState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
+import { countMemcgEvent, lruvecPageState, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import {
   compoundOrder,
   compoundPages,
@@ -409,7 +409,7 @@ export function lruNoteCost(k: Kernel, lruvec: Lruvec, nid: number, file: boolea
     if (file) at.fileCost += pages
     else at.anonCost += pages
     let size = 0
-    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) size += lruvecState(k, at, nid, NR_LRU_BASE + lru)
+    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) size += lruvecPageState(at, NR_LRU_BASE + lru)
     if (at.fileCost + at.anonCost <= Math.floor(size / 4)) continue
     at.fileCost = Math.floor(at.fileCost / 2)
     at.anonCost = Math.floor(at.anonCost / 2)

@@ -28,7 +28,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
 import { MAX_NR_TIERS } from '../frames/generations.ts'
-import { hasId, lruvecState, modLruvecState } from '../frames/memcg.ts'
+import { hasId, lruvecPageState, memcgFlushStatsDelayed, modLruvecState } from '../frames/memcg.ts'
 import { memcgSwapPages } from '../frames/memcg_charge.ts'
 import { compoundPages, pageMemcg, pageNode } from '../frames/page.ts'
 import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
@@ -97,12 +97,13 @@ function evictionLruvec(k: Kernel, bits: number): Lruvec | undefined {
 }
 
 /** Pages by which the page's inactive list could have been longer. */
-function workingsetSize(k: Kernel, evicted: Lruvec, memcg: number, nid: number, file: boolean): number {
-  let size = lruvecState(k, evicted, nid, NS.nr_active_file)
-  if (!file) size += lruvecState(k, evicted, nid, NS.nr_inactive_file)
+function workingsetSize(k: Kernel, evicted: Lruvec, memcg: number, file: boolean): number {
+  memcgFlushStatsDelayed(k)
+  let size = lruvecPageState(evicted, NS.nr_active_file)
+  if (!file) size += lruvecPageState(evicted, NS.nr_inactive_file)
   if (memcgSwapPages(k, memcg, k.swap.freePages) <= 0) return size
-  size += lruvecState(k, evicted, nid, NS.nr_active_anon)
-  return file ? size + lruvecState(k, evicted, nid, NS.nr_inactive_anon) : size
+  size += lruvecPageState(evicted, NS.nr_active_anon)
+  return file ? size + lruvecPageState(evicted, NS.nr_inactive_anon) : size
 }
 
 /** Counts the return of a page and decides whether it starts on the active list (workingset_refault). */
@@ -117,7 +118,7 @@ export function workingsetRefault(k: Kernel, head: Pfn, shadow: number, age: num
   const kind = file ? 1 : 0
   modLruvecState(k, head, REFAULT + kind, 1)
   const distance = evicted.nonresidentAge - age
-  if ((distance < 0 ? distance + AGES : distance) > workingsetSize(k, evicted, lruvec.memcg, evictionNode(bits), file)) return
+  if ((distance < 0 ? distance + AGES : distance) > workingsetSize(k, evicted, lruvec.memcg, file)) return
   k.page[head * PAGE_WORDS] |= PG_active
   ageNonresident(k, lruvec, nid, 1)
   modLruvecState(k, head, ACTIVATE + kind, 1)

@@ -17,6 +17,7 @@
  * Source: mm/memcontrol.c, mm/page_counter.c of 6.1.
  */
 import { must } from '../base/assert.ts'
+import { now, sinceBoot } from '../base/cost.ts'
 import { MEMCG_EVENTS, MEMCG_STATS, NODE_STATS, NS, VM_EVENTS, ZS } from '../base/counters.ts'
 import { listAllocate } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
@@ -70,7 +71,13 @@ const newMemcg = (id: number, cgroup: number, parent: number): Memcg => ({
 })
 
 /** The state of a machine whose only group is the root. */
-export const memcgState = (): MemcgState => ({ groups: [newMemcg(ROOT_MEMCG, 1, -1)], stocks: [], reclaiming: false, overHigh: false })
+export const memcgState = (): MemcgState => ({
+  groups: [newMemcg(ROOT_MEMCG, 1, -1)],
+  stocks: [],
+  flushNs: 0,
+  reclaiming: false,
+  overHigh: false,
+})
 
 /** The lists of a group on one node. */
 export function emptyLruvec(k: Kernel, memcg: number): Lruvec {
@@ -81,6 +88,7 @@ export function emptyLruvec(k: Kernel, memcg: number): Lruvec {
     size: new Float64Array(NR_LRU_LISTS),
     zoneSize: new Float64Array(root ? 0 : MAX_NR_ZONES * NR_LRU_LISTS),
     stat: new Float64Array(root ? 0 : NODE_STATS.length),
+    flushed: new Float64Array(NODE_STATS.length),
     congested: false,
     deferredSplit: listAllocate(k.heads, 1),
     deferredObjects: 0,
@@ -155,13 +163,40 @@ export function memcgMemoryEvent(k: Kernel, id: number, event: number): void {
   for (let at = id; at > ROOT_MEMCG; at = memcgOf(k, at).parent) memcgOf(k, at).events[event]++
 }
 
-/** A figure of NODE_STATS of a group and all below it on one node (lruvec_page_state). */
+/** A figure of NODE_STATS of a group and all below it on one node, as it is. */
 export function lruvecState(k: Kernel, lruvec: Lruvec, nid: number, item: number): number {
   const node = k.nodes[nid]
   if (lruvec.memcg === ROOT_MEMCG) return node.stat[item]
   let sum = 0
   for (const id of memcgTree(k, lruvec.memcg)) sum += node.lruvecs[id].stat[item]
   return sum
+}
+
+/** What reclaim reads of a group as it was when all groups' figures were added up last. */
+const FLUSHED_STATS = [
+  ...[NS.nr_inactive_anon, NS.nr_active_anon, NS.nr_inactive_file, NS.nr_active_file],
+  ...[NS.workingset_activate_anon, NS.workingset_activate_file],
+]
+/** How often they are added up whoever asks (FLUSH_TIME). */
+const FLUSH_NS = 2e9
+
+/** One of FLUSHED_STATS of a group and all below it on one node, as reclaim knows it (lruvec_page_state). */
+export const lruvecPageState = ({ flushed }: Lruvec, item: number): number => flushed[item]
+
+/**
+ * Adds up the figures of all groups. Linux leaves it while only few have changed (some 64 pages a CPU), which reclaim, the only
+ * one to ask for it here, has before it begins (mem_cgroup_flush_stats).
+ */
+export function memcgFlushStats(k: Kernel): void {
+  k.memcg.flushNs = Math.floor(sinceBoot(now(k)) / FLUSH_NS) * FLUSH_NS + FLUSH_NS
+  for (const { id, lruvecs } of k.nodes)
+    for (const lruvec of lruvecs)
+      if (lruvec !== undefined) for (const item of FLUSHED_STATS) lruvec.flushed[item] = lruvecState(k, lruvec, id, item)
+}
+
+/** The same, if that is done by now without being asked for (flush_memcg_stats_dwork). */
+export function memcgFlushStatsDelayed(k: Kernel): void {
+  if (sinceBoot(now(k)) >= k.memcg.flushNs) memcgFlushStats(k)
 }
 
 /** Pages of one of a lruvec's own lists in zones up to a type (lruvec_lru_size). */
