@@ -409,7 +409,7 @@ export function lruNoteCost(k: Kernel, lruvec: Lruvec, nid: number, file: boolea
     if (file) at.fileCost += pages
     else at.anonCost += pages
     let size = 0
-    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) size += lruvecPageState(at, NR_LRU_BASE + lru)
+    for (let lru = LRU_INACTIVE_ANON; lru <= LRU_ACTIVE_FILE; lru++) size += lruvecPageState(k, at, NR_LRU_BASE + lru)
     if (at.fileCost + at.anonCost <= Math.floor(size / 4)) continue
     at.fileCost = Math.floor(at.fileCost / 2)
     at.anonCost = Math.floor(at.anonCost / 2)

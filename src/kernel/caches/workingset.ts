@@ -28,7 +28,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec } from '../base/state.ts'
 import type { Pfn } from '../base/units.ts'
 import { MAX_NR_TIERS } from '../frames/generations.ts'
-import { hasId, lruvecPageState, memcgFlushStatsDelayed, modLruvecState } from '../frames/memcg.ts'
+import { hasId, lruvecPageState, modLruvecState } from '../frames/memcg.ts'
 import { memcgSwapPages } from '../frames/memcg_charge.ts'
 import { compoundPages, pageMemcg, pageNode } from '../frames/page.ts'
 import { ageNonresident, lruNoteCost, lruvecOf } from './lru.ts'
@@ -98,12 +98,11 @@ function evictionLruvec(k: Kernel, bits: number): Lruvec | undefined {
 
 /** Pages by which the page's inactive list could have been longer. */
 function workingsetSize(k: Kernel, evicted: Lruvec, memcg: number, file: boolean): number {
-  memcgFlushStatsDelayed(k)
-  let size = lruvecPageState(evicted, NS.nr_active_file)
-  if (!file) size += lruvecPageState(evicted, NS.nr_inactive_file)
+  let size = lruvecPageState(k, evicted, NS.nr_active_file)
+  if (!file) size += lruvecPageState(k, evicted, NS.nr_inactive_file)
   if (memcgSwapPages(k, memcg, k.swap.freePages) <= 0) return size
-  size += lruvecPageState(evicted, NS.nr_active_anon)
-  return file ? size + lruvecPageState(evicted, NS.nr_inactive_anon) : size
+  size += lruvecPageState(k, evicted, NS.nr_active_anon)
+  return file ? size + lruvecPageState(k, evicted, NS.nr_inactive_anon) : size
 }
 
 /** Counts the return of a page and decides whether it starts on the active list (workingset_refault). */

@@ -135,7 +135,7 @@ function endRun(k: Kernel, node: Node, { highest, boosts, sc }: KswapdRun, outco
     })
     wakeupKcompactd(k, node, PAGEBLOCK_ORDER, highest)
   }
-  snapshotRefaults(node, ROOT_MEMCG)
+  snapshotRefaults(k, node, ROOT_MEMCG)
 }
 
 /** One round of a run, at rising priority, or a part of it: whether there is more to do, or why not. */
@@ -183,6 +183,6 @@ function ageNode(k: Kernel, node: Node, sc: ScanControl): void {
     if (lruGenAgeNode(k, node, sc)) outOfMemory(k, { gfp: sc.gfp, order: 0, nodemask: ALL_NODES, memcg: ROOT_MEMCG })
     return
   }
-  if (k.swapPages === 0 || !inactiveIsLow(node.lruvecs[ROOT_MEMCG], LRU_INACTIVE_ANON)) return
+  if (k.swapPages === 0 || !inactiveIsLow(k, node.lruvecs[ROOT_MEMCG], LRU_INACTIVE_ANON)) return
   for (const id of memcgTree(k, ROOT_MEMCG)) shrinkActiveList(k, node, node.lruvecs[id], LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
 }

@@ -180,8 +180,14 @@ const FLUSHED_STATS = [
 /** How often they are added up whoever asks (FLUSH_TIME). */
 const FLUSH_NS = 2e9
 
-/** One of FLUSHED_STATS of a group and all below it on one node, as reclaim knows it (lruvec_page_state). */
-export const lruvecPageState = ({ flushed }: Lruvec, item: number): number => flushed[item]
+/**
+ * One of FLUSHED_STATS of a group and all below it on one node, as reclaim knows it: as of the last time that somebody asked for the
+ * sums, or that they were made without being asked for (lruvec_page_state, flush_memcg_stats_dwork).
+ */
+export function lruvecPageState(k: Kernel, { flushed }: Lruvec, item: number): number {
+  if (sinceBoot(now(k)) >= k.memcg.flushNs) memcgFlushStats(k)
+  return flushed[item]
+}
 
 /**
  * Adds up the figures of all groups. Linux leaves it while only few have changed (some 64 pages a CPU), which reclaim, the only
@@ -192,11 +198,6 @@ export function memcgFlushStats(k: Kernel): void {
   for (const { id, lruvecs } of k.nodes)
     for (const lruvec of lruvecs)
       if (lruvec !== undefined) for (const item of FLUSHED_STATS) lruvec.flushed[item] = lruvecState(k, lruvec, id, item)
-}
-
-/** The same, if that is done by now without being asked for (flush_memcg_stats_dwork). */
-export function memcgFlushStatsDelayed(k: Kernel): void {
-  if (sinceBoot(now(k)) >= k.memcg.flushNs) memcgFlushStats(k)
 }
 
 /** Pages of one of a lruvec's own lists in zones up to a type (lruvec_lru_size). */

@@ -184,7 +184,7 @@ function reclaimWithRetries(k: Kernel, places: ReclaimPlaces, sc: ScanControl): 
     if (!sc.cgroup) k.event[ALLOCSTALL + sc.reclaimIdx]++
     const ready = reclaimRounds(k, places, sc)
     for (const node of k.nodes) {
-      if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(node, sc.target)
+      if (((places.nodemask >> node.id) & 1) !== 0) snapshotRefaults(k, node, sc.target)
       if (sc.cgroup) node.lruvecs[sc.target].congested = false
     }
     if (sc.nrReclaimed > 0) return sc.nrReclaimed

@@ -195,7 +195,8 @@ function shrinkLruvec(k: Kernel, node: Node, memcg: number, sc: ScanControl): bo
     return false
   }
   sc.nrReclaimed += reclaimed
-  if (k.swapPages > 0 && inactiveIsLow(lruvec, LRU_INACTIVE_ANON)) shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
+  if (k.swapPages > 0 && inactiveIsLow(k, lruvec, LRU_INACTIVE_ANON))
+    shrinkActiveList(k, node, lruvec, LRU_ACTIVE_ANON, SWAP_CLUSTER_MAX, sc)
   return true
 }
 

@@ -62,9 +62,9 @@ export const scanControl = (wish: Pick<ScanControl, 'kswapd' | 'gfp' | 'order' |
 })
 
 /** Whether a group has too few inactive pages for its active ones; the larger the lists, the more may be active. */
-export function inactiveIsLow(lruvec: Lruvec, inactiveLru: number): boolean {
-  const inactive = lruvecPageState(lruvec, NS.nr_inactive_anon + inactiveLru)
-  const active = lruvecPageState(lruvec, NS.nr_inactive_anon + inactiveLru + 1)
+export function inactiveIsLow(k: Kernel, lruvec: Lruvec, inactiveLru: number): boolean {
+  const inactive = lruvecPageState(k, lruvec, NS.nr_inactive_anon + inactiveLru)
+  const active = lruvecPageState(k, lruvec, NS.nr_inactive_anon + inactiveLru + 1)
   const gib = Math.floor((inactive + active) / 2 ** (30 - PAGE_SHIFT))
   const ratio = gib > 0 ? Math.floor(Math.sqrt(10 * gib)) : 1
   return inactive * ratio < active
@@ -78,11 +78,11 @@ export function prepareScanCount(k: Kernel, node: Node, sc: ScanControl): void {
   sc.anonCost = lruvec.anonCost
   sc.fileCost = lruvec.fileCost
   const deactivates = (activated: number, before: number, lru: number) =>
-    sc.forceDeactivate || lruvecPageState(lruvec, activated) !== before || inactiveIsLow(lruvec, lru)
+    sc.forceDeactivate || lruvecPageState(k, lruvec, activated) !== before || inactiveIsLow(k, lruvec, lru)
   sc.mayDeactivate =
     (deactivates(NS.workingset_activate_anon, lruvec.refaults[0], LRU_INACTIVE_ANON) ? DEACTIVATE_ANON : 0) |
     (deactivates(NS.workingset_activate_file, lruvec.refaults[1], LRU_INACTIVE_FILE) ? DEACTIVATE_FILE : 0)
-  const inactiveFile = lruvecPageState(lruvec, NS.nr_inactive_file)
+  const inactiveFile = lruvecPageState(k, lruvec, NS.nr_inactive_file)
   sc.cacheTrimMode = inactiveFile >> sc.priority > 0 && (sc.mayDeactivate & DEACTIVATE_FILE) === 0
   sc.fileIsTiny = !sc.cgroup && isFileTiny(k, node, sc)
 }
@@ -104,10 +104,10 @@ export const nodeZones = (k: Kernel, node: Node, highest: number) =>
   k.zones.slice(node.id * MAX_NR_ZONES, node.id * MAX_NR_ZONES + highest + 1).filter(zone => zone.managedPages > 0)
 
 /** Remembers how many pages had come back and been activated, so that the next run sees whether there are more (snapshot_refaults). */
-export function snapshotRefaults(node: Node, target: number): void {
+export function snapshotRefaults(k: Kernel, node: Node, target: number): void {
   const lruvec = node.lruvecs[target]
-  lruvec.refaults[0] = lruvecPageState(lruvec, NS.workingset_activate_anon)
-  lruvec.refaults[1] = lruvecPageState(lruvec, NS.workingset_activate_file)
+  lruvec.refaults[0] = lruvecPageState(k, lruvec, NS.workingset_activate_anon)
+  lruvec.refaults[1] = lruvecPageState(k, lruvec, NS.workingset_activate_file)
 }
 
 /** Which of the two kinds of pages are looked at: one only, both by their size, or both as their costs and swappiness say. */
