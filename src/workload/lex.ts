@@ -52,8 +52,8 @@ export function fail(word: Word, message: string): never {
 
 /** Text of the user's in a message: quoted, without characters that a terminal obeys, and short. */
 export function quoted(text: string): string {
-  const clean = printable(text)
-  return `"${clean.length > 40 ? clean.slice(0, 40) + '...' : clean}"`
+  const clean = [...printable(text)]
+  return `"${clean.length > 40 ? clean.slice(0, 40).join('') + '...' : clean.join('')}"`
 }
 
 /** Text without control characters. */

@@ -15,6 +15,7 @@ import type { Task } from '../../src/kernel/base/state_mm.ts'
 import { NO_NODE } from '../../src/kernel/base/units.ts'
 import { taskExit, taskFork } from '../../src/kernel/calls/task.ts'
 import { entryFlags, pteIndex, pteTable } from '../../src/kernel/spaces/pagetable.ts'
+import { shownRssPages } from '../../src/kernel/spaces/rss.ts'
 import { vmaAt } from '../../src/kernel/spaces/vma.ts'
 import { verify } from '../../src/kernel/verify.ts'
 import { procRead, procWrite } from '../../src/procfs/tree.ts'
@@ -127,7 +128,7 @@ describe('a process with 4 MiB mapped and 2 MiB written', () => {
   it('is the more likely to be killed the more it has, and by its own wish', () => {
     const mm = must(task.mm, 'no memory')
     const score = () => Number(text('oom_score'))
-    const used = mm.rssAnon + mm.rssFile + mm.rssShmem + mm.pgtablesBytes / 4096
+    const used = shownRssPages(mm) + mm.pgtablesBytes / 4096
     const expected = (badness: number) => Math.trunc(((1000 + Math.trunc((badness * 1000) / k.totalramPages)) * 2) / 3)
     expect(score()).toBe(expected(used))
     expect(procWrite(k, undefined, `/proc/${task.pid}/oom_score_adj`, '100')).toBe(3)

@@ -91,6 +91,10 @@ describe('a damaged workload', () => {
     )
   })
 
+  it('is quoted with whole characters where a word is long', () => {
+    survives(() => parseWorkload(`x${'\u{10000}'.repeat(30)}`, 'w'))
+  })
+
   it('is read or refused with its lines shuffled, doubled and dropped', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...LINES), { maxLength: 60 }), lines => survives(() => parseWorkload(lines.join('\n'), 'w'))),
