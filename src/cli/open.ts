@@ -22,6 +22,8 @@ export type Opened = Source & { readonly failures?: () => readonly Failure[] }
 export interface SourceOptions {
   /** Machine seconds per wall second. */
   readonly speed: number
+  /** Somebody looks on, or asks, while it runs. */
+  readonly watched: boolean
   /** Machine time between two samples, where the source can choose. */
   readonly intervalNs: number
   /** A moment at which a sample is wanted besides. */
@@ -97,7 +99,8 @@ async function openMachine(target: string | undefined, options: SourceOptions): 
   const program = readWorkload(target)
   const how = await simulationOptions(options)
   const when = { intervalNs: options.intervalNs, moments: options.atNs === undefined ? [] : [options.atNs] }
-  if (options.speed === Number.POSITIVE_INFINITY) return (await import('../sim/direct.ts')).openDirect(program, how, when)
+  if (!options.watched && options.speed === Number.POSITIVE_INFINITY)
+    return (await import('../sim/direct.ts')).openDirect(program, how, when)
   return (await import('../sim/source.ts')).openSimulation(program, how, { ...when, speed: options.speed })
 }
 

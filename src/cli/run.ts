@@ -81,9 +81,11 @@ const SERVE_PORT = 9178
 /** Without --at, a machine that runs is looked at after this much of its time. */
 const LOOK_AT_NS = 10 * SECOND_NS
 
-function sourceOptions(words: Words, speed: number): SourceOptions {
+/** @param watched somebody looks on, or asks, while it runs: at the pace of time unless told otherwise */
+function sourceOptions(words: Words, watched: boolean): SourceOptions {
   return {
-    speed: words.speed ?? speed,
+    speed: words.speed ?? (watched ? 1 : Number.POSITIVE_INFINITY),
+    watched,
     intervalNs: words.delay ?? words.every ?? SECOND_NS,
     atNs: words.at,
     settings: words.set ?? [],
@@ -95,8 +97,7 @@ function sourceOptions(words: Words, speed: number): SourceOptions {
 }
 
 /** Opens a source for a command without screens: as fast as it goes. */
-const openFast = (target: string | undefined, words: Words): Promise<Source> =>
-  openSource(target, sourceOptions(words, Number.POSITIVE_INFINITY))
+const openFast = (target: string | undefined, words: Words): Promise<Source> => openSource(target, sourceOptions(words, false))
 
 /** Uses a source, and closes it where that fails: a machine that nobody looks at any more would keep the program from ending. */
 async function using(opening: Promise<Opened>, use: (source: Opened) => Promise<number>): Promise<number> {
@@ -119,7 +120,7 @@ export async function screensOrText(target: string | undefined, words: Words, co
 /** The screens; where there is nothing to show them on, what they would show, and a word about it. */
 async function screensOrSnapshot(target: string | undefined, words: Words): Promise<number> {
   const why = whyNoScreens(process)
-  const open = () => openSource(target, sourceOptions(words, 1))
+  const open = () => openSource(target, sourceOptions(words, true))
   if (words.plain === true || (why === undefined && isDumb(process.env))) return plainLines(open, words)
   if (why === undefined) return showScreens(open, screenOptions(words))
   const status = await snapshotTarget(target, words)
@@ -190,7 +191,7 @@ export async function playFile(file: string, words: Words): Promise<number> {
 export async function recordTarget(target: string, words: Words): Promise<number> {
   const output = words.output ?? ''
   const count = words.count ?? Number.POSITIVE_INFINITY
-  const options = sourceOptions(words, Number.POSITIVE_INFINITY)
+  const options = sourceOptions(words, false)
   if (words.raw === true && target === 'host') return using(openSource(target, options), source => recordTexts(source, output, count))
   if (words.raw === true) return recordRaw(target, options, output)
   return using(openSource(target, options), async source => record(source, output, count))
@@ -247,13 +248,13 @@ export async function diffTargets(a: string, b: string, words: Words): Promise<n
 /** `mmtop serve`. */
 export async function serveTarget(target: string | undefined, words: Words): Promise<number> {
   const { serveUntilStopped } = await import('./serve.ts')
-  return using(openSource(target, sourceOptions(words, 1)), source => serveUntilStopped(source, words.port ?? SERVE_PORT))
+  return using(openSource(target, sourceOptions(words, true)), source => serveUntilStopped(source, words.port ?? SERVE_PORT))
 }
 
 /** `mmtop mount-tree`. */
 export async function mountTarget(directory: string, target: string | undefined, words: Words): Promise<number> {
   const { mountTree } = await import('./mount_tree.ts')
-  return using(openSource(target, sourceOptions(words, 1)), source => mountTree(source, directory, words.run))
+  return using(openSource(target, sourceOptions(words, true)), source => mountTree(source, directory, words.run))
 }
 
 /** `mmtop cat`. */
