@@ -87,6 +87,15 @@ describe.concurrent('the terminal', () => {
     expect(await expectGivenBack(bytes())).toBe('\n'.repeat(23))
   })
 
+  it('shows a machine that runs as fast as it can, and pauses it at once', async () => {
+    const { pty, until, exit } = run({}, ['--speed', 'max', 'workloads/tour.workload'])
+    await until(FIGURES)
+    pty.write(' ')
+    await until(/paused/)
+    pty.write('q')
+    expect(await exit).toBe(0)
+  })
+
   it.each([
     ['ctrl-c', '\x03', 130],
     ['q', 'q', 0],
