@@ -121,7 +121,10 @@ export function memcgCreate(k: Kernel, cgroup: number, parent: number): Memcg | 
   memcgOf(k, parent).children.push(id)
   for (const node of k.nodes) {
     if (node.lruvecs.length === id) node.lruvecs.push(emptyLruvec(k, id))
-    else resetGenerations(k, node.lruvecs[id].gen)
+    else {
+      resetGenerations(k, node.lruvecs[id].gen)
+      node.lruvecs[id].flushed.fill(0)
+    }
   }
   return memcg
 }
@@ -195,9 +198,14 @@ export function lruvecPageState(k: Kernel, { flushed }: Lruvec, item: number): n
  */
 export function memcgFlushStats(k: Kernel): void {
   k.memcg.flushNs = Math.floor(sinceBoot(now(k)) / FLUSH_NS) * FLUSH_NS + FLUSH_NS
-  for (const { id, lruvecs } of k.nodes)
-    for (const lruvec of lruvecs)
-      if (lruvec !== undefined) for (const item of FLUSHED_STATS) lruvec.flushed[item] = lruvecState(k, lruvec, id, item)
+  for (const group of k.memcg.groups) {
+    // The lists of a group that is gone wait for the next one that gets its number.
+    if (group === undefined) continue
+    for (const { id, lruvecs } of k.nodes) {
+      const lruvec = lruvecs[group.id]
+      for (const item of FLUSHED_STATS) lruvec.flushed[item] = lruvecState(k, lruvec, id, item)
+    }
+  }
 }
 
 /** Pages of one of a lruvec's own lists in zones up to a type (lruvec_lru_size). */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { EV } from '../../../src/kernel/base/counters.ts'
 import { file, keyed, run } from './lab.ts'
 
 const MIB = 2 ** 20
@@ -154,6 +155,15 @@ describe('memory.reclaim', () => {
 })
 
 describe('a group that was removed', () => {
+  it('is gone for whoever reclaims for the whole machine', () => {
+    const { k, op } = run(
+      'cgroup G set memory.max 32M\nspawn A\ncgroup G add A\nA mmap r 1M\nA touch r write\nexit A\ncgroup G remove\nspawn B\nB mmap r 150M\nB touch r write content=unique',
+    )
+    expect(op('B touch r write content=unique').ret).toBe(150 * 256)
+    expect(k.memcg.groups[1]).toBeUndefined()
+    expect(k.event[EV.pgsteal_anon]).toBeGreaterThan(0)
+  })
+
   it('stays, dying, until the last of its pages is gone', () => {
     const { k, ops } = run(
       'spawn A\ncgroup G add A\nA readfile /mnt/f 4M\nexit A\ncgroup G remove\nread /sys/fs/cgroup/cgroup.stat\nwrite /proc/sys/vm/drop_caches 3\nread /sys/fs/cgroup/cgroup.stat\ncgroup H set memory.max max',
