@@ -9,7 +9,6 @@
  */
 
 import { patchContent, ZERO_CONTENT } from '../base/content.ts'
-import { contentByte } from '../base/content_bytes.ts'
 import { CACHE_PAGES, COST, spend, spendLineMiss } from '../base/cost.ts'
 import {
   PG_head,
@@ -23,6 +22,7 @@ import {
   VM_FAULT_RETRY,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
+import { contentByte } from '../base/page_bytes.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
