@@ -47,7 +47,7 @@ function pruneNames(k: Kernel, node: Node, memcg: number, max: number): number {
   let freed = 0
   for (const [key, referenced] of firstOf(k, memcg, names, max)) {
     names.delete(key)
-    spend(k, COST.prune_dentry, 1)
+    spend(k, referenced ? COST.lru_move : COST.prune_dentry, 1)
     if (referenced) names.set(key, false)
     else if (freeName(k, key)) freed++
   }
