@@ -139,10 +139,10 @@ export function filemapRemove(k: Kernel, mapping: Mapping, head: Pfn, evictedFor
 function evictSlot(k: Kernel, mapping: Mapping, head: Pfn, index: number, memcg: number): void {
   const shadow = shadowOf(k, head, memcg)
   const age = workingsetEviction(k, head, memcg)
-  const was = shadowLeafNode(mapping, leafKey(index))
   mapping.nrShadows++
   xaSetShadow(mapping.pages, index, shadow, age)
-  leafChanged(k, mapping, leafKey(index), was)
+  // A leaf that held the page was no leaf of nothing but shadows.
+  leafChanged(k, mapping, leafKey(index), -1)
 }
 
 /** Empties a slot, page or shadow. */

@@ -92,7 +92,8 @@ export function shrinkFolioList(
   stat: ReclaimStat,
 ): { kept: Pfn[]; reclaimed: number } {
   const kept: Pfn[] = []
-  const freed: Pfn[] = []
+  // Those that go are gathered in the front of the list itself, which has been looked at.
+  let freed = 0
   let reclaimed = 0
   for (let i = 0; i < pages.length; i++) {
     const head = pages[i]
@@ -100,16 +101,17 @@ export function shrinkFolioList(
     const verdict = (k.page[head * PAGE_WORDS] & PG_locked) !== 0 ? 'keep' : judge(k, node, head, pages, sc, stat)
     if (verdict === 'free') {
       reclaimed += compoundPages(k, head)
-      freed.push(head)
+      pages[freed++] = head
       continue
     }
     if (verdict === 'activate') activate(k, head, stat)
     kept.push(head)
   }
   k.event[EV.pgactivate] += stat.activate
-  for (let i = freed.length - 1; i >= 0; i--) {
-    k.page[freed[i] * PAGE_WORDS] &= ~PG_isolated
-    putPage(k, freed[i])
+  while (freed > 0) {
+    const head = pages[--freed]
+    k.page[head * PAGE_WORDS] &= ~PG_isolated
+    putPage(k, head)
   }
   return { kept, reclaimed }
 }
