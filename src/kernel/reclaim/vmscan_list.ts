@@ -82,7 +82,7 @@ type Verdict = 'keep' | 'activate' | 'free'
 
 /**
  * Reclaims from isolated pages what can be had. Pages that stay are returned, still isolated; the pieces of a huge page
- * that was split join the list.
+ * that was split join the list, which is used up.
  */
 export function shrinkFolioList(
   k: Kernel,
