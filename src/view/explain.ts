@@ -1,20 +1,9 @@
 /** What a figure on a screen is: by the name that its span carries (`Span.about`). */
 import type { Model } from '../sample/model.ts'
+import { LISTS } from './columns.ts'
 import { type Field, fieldOf, SCALARS } from './fields.ts'
 import { AREA_COLUMNS } from './subjects/areas.ts'
-import { CGROUP_COLUMNS } from './subjects/cgroups.ts'
-import { SCHEME_COLUMNS } from './subjects/damon.ts'
-import { GENERATION_COLUMNS } from './subjects/generations.ts'
 import { rangeOf } from './subjects/knobs.ts'
-import { NODE_COLUMNS } from './subjects/nodes.ts'
-import { POLICY_COLUMNS } from './subjects/policies.ts'
-import { POOL_COLUMNS } from './subjects/pools.ts'
-import { SLAB_COLUMNS } from './subjects/slabs.ts'
-import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
-import { TASK_COLUMNS } from './subjects/tasks.ts'
-import { SIZE_COLUMNS } from './subjects/thp_sizes.ts'
-import { UFFD_COLUMNS } from './subjects/uffd.ts'
-import { ZONE_COLUMNS } from './subjects/zones.ts'
 
 export interface Explanation {
   readonly name: string
@@ -27,21 +16,9 @@ export interface Explanation {
   readonly kernel: string
 }
 
-/** Where tables have columns of the same name, the later one is meant. */
+/** Columns of all tables, and of the areas of a process. */
 const COLUMNS: ReadonlyMap<string, Field> = new Map(
-  [
-    ...[
-      ...SIZE_COLUMNS,
-      ...SCHEME_COLUMNS,
-      ...GENERATION_COLUMNS,
-      ...UFFD_COLUMNS,
-      ...SLAB_COLUMNS,
-      ...SWAP_COLUMNS,
-      ...ZRAM_COLUMNS,
-      ...CGROUP_COLUMNS,
-    ],
-    ...[...TASK_COLUMNS, ...NODE_COLUMNS, ...POOL_COLUMNS, ...ZONE_COLUMNS, ...POLICY_COLUMNS, ...AREA_COLUMNS],
-  ].map((column): [string, Field] => [column.key, column]),
+  [...Object.values(LISTS).flat(), ...AREA_COLUMNS].map((column): [string, Field] => [column.key, column]),
 )
 
 /** Names that can be explained without a machine. */

@@ -6,7 +6,7 @@ import { addCommands } from '../../src/cli/commands.ts'
 import { completion, SHELLS } from '../../src/cli/completion.ts'
 import { manPage } from '../../src/cli/man.ts'
 import { type Course, changes, compareTable, newCourse, note } from '../../src/view/compare.ts'
-import { lookUp } from '../../src/view/explain.ts'
+import { explain, lookUp } from '../../src/view/explain.ts'
 import { asJson } from '../../src/view/headless/json.ts'
 import { headingLine, rowColumns, rowLine } from '../../src/view/headless/rows.ts'
 import { snapshotSchema } from '../../src/view/headless/schema.ts'
@@ -142,5 +142,14 @@ describe('what is explained', () => {
     expect(lookUp('thp_split')[0].name).toBe('thp_split_page')
     expect(lookUp('khugepaged').length).toBeGreaterThan(3)
     expect(lookUp('no such thing')).toEqual([])
+  })
+
+  it('is every column of every table', async () => {
+    for (const name of ['numa-policies', 'zswap-lzo', 'cgroup-memory-max', 'hugetlb-mempolicy']) {
+      const model = await modelOf(name, 1)
+      const lists = Object.values(TABLES).flatMap(table => (table(model).single ? [] : [table(model)]))
+      const columns = lists.flatMap(list => (list.name === 'buddyinfo' ? [] : list.columns))
+      expect(columns.filter(column => explain(column, model) === undefined)).toEqual([])
+    }
   })
 })

@@ -3,41 +3,14 @@
  * tables of one row have a property a figure, and which ones depends on the kernel.
  */
 import { EVENT_KINDS } from '../../sample/source.ts'
-import { CGROUP_COLUMNS } from '../subjects/cgroups.ts'
-import { COST_COLUMNS } from '../subjects/costs.ts'
-import { EVENT_COLUMNS } from '../subjects/events.ts'
-import { KNOB_COLUMNS } from '../subjects/knobs.ts'
-import { NODE_TABLE } from '../subjects/nodes.ts'
-import { POOL_COLUMNS } from '../subjects/pools.ts'
-import { SLAB_COLUMNS } from '../subjects/slabs.ts'
-import { SWAP_COLUMNS, ZRAM_COLUMNS } from '../subjects/swaps.ts'
-import { TASK_COLUMNS } from '../subjects/tasks.ts'
-import { UFFD_COLUMNS } from '../subjects/uffd.ts'
-import { ZONE_COLUMNS } from '../subjects/zones.ts'
+import { LISTS } from '../columns.ts'
+import type { Field } from '../fields/field.ts'
 import { TABLES } from '../tables.ts'
 import { SCHEMA_VERSION } from './json.ts'
 
-/** What is needed of a column here, whatever its rows are. */
-type Described = readonly { readonly key: string; readonly help: string; readonly source: string }[]
-
-const LISTS: Readonly<Record<string, Described>> = {
-  hugetlb: POOL_COLUMNS,
-  nodes: NODE_TABLE,
-  zones: ZONE_COLUMNS,
-  swaps: SWAP_COLUMNS,
-  zram: ZRAM_COLUMNS,
-  cgroups: CGROUP_COLUMNS,
-  userfaultfd: UFFD_COLUMNS,
-  costs: COST_COLUMNS,
-  events: EVENT_COLUMNS,
-  slabs: SLAB_COLUMNS,
-  processes: TASK_COLUMNS,
-  tunables: KNOB_COLUMNS,
-}
-
 const CELL = { type: ['number', 'string', 'null'] }
 
-const rowOf = (columns: Described | undefined) =>
+const rowOf = (columns: readonly Field[] | undefined) =>
   columns === undefined
     ? { type: 'object', additionalProperties: CELL }
     : {
