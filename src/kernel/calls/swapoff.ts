@@ -41,13 +41,13 @@ import { leafStart } from '../caches/xarray.ts'
 import { ksmMightNeedToCopy } from '../fault/ksm_copy.ts'
 import { copySwapped } from '../fault/swapin.ts'
 import { compoundHead } from '../frames/page.ts'
-import { freePages } from '../frames/rmqueue.ts'
+import { freeCharged } from '../frames/rmqueue.ts'
 import { entryFlags, entryValue, pteIndex, setEntry } from '../spaces/pagetable.ts'
 import { lruAddVma, pageAddAnonRmap, pageAddNewAnonRmap } from '../spaces/rmap.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 import { capable, vmEnoughMemory, vmUnacctMemory } from './account.ts'
-import { dropHeader, swapDeviceAt } from './swapon.ts'
+import { closeDevice, swapDeviceAt } from './swapon.ts'
 
 /** @returns 0, -EPERM, -ENOENT, -EISDIR, -EINVAL for what is no area, -ENOMEM. */
 export function sysSwapoff(k: Kernel, task: Task, name: string): number {
@@ -70,7 +70,7 @@ export function sysSwapoff(k: Kernel, task: Task, name: string): number {
   if (error < 0) reinsertSwapArea(k, area)
   else {
     forgetSwapArea(k, area)
-    dropHeader(k, area.device)
+    closeDevice(k, area.device)
   }
   k.swap.slotsEnabled = k.swap.active.length > 0
   return error
@@ -149,7 +149,7 @@ function unusePte(k: Kernel, vma: Vma, table: number, i: number, offset: number,
   const page = copied ? copySwapped(k, vma, offset, cached) : cached
   if (page === NO_PAGE) return false
   if (copied && entryFlags(k, table, i) !== flags) {
-    freePages(k, page, 0)
+    freeCharged(k, page, 0)
     return true
   }
   vma.mm.swapEnts--
