@@ -21,11 +21,15 @@ import { __GFP_ZERO, GFP_HIGHUSER, GFP_KERNEL, PG_uptodate, VM_FAULT_OOM, VM_FAU
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping } from '../base/state_fs.ts'
+import type { Vma } from '../base/state_mm.ts'
 import { HPAGE_PMD_NR, HPAGE_PUD_NR, NO_PAGE, PAGE_KB, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { filePages } from './filemap.ts'
 import { filemapAdd } from './filemap_add.ts'
 import { xaPage } from './xarray.ts'
+
+/** Whether the area maps secret memory (vma_is_secretmem). */
+export const vmaIsSecretmem = (vma: Vma): boolean => vma.mapping?.inode.sb.type === 'secretmem'
 
 /** The page of the file at a fault; or minus the VM_FAULT_* bit that says why not. */
 export function secretmemFault(k: Kernel, mapping: Mapping, index: number): Pfn | number {

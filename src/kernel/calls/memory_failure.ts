@@ -44,10 +44,11 @@ import { PAGE_WORDS } from '../base/list.ts'
 import { panic } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
-import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { canWriteback, isShmem } from '../caches/filemap.ts'
 import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
+import { vmaIsSecretmem } from '../caches/secretmem.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
 import { faultinPage, kernelMayRead } from '../fault/populate.ts'
 import { takePageOffBuddy } from '../frames/buddy.ts'
@@ -133,7 +134,7 @@ export function hardOfflineAddress(k: Kernel, address: number): number {
 /** The page at an address, read if need be; or a negative errno (get_user_pages_fast). */
 function pageAt(k: Kernel, mm: Mm, vpn: number): number {
   const vma = vmaAt(mm, vpn)
-  if (vma === undefined || isSecret(vma)) return -EFAULT
+  if (vma === undefined || vmaIsSecretmem(vma)) return -EFAULT
   const there = presentAt(k, mm, vpn)
   if (there !== NO_PAGE) {
     k.page[compoundHead(k, there) * PAGE_WORDS] |= PG_referenced
@@ -144,8 +145,6 @@ function pageAt(k: Kernel, mm: Mm, vpn: number): number {
   if (ret < 0) return ret === -EHWPOISON ? -EFAULT : ret
   return presentAt(k, mm, vpn)
 }
-
-const isSecret = (vma: Vma): boolean => vma.mapping?.inode.sb.type === 'secretmem'
 
 /** The page that is mapped at an address, or NO_PAGE. */
 function presentAt(k: Kernel, mm: Mm, vpn: number): Pfn {

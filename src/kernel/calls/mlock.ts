@@ -38,6 +38,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, asPfn, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { mlockFolio, munlockPage } from '../caches/mlock_lru.ts'
+import { vmaIsSecretmem } from '../caches/secretmem.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate } from '../fault/populate.ts'
 import { compoundHead } from '../frames/page.ts'
@@ -133,7 +134,7 @@ function applyLockFlags(k: Kernel, mm: Mm, first: number, end: number, lock: num
 function mlockFixup(k: Kernel, vma: Vma, start: number, end: number, lock: number): Vma | number {
   const old = vma.flags
   const flags = (old & ~VM_LOCKED_MASK) | lock
-  if (flags === old || (old & (VM_SPECIAL | VM_HUGETLB)) !== 0 || vma.mapping?.inode.sb.type === 'secretmem') return vma
+  if (flags === old || (old & (VM_SPECIAL | VM_HUGETLB)) !== 0 || vmaIsSecretmem(vma)) return vma
   const area = changeVma(k, vma, start, end, { flags })
   if (typeof area === 'number') return area
   if (area !== vma) khugepagedEnterVma(k, area, flags)

@@ -30,6 +30,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { isolateLru } from '../caches/lru.ts'
+import { vmaIsSecretmem } from '../caches/secretmem.ts'
 import { migrateHugePageTo } from '../fault/hugetlb_migrate.ts'
 import { hasNode, memoryNodes, memsAllowed } from '../frames/mempolicy.ts'
 import { compoundHead, pageMapcount, pageNode } from '../frames/page.ts'
@@ -96,7 +97,7 @@ function nodeOf(k: Kernel, mm: Mm, address: number): number {
 
 /** The page at an address as it is, without faulting it in; NO_PAGE where none is, or none that the kernel may look at; -EFAULT where a core dump would leave a hole (follow_page, FOLL_DUMP). */
 function followPage(k: Kernel, vma: Vma, vpn: number): number {
-  if (vma.mapping?.inode.sb.type === 'secretmem') return NO_PAGE
+  if (vmaIsSecretmem(vma)) return NO_PAGE
   for (let level = LEVEL_PTE; level > LEVEL_PGD; level--) {
     const table = walkTo(k, vma.mm, vpn, level)
     if (table === 0) continue

@@ -40,6 +40,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { asPfn } from '../base/units.ts'
 import { markAccessed } from '../caches/lru.ts'
+import { vmaIsSecretmem } from '../caches/secretmem.ts'
 import { compoundHead } from '../frames/page.ts'
 import { lruAddDrain } from '../reclaim/zap.ts'
 import { chunkOf, entryAt, LEVEL_PAGES, LEVEL_PMD, LEVEL_PUD, levelIndex, pteIndex, pteTable, walkTo } from '../spaces/pagetable.ts'
@@ -120,7 +121,7 @@ function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: bo
 }
 
 /** Areas whose pages the kernel may not look at. */
-const isHidden = (vma: Vma) => (vma.flags & (VM_IO | VM_PFNMAP)) !== 0 || vma.mapping?.inode.sb.type === 'secretmem'
+const isHidden = (vma: Vma) => (vma.flags & (VM_IO | VM_PFNMAP)) !== 0 || vmaIsSecretmem(vma)
 
 /** Whether the kernel may read the area's pages on behalf of a program (check_vma_flags). */
 export const kernelMayRead = (vma: Vma): boolean => !isHidden(vma) && (vma.flags & VM_READ) !== 0
