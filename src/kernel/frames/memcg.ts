@@ -74,7 +74,7 @@ const newMemcg = (id: number, cgroup: number, parent: number): Memcg => ({
 export const memcgState = (): MemcgState => ({
   groups: [newMemcg(ROOT_MEMCG, 1, -1)],
   stocks: [],
-  flushNs: 0,
+  flushNs: nextFlush(sinceBoot(0)),
   reclaiming: false,
   overHigh: false,
 })
@@ -180,8 +180,9 @@ const FLUSHED_STATS = [
   ...[NS.nr_inactive_anon, NS.nr_active_anon, NS.nr_inactive_file, NS.nr_active_file],
   ...[NS.workingset_activate_anon, NS.workingset_activate_file],
 ]
-/** How often they are added up whoever asks (FLUSH_TIME). */
+/** How often they are added up whoever asks (FLUSH_TIME), from when the machine was switched on. */
 const FLUSH_NS = 2e9
+const nextFlush = (ns: number): number => Math.floor(ns / FLUSH_NS) * FLUSH_NS + FLUSH_NS
 
 /**
  * One of FLUSHED_STATS of a group and all below it on one node, as reclaim knows it: as of the last time that somebody asked for the
@@ -197,7 +198,7 @@ export function lruvecPageState(k: Kernel, { flushed }: Lruvec, item: number): n
  * one to ask for it here, has before it begins (mem_cgroup_flush_stats).
  */
 export function memcgFlushStats(k: Kernel): void {
-  k.memcg.flushNs = Math.floor(sinceBoot(now(k)) / FLUSH_NS) * FLUSH_NS + FLUSH_NS
+  k.memcg.flushNs = nextFlush(sinceBoot(now(k)))
   for (const group of k.memcg.groups) {
     // The lists of a group that is gone wait for the next one that gets its number.
     if (group === undefined) continue
