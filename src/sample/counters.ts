@@ -41,11 +41,17 @@ export function kindOf(key: string): Kind {
   if (key.startsWith('cgroup:')) return 'gauge'
   const name = key.slice(key.lastIndexOf('.') + 1)
   if (key.startsWith('mthp_')) return key.includes('_nr_') ? 'gauge' : 'counter'
+  if (/^(cost|uffd)_/.test(key)) return 'counter'
+  if (key.startsWith('postcopy_')) return POSTCOPY_LEVELS.test(key) ? 'gauge' : 'counter'
   if (/^(psi|ksm|khugepaged|zswap)_/.test(key)) return OTHER_TOTALS.test(key) ? 'counter' : 'gauge'
   if (/[A-Z]/.test(name) || /^(hugetlb_|order\d|ksm_)/.test(name)) return 'gauge'
   if (ZONE_LEVELS.has(name)) return 'gauge'
   return kindOfVmstat(name)
 }
+
+/** What of a live migration does not only grow. */
+const POSTCOPY_LEVELS =
+  /^postcopy_(source|target|phase|pages|sent|rounds|missing|left|asked|underway|downtime_ns|fault_ns|longest_ns|total_ns)$/
 
 /** The "pages" part of a zone in /proc/zoneinfo. */
 const ZONE_LEVELS: ReadonlySet<string> = new Set(['free', 'boost', 'min', 'low', 'high', 'promo', 'spanned', 'present', 'managed', 'cma'])

@@ -99,7 +99,7 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   push(tracker.history, frame.ns, scalars)
   recordFrame(tracker.tape, seq, frame)
   tracker.events = [...tracker.events, ...sample.events()].slice(-EVENT_LIMIT)
-  tracker.facts = noteFacts(tracker.facts, frame)
+  tracker.facts = noteFacts(tracker.facts, sample)
   tracker.model = makeModel(tracker, pace, seq, sample, scalars, before)
   return tracker.model
 }

@@ -29,8 +29,9 @@ import { parseSlabinfo, type Slab } from './parse/slabinfo.ts'
 import { parseSwaps, type SwapArea } from './parse/swaps.ts'
 import { parseZoneinfo, type Zone } from './parse/zoneinfo.ts'
 import { parseZram, type ZramDevice } from './parse/zram.ts'
+import { newPlacesMemo, type Places, type PlacesMemo, placesOf, type TaskFiles } from './places.ts'
 import type { Frame } from './source.ts'
-import { cleanLine, cleanText, toInteger, toList, words } from './text.ts'
+import { cleanText, toInteger, toList, words } from './text.ts'
 
 export interface NodeSample {
   readonly node: number
@@ -93,6 +94,8 @@ export interface UserFaultFd {
 export interface Sample {
   readonly ns: number
   readonly frame: Frame
+  /** Which of its files belong together. */
+  readonly places: () => Places
   readonly vmstat: () => ReadonlyMap<string, number>
   readonly meminfo: () => Meminfo
   readonly zones: () => readonly Zone[]
@@ -133,13 +136,6 @@ export interface Sample {
   readonly unread: () => ReadonlyMap<string, string>
 }
 
-/** Directories whose files are read together. */
-const THP = '/sys/kernel/mm/transparent_hugepage/'
-const KSM = '/sys/kernel/mm/ksm/'
-const ZSWAP = '/sys/kernel/debug/zswap/'
-const ZSWAP_PARAMETERS = '/sys/module/zswap/parameters/'
-const CGROUPS = '/sys/fs/cgroup/'
-
 /** Whether the machine has this file. */
 export function has(sample: Sample, path: string): boolean {
   return sample.frame.files.has(path)
@@ -161,15 +157,26 @@ interface Parsed<T> {
 const SWEEP_LEAST = 64
 const newParsed = <T>(): Parsed<T> => ({ known: new Map(), sweepAt: SWEEP_LEAST })
 
-/** What was parsed of files of processes, whose texts often stay as they are from one frame to the next. */
+/** What was parsed of files whose texts often stay as they are from one frame to the next, and which files there were. */
 export interface Memo {
+  readonly places: PlacesMemo
+  readonly slabs: Parsed<Slab[]>
+  readonly pagetypes: Parsed<Pagetypes>
   readonly stat: Parsed<PidStat | undefined>
   readonly status: Parsed<PidStatus>
   readonly smaps: Parsed<SmapsArea[]>
   readonly numaMaps: Parsed<NumaArea[]>
 }
 
-export const newMemo = (): Memo => ({ stat: newParsed(), status: newParsed(), smaps: newParsed(), numaMaps: newParsed() })
+export const newMemo = (): Memo => ({
+  places: newPlacesMemo(),
+  slabs: newParsed(),
+  pagetypes: newParsed(),
+  stat: newParsed(),
+  status: newParsed(),
+  smaps: newParsed(),
+  numaMaps: newParsed(),
+})
 
 /** The value of a file, parsed anew only where its text is another one. */
 function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (text: string) => T): T | undefined {
@@ -190,17 +197,19 @@ function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (te
 /** @param memo what was parsed of the frame before; it is kept up to date */
 export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
   const from = <T>(path: string, parse: (text: string) => T): (() => T) => once(() => parse(textOf(frame, path) ?? ''))
+  const places = once(() => placesOf(frame, memo.places))
   return {
     ns: frame.ns,
     frame,
+    places,
     vmstat: from('/proc/vmstat', parseKeyValues),
     meminfo: from('/proc/meminfo', parseMeminfo),
     zones: from('/proc/zoneinfo', parseZoneinfo),
     buddy: from('/proc/buddyinfo', parseBuddyinfo),
-    pagetypes: from('/proc/pagetypeinfo', parsePagetypeinfo),
+    pagetypes: once(() => remembered(memo.pagetypes, frame, '/proc/pagetypeinfo', parsePagetypeinfo) ?? parsePagetypeinfo('')),
     swaps: from('/proc/swaps', parseSwaps),
     pressure: from('/proc/pressure/memory', parsePressure),
-    slabs: from('/proc/slabinfo', parseSlabinfo),
+    slabs: once(() => remembered(memo.slabs, frame, '/proc/slabinfo', parseSlabinfo) ?? []),
     machine: from('/mmtop/machine', parseTexts),
     events: from('/mmtop/events', parseEvents),
     daemons: from('/mmtop/daemons', parseDaemons),
@@ -212,16 +221,16 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     uffdFigures: from('/mmtop/userfaultfd', parseAccounts),
     waiting: from('/mmtop/waiting', parseWaiting),
     unread: from('/mmtop/unread', parseTexts),
-    thp: once(() => textsUnder(frame, THP)),
-    ksm: once(() => numbersUnder(frame, KSM)),
-    zswap: once(() => numbersUnder(frame, ZSWAP)),
-    zswapParameters: once(() => textsUnder(frame, ZSWAP_PARAMETERS)),
-    nodes: once(() => nodesOf(frame)),
-    pools: once(() => poolsOf(frame)),
-    tasks: once(() => tasksOf(frame, memo)),
-    cgroups: once(() => cgroupsOf(frame)),
-    zram: once(() => zramOf(frame)),
-    userFaultFds: once(() => userFaultFdsOf(frame)),
+    thp: once(() => textsOf(frame, places().thp)),
+    ksm: once(() => numbersOf(frame, places().ksm)),
+    zswap: once(() => numbersOf(frame, places().zswap)),
+    zswapParameters: once(() => textsOf(frame, places().zswapParameters)),
+    nodes: once(() => nodesOf(frame, places())),
+    pools: once(() => poolsOf(frame, places())),
+    tasks: once(() => tasksOf(frame, places(), memo)),
+    cgroups: once(() => cgroupsOf(frame, places())),
+    zram: once(() => zramOf(frame, places())),
+    userFaultFds: once(() => userFaultFdsOf(frame, places())),
   }
 }
 
@@ -233,35 +242,24 @@ function once<T>(make: () => T): () => T {
   }
 }
 
-/** The trimmed texts of all files below a directory, by the rest of their path. */
-function textsUnder(frame: Frame, directory: string): Map<string, string> {
+/** The trimmed texts of files, by their names. */
+function textsOf(frame: Frame, files: Places['thp']): Map<string, string> {
   const texts = new Map<string, string>()
-  for (const path of frame.files.keys())
-    if (path.startsWith(directory)) texts.set(cleanLine(path.slice(directory.length)), (textOf(frame, path) ?? '').trim())
+  for (const { name, path } of files) texts.set(name, (textOf(frame, path) ?? '').trim())
   return texts
 }
 
-function numbersUnder(frame: Frame, directory: string): Map<string, number> {
+function numbersOf(frame: Frame, files: Places['thp']): Map<string, number> {
   const numbers = new Map<string, number>()
-  for (const [name, text] of textsUnder(frame, directory)) {
-    const value = toInteger(text)
+  for (const { name, path } of files) {
+    const value = toInteger((textOf(frame, path) ?? '').trim())
     if (value !== undefined) numbers.set(name, value)
   }
   return numbers
 }
 
-/** The distinct numbers that stand where `pattern` has its first group, in ascending order. */
-function numbersIn(frame: Frame, pattern: RegExp): number[] {
-  const found = new Set<number>()
-  for (const path of frame.files.keys()) {
-    const match = pattern.exec(path)
-    if (match !== null) found.add(Number(match[1]))
-  }
-  return [...found].sort((a, b) => a - b)
-}
-
-function nodesOf(frame: Frame): NodeSample[] {
-  return numbersIn(frame, /^\/sys\/devices\/system\/node\/node(\d{1,4})\/(?:meminfo|numastat|vmstat)$/).map(node => {
+function nodesOf(frame: Frame, places: Places): NodeSample[] {
+  return places.nodes.map(node => {
     const read = (name: string) => textOf(frame, `/sys/devices/system/node/node${node}/${name}`) ?? ''
     return {
       node,
@@ -274,61 +272,63 @@ function nodesOf(frame: Frame): NodeSample[] {
   })
 }
 
-const POOL_FILE = /^\/sys\/(?:kernel\/mm|devices\/system\/node\/node(\d{1,4}))\/hugepages\/hugepages-(\d{1,10})kB\/(\w+)$/
-
 /** The machine's pools first, then each node's; by size within each. */
-function poolsOf(frame: Frame): HugePool[] {
-  const pools = new Map<string, { sizeKb: number; node: number | undefined; pages: Map<string, number> }>()
-  for (const path of frame.files.keys()) {
-    const match = POOL_FILE.exec(path)
-    const value = match === null ? undefined : toInteger((textOf(frame, path) ?? '').trim())
-    if (match === null || value === undefined) continue
-    const node = match[1] === undefined ? undefined : Number(match[1])
-    const key = `${node} ${match[2]}`
-    const pool = pools.get(key) ?? { sizeKb: Number(match[2]), node, pages: new Map<string, number>() }
-    pool.pages.set(match[3], value)
-    pools.set(key, pool)
+function poolsOf(frame: Frame, places: Places): HugePool[] {
+  const pools: { sizeKb: number; node: number | undefined; pages: Map<string, number> }[] = []
+  for (const { name, path, node, sizeKb } of places.pools) {
+    const value = toInteger((textOf(frame, path) ?? '').trim())
+    if (value === undefined) continue
+    const last = pools.at(-1)
+    if (last !== undefined && last.node === node && last.sizeKb === sizeKb) last.pages.set(name, value)
+    else pools.push({ sizeKb, node, pages: new Map([[name, value]]) })
   }
-  return [...pools.values()].sort((a, b) => (a.node ?? -1) - (b.node ?? -1) || a.sizeKb - b.sizeKb)
+  return pools
 }
 
-function tasksOf(frame: Frame, memo: Memo): Task[] {
+function tasksOf(frame: Frame, places: Places, memo: Memo): Task[] {
   const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
   const activity = parseActivity(textOf(frame, '/mmtop/activity') ?? '')
-  return numbersIn(frame, /^\/proc\/(\d{1,10})\//).map(pid => {
-    const read = (name: string) => textOf(frame, `/proc/${pid}/${name}`)
-    const parsed = <T>(name: string, parse: (text: string) => T): T | undefined => {
-      const text = read(name)
-      return text === undefined ? undefined : parse(text)
-    }
-    // What has a line for each area is long, and few panels look at it.
-    const smaps = once(() => parsed('smaps', parseSmaps) ?? [])
-    const rollup = once(
-      () =>
-        remembered(memo.smaps, frame, `/proc/${pid}/smaps_rollup`, parseSmaps)?.[0]?.bytes ??
-        (read('smaps') === undefined ? undefined : sumOf(smaps())),
-    )
-    const numaMaps = once(() => remembered(memo.numaMaps, frame, `/proc/${pid}/numa_maps`, parseNumaMaps) ?? [])
-    return {
-      pid,
-      stat: remembered(memo.stat, frame, `/proc/${pid}/stat`, parsePidStat),
-      statm: parsed('statm', parsePidStatm),
-      status: remembered(memo.status, frame, `/proc/${pid}/status`, parsePidStatus),
-      get rollup() {
-        return rollup()
-      },
-      get smaps() {
-        return smaps()
-      },
-      get numaMaps() {
-        return numaMaps()
-      },
-      oomScore: toInteger(read('oom_score')?.trim()),
-      oomScoreAdj: toInteger(read('oom_score_adj')?.trim()),
-      named: named.get(pid),
-      activity: activity.get(pid),
-    }
-  })
+  return places.tasks.map(files => taskOf(frame, files, memo, named.get(files.pid), activity.get(files.pid)))
+}
+
+function taskOf(frame: Frame, { pid, paths }: TaskFiles, memo: Memo, named: NamedTask | undefined, activity: string | undefined): Task {
+  const read = (name: string) => {
+    const path = paths.get(name)
+    return path === undefined ? undefined : textOf(frame, path)
+  }
+  const known = <T>(parsed: Parsed<T>, name: string, parse: (text: string) => T): T | undefined => {
+    const path = paths.get(name)
+    return path === undefined ? undefined : remembered(parsed, frame, path, parse)
+  }
+  // What has a line for each area is long, and few panels look at it.
+  const smaps = once(() => parseSmaps(read('smaps') ?? ''))
+  const rollup = once(() => known(memo.smaps, 'smaps_rollup', parseSmaps)?.[0]?.bytes ?? (paths.has('smaps') ? sumOf(smaps()) : undefined))
+  const numaMaps = once(() => known(memo.numaMaps, 'numa_maps', parseNumaMaps) ?? [])
+  return {
+    pid,
+    stat: known(memo.stat, 'stat', parsePidStat),
+    status: known(memo.status, 'status', parsePidStatus),
+    get statm() {
+      return parsePidStatm(read('statm') ?? '')
+    },
+    get rollup() {
+      return rollup()
+    },
+    get smaps() {
+      return smaps()
+    },
+    get numaMaps() {
+      return numaMaps()
+    },
+    get oomScore() {
+      return toInteger(read('oom_score')?.trim())
+    },
+    get oomScoreAdj() {
+      return toInteger(read('oom_score_adj')?.trim())
+    },
+    named,
+    activity,
+  }
 }
 
 /** What smaps_rollup would print; page sizes are no sums. */
@@ -338,39 +338,41 @@ function sumOf(areas: readonly SmapsArea[]): Map<string, number> {
   return sum
 }
 
-function cgroupsOf(frame: Frame): Cgroup[] {
-  const names = new Set<string>()
-  for (const path of frame.files.keys())
-    if (path.startsWith(CGROUPS) && path.endsWith('/memory.current')) names.add(path.slice(CGROUPS.length, -'/memory.current'.length))
-  return [...names].sort().map(name => {
-    const read = (file: string) => textOf(frame, `${CGROUPS}${name}/${file}`) ?? ''
-    const limits = new Map<string, number>()
-    for (const file of CGROUP_SIZES) {
-      const text = read(file).trim()
-      const value = text === 'max' ? Number.POSITIVE_INFINITY : toInteger(text)
-      if (value !== undefined) limits.set(file, value)
-    }
-    const [stat, events] = [parseKeyValues(read('memory.stat')), parseKeyValues(read('memory.events'))]
-    const [numaStat, pressure] = [parseNumaStat(read('memory.numa_stat')), parsePressure(read('memory.pressure'))]
-    return { name: cleanLine(name), limits, stat, events, numaStat, pressure }
-  })
+function cgroupsOf(frame: Frame, places: Places): Cgroup[] {
+  return [...places.cgroups]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, path }) => {
+      const directory = path.slice(0, -'memory.current'.length)
+      const read = (file: string) => textOf(frame, directory + file) ?? ''
+      const limits = new Map<string, number>()
+      for (const file of CGROUP_SIZES) {
+        const text = read(file).trim()
+        const value = text === 'max' ? Number.POSITIVE_INFINITY : toInteger(text)
+        if (value !== undefined) limits.set(file, value)
+      }
+      const [stat, events] = [parseKeyValues(read('memory.stat')), parseKeyValues(read('memory.events'))]
+      const [numaStat, pressure] = [parseNumaStat(read('memory.numa_stat')), parsePressure(read('memory.pressure'))]
+      return { name, limits, stat, events, numaStat, pressure }
+    })
 }
 
-function zramOf(frame: Frame): ZramDevice[] {
-  return numbersIn(frame, /^\/sys\/block\/zram(\d{1,4})\/mm_stat$/).flatMap(
-    device => parseZram(`zram${device}`, textOf(frame, `/sys/block/zram${device}/mm_stat`) ?? '') ?? [],
-  )
+function zramOf(frame: Frame, places: Places): ZramDevice[] {
+  return places.zram.flatMap(device => parseZram(`zram${device}`, textOf(frame, `/sys/block/zram${device}/mm_stat`) ?? '') ?? [])
 }
+
+const FD_FILE = /^fdinfo\/(\d{1,10})$/
 
 /** Files of other kinds have no "pending" line. */
-function userFaultFdsOf(frame: Frame): UserFaultFd[] {
-  return [...frame.files.keys()].flatMap(path => {
-    const match = /^\/proc\/(\d{1,10})\/fdinfo\/(\d{1,10})$/.exec(path)
-    const lines = match === null ? undefined : parsePidStatus(textOf(frame, path) ?? '').texts
-    const [pending, total] = [toInteger(lines?.get('pending')), toInteger(lines?.get('total'))]
-    if (match === null || pending === undefined || total === undefined) return []
-    return [{ pid: Number(match[1]), fd: Number(match[2]), pending, total, api: lines?.get('API') ?? '' }]
-  })
+function userFaultFdsOf(frame: Frame, places: Places): UserFaultFd[] {
+  return places.tasks.flatMap(({ pid, paths }) =>
+    [...paths].flatMap(([name, path]) => {
+      const match = FD_FILE.exec(name)
+      const lines = match === null ? undefined : parsePidStatus(textOf(frame, path) ?? '').texts
+      const [pending, total] = [toInteger(lines?.get('pending')), toInteger(lines?.get('total'))]
+      if (match === null || pending === undefined || total === undefined) return []
+      return [{ pid, fd: Number(match[1]), pending, total, api: lines?.get('API') ?? '' }]
+    }),
+  )
 }
 
 const CGROUP_SIZES = ['current', 'min', 'low', 'high', 'max', 'peak', 'swap.current', 'swap.max', 'zswap.current', 'zswap.max'].map(

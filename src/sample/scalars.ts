@@ -11,9 +11,12 @@
  *   N0.MemFree, N0.numa_hit, N0.hugetlb_2048kB_free_hugepages      one node's
  *   cgroup:web/db:current           /sys/fs/cgroup/web/db/memory.current; :swap for memory.swap.current
  *   N0.DMA32.free, N0.DMA32.nr_mlock, N0.DMA32.order9              one zone's: zoneinfo and buddyinfo
+ *   cost_fault_entry                /mmtop/costs of a simulated machine: nanoseconds by what was done
+ *   postcopy_left, postcopy_pushed  /mmtop/postcopy: the latest live migration
+ *   uffd_faults, uffd_woken         /mmtop/userfaultfd: all descriptors together
  */
 import type { Sample } from './sample.ts'
-import { cleanLine, toInteger } from './text.ts'
+import { toInteger } from './text.ts'
 
 export type Scalars = ReadonlyMap<string, number>
 
@@ -30,7 +33,7 @@ export function scalarsOf(sample: Sample, names: Names = new Map()): Scalars {
   add('', sample.meminfo().bytes)
   add('', sample.meminfo().counts)
   addPressure(all, sample)
-  addThp(all, sample)
+  addThp(all, names, sample)
   add('ksm_', sample.ksm())
   add('zswap_', sample.zswap())
   addCgroups(all, sample)
@@ -46,7 +49,20 @@ export function scalarsOf(sample: Sample, names: Names = new Map()): Scalars {
   }
   for (const row of sample.buddy())
     for (const [order, blocks] of row.blocks.entries()) all.set(`N${row.node}.${row.zone}.order${order}`, blocks)
+  add('cost_', sample.costs())
+  addUserfault(all, sample)
   return all
+}
+
+/** Figures of a migration that do not stand once a round or a class of waits. */
+const ONCE = /^(?!round_|below_)/
+
+/** A live migration, and what all descriptors of userfaultfds together have seen. */
+function addUserfault(all: Map<string, number>, sample: Sample): void {
+  for (const [key, value] of sample.postcopy()) if (ONCE.test(key)) all.set(`postcopy_${key}`, value)
+  for (const figures of sample.uffdFigures().values())
+    for (const key of ['faults', 'woken', 'waited_ns', 'copied', 'zeroed', 'continued', 'events'])
+      all.set(`uffd_${key}`, (all.get(`uffd_${key}`) ?? 0) + (figures.get(key) ?? 0))
 }
 
 function addAll(all: Map<string, number>, names: Names, prefix: string, part: ReadonlyMap<string, number>): void {
@@ -85,30 +101,38 @@ function addPressure(all: Map<string, number>, sample: Sample): void {
   }
 }
 
-const CGROUPS = '/sys/fs/cgroup/'
 /** Groups whose memory has a history, at most. */
 const CGROUPS_MAX = 64
+const CURRENT = 'current'
 
 /** What groups have; the rest of what is known of them is read when a panel asks for it. */
-function addCgroups(all: Map<string, number>, { frame: { files } }: Sample): void {
-  let count = 0
-  for (const [path, text] of files) {
-    if (!path.startsWith(CGROUPS) || !path.endsWith('/memory.current')) continue
-    if (++count > CGROUPS_MAX) break
-    const name = cleanLine(path.slice(CGROUPS.length, -'/memory.current'.length))
-    const [current, swap] = [toInteger(text.trim()), toInteger(files.get(`${CGROUPS}${name}/memory.swap.current`)?.trim())]
+function addCgroups(all: Map<string, number>, sample: Sample): void {
+  const { files } = sample.frame
+  for (const { name, path } of sample.places().cgroups.slice(0, CGROUPS_MAX)) {
+    const current = toInteger(files.get(path)?.trim())
+    const swap = toInteger(files.get(`${path.slice(0, -CURRENT.length)}swap.current`)?.trim())
     if (current !== undefined) all.set(`cgroup:${name}:current`, current)
     if (swap !== undefined) all.set(`cgroup:${name}:swap`, swap)
   }
 }
 
 /** khugepaged's two totals and, on kernels that have them, the counters of each huge page size. */
-function addThp(all: Map<string, number>, sample: Sample): void {
-  for (const [name, text] of sample.thp()) {
-    const value = toInteger(text)
-    if (value === undefined) continue
-    const size = /^hugepages-(\d+kB)\/stats\/(\w+)$/.exec(name)
-    if (size !== null) all.set(`mthp_${size[1]}_${size[2]}`, value)
-    else if (name === 'khugepaged/full_scans' || name === 'khugepaged/pages_collapsed') all.set(name.replace('/', '_'), value)
+function addThp(all: Map<string, number>, names: Names, sample: Sample): void {
+  const known = namesOf(names, 'thp')
+  for (const [file, text] of sample.thp()) {
+    let name = known.get(file)
+    if (name === undefined) {
+      name = thpName(file)
+      known.set(file, name)
+    }
+    const value = name === '' ? undefined : toInteger(text)
+    if (value !== undefined) all.set(name, value)
   }
+}
+
+/** What the number in a file of huge pages is called; '' for a setting. */
+function thpName(file: string): string {
+  const size = /^hugepages-(\d+kB)\/stats\/(\w+)$/.exec(file)
+  if (size !== null) return `mthp_${size[1]}_${size[2]}`
+  return file === 'khugepaged/full_scans' || file === 'khugepaged/pages_collapsed' ? file.replace('/', '_') : ''
 }
