@@ -11,6 +11,7 @@
  * Source: kernel/sysctl.c, the stores of mm/huge_memory.c, mm/khugepaged.c, mm/hugetlb.c, mm/ksm.c.
  */
 import { EINVAL, ENOSYS } from './base/errno.ts'
+import { HZ } from './base/jiffies.ts'
 import type { Kernel } from './base/state.ts'
 import type { Task } from './base/state_mm.ts'
 import type { Sysctl } from './base/state_sysctl.ts'
@@ -142,9 +143,9 @@ export const sysctlInt = (field: Figure, options: SysctlOptions, text: Text): Kn
 export const sysctlUlong = (field: Figure, options: SysctlOptions, text: Text): Knob =>
   sysctl(field, (t, min, max) => ulongVector(t, 1, min, max), options, text)
 
-/** A sysctl of seconds that the kernel keeps in ticks of 1/250 s, which bounds it (proc_dointvec_jiffies). */
+/** A sysctl of seconds that the kernel keeps in ticks, which bounds it (proc_dointvec_jiffies). */
 export const sysctlSeconds = (field: Figure, options: SysctlOptions, text: Text): Knob => {
-  const most = Math.floor(INT_MAX / 250)
+  const most = Math.floor(INT_MAX / HZ)
   const parse = (t: string) => intVector(t, 1, -most, most)
   return sysctl(field, parse, options, { unit: 's', ...text })
 }

@@ -4,6 +4,7 @@
  * Source: mm/vmscan.c (store_enabled, store_min_ttl).
  */
 import { EINVAL } from './base/errno.ts'
+import { JIFFY_MS, millisecsToJiffies } from './base/jiffies.ts'
 import { lruGenChangeState } from './calls/lru_gen.ts'
 import { type Knob, WORKS } from './tunables_knob.ts'
 import { INT_MAX, kstrtouint } from './tunables_parse.ts'
@@ -11,7 +12,6 @@ import { INT_MAX, kstrtouint } from './tunables_parse.ts'
 const CORE = 1
 const MM_WALK = 2
 const NONLEAF_YOUNG = 4
-const TICK_MS = 4
 /** What is shown for longer than the kernel can count (jiffies_to_msecs of MAX_JIFFY_OFFSET). */
 const LONGEST_MS = 4_294_967_288
 
@@ -56,11 +56,11 @@ export const LRU_GEN_KNOBS: readonly Knob[] = [
     source: 'mm/vmscan.c store_min_ttl',
     ...WORKS,
     state: 'lruGen.minTtlTicks',
-    read: ({ lruGen }) => `${Math.min(lruGen.minTtlTicks * TICK_MS, LONGEST_MS)}\n`,
+    read: ({ lruGen }) => `${Math.min(lruGen.minTtlTicks * JIFFY_MS, LONGEST_MS)}\n`,
     write: (k, text) => {
       const { error, value } = kstrtouint(text, 0)
       if (error < 0) return -EINVAL
-      k.lruGen.minTtlTicks = value > INT_MAX ? Number.POSITIVE_INFINITY : Math.ceil(value / TICK_MS)
+      k.lruGen.minTtlTicks = value > INT_MAX ? Number.POSITIVE_INFINITY : millisecsToJiffies(value)
       return text.length
     },
   },

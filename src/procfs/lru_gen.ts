@@ -11,19 +11,19 @@
  *
  * Source: mm/vmscan.c (lru_gen_seq_show, lru_gen_seq_show_full).
  */
+import { JIFFY_MS, jiffies } from '../kernel/base/jiffies.ts'
 import type { Kernel, Node } from '../kernel/base/state.ts'
 import type { LruvecGen } from '../kernel/base/state_lru_gen.ts'
 import { GEN_ANON, GEN_FILE, genOf } from '../kernel/caches/lru_gen.ts'
 import { cgroupPath } from '../kernel/calls/cgroup.ts'
 import { hasMemory, lruGenCommands, memcgNumber } from '../kernel/calls/lru_gen.ts'
-import { MAX_NR_GENS, MAX_NR_TIERS, TICK_NS, ticks } from '../kernel/frames/generations.ts'
+import { MAX_NR_GENS, MAX_NR_TIERS } from '../kernel/frames/generations.ts'
 import { memcgOf, memcgTree, ROOT_MEMCG } from '../kernel/frames/memcg.ts'
 import { genSize } from '../kernel/reclaim/lru_gen_aging.ts'
 import { debugTable, type File } from './file.ts'
 
 const padded = (value: number): string => ` ${String(value).padStart(10)}`
 const WALKED = 'LOYNFA'
-const TICK_MS = TICK_NS / 1e6
 
 function text(k: Kernel, full: boolean): string {
   const nodes = k.nodes.filter(node => hasMemory(k, node))
@@ -38,7 +38,7 @@ function text(k: Kernel, full: boolean): string {
 function nodeText(k: Kernel, node: Node, gen: LruvecGen, full: boolean): string {
   let out = ` node ${String(node.id).padStart(5)}\n`
   for (let seq = full ? Math.max(0, gen.maxSeq - MAX_NR_GENS + 1) : gen.minSeq[GEN_ANON]; seq <= gen.maxSeq; seq++) {
-    const ageMs = (ticks(k) - gen.bornTicks[genOf(seq)]) * TICK_MS
+    const ageMs = (jiffies(k) - gen.bornTicks[genOf(seq)]) * JIFFY_MS
     const sizes = [GEN_ANON, GEN_FILE].map(type => `${padded(genSize(gen, seq, type))}${full && seq < gen.minSeq[type] ? 'x' : ' '}`)
     out += `${padded(seq)}${padded(ageMs)}${sizes.join('')}\n`
     if (full) out += details(gen, seq)

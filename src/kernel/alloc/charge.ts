@@ -20,6 +20,7 @@
 import { COST, spend } from '../base/cost.ts'
 import { ME, MS } from '../base/counters.ts'
 import { __GFP_DIRECT_RECLAIM, __GFP_HIGH, __GFP_NOFAIL, __GFP_NORETRY, __GFP_RETRY_MAYFAIL, GFP_KERNEL } from '../base/flags.ts'
+import { HZ, JIFFY_NS } from '../base/jiffies.ts'
 import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm } from '../base/state_mm.ts'
@@ -44,8 +45,7 @@ import { tryToFreeMemCgroupPages } from '../reclaim/direct_reclaim.ts'
 import { outOfMemory } from '../reclaim/oom.ts'
 import { SWAP_CLUSTER_MAX } from '../reclaim/vmscan_control.ts'
 
-/** Timer ticks a second of the recorded kernel, and the longest delay at one time (MEMCG_MAX_HIGH_DELAY_JIFFIES). */
-const HZ = 250
+/** The longest delay at one time (MEMCG_MAX_HIGH_DELAY_JIFFIES). */
 const MAX_HIGH_DELAY_JIFFIES = 2 * HZ
 /** Overruns are fractions of 2^20; a delay is their square, scaled down (MEMCG_DELAY_PRECISION_SHIFT, _SCALING_SHIFT). */
 const DELAY_PRECISION_SHIFT = 20
@@ -213,7 +213,7 @@ export function memcgHandleOverHigh(k: Kernel): void {
     )
     if (jiffies <= HZ / 100) return
     if (reclaimed > 0 || retries-- > 0) continue
-    if (current.killed === 0) spend(k, COST.io_wait, (jiffies * 1e9) / HZ)
+    if (current.killed === 0) spend(k, COST.io_wait, jiffies * JIFFY_NS)
     return
   }
 }

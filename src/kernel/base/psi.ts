@@ -17,6 +17,7 @@
  */
 import { assert } from './assert.ts'
 import { now } from './cost.ts'
+import { JIFFY_NS } from './jiffies.ts'
 import type { Kernel } from './state.ts'
 import type { PsiGroup, PsiState } from './state_psi.ts'
 import type { Daemon } from './state_shared.ts'
@@ -38,10 +39,9 @@ const FIRST_STATE: Readonly<Record<PsiResource, number>> = { io: IO_SOME, memory
 export const PSI_SYSTEM = 0
 const ROOT_CGROUP = 1
 
-const NS_PER_TICK = 4e6
 const NS_PER_US = 1000
 /** Ticks between two updates (PSI_FREQ). */
-const PERIOD_NS = 501 * NS_PER_TICK
+const PERIOD_NS = 501 * JIFFY_NS
 /** What an average keeps of itself in two seconds, in 2048ths: exp(-2/10), exp(-2/60), exp(-2/300). */
 const KEEP = [1677, 1981, 2034] as const
 const WINDOWS = [10, 60, 300] as const
@@ -162,7 +162,7 @@ function collect(k: Kernel, { times, collected, total }: PsiGroup): void {
   const deltas = new Float64Array(NONIDLE)
   let weights = 0
   for (let at = 0; at < k.cpus.length * STATES; at += STATES) {
-    const weight = Math.floor((times[at + NONIDLE] - collected[at + NONIDLE]) / NS_PER_TICK)
+    const weight = Math.floor((times[at + NONIDLE] - collected[at + NONIDLE]) / JIFFY_NS)
     weights += weight
     for (let state = 0; state < NONIDLE; state++) deltas[state] += (times[at + state] - collected[at + state]) * weight
   }

@@ -12,6 +12,7 @@
  */
 import { now } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
+import { timeoutNs } from '../base/jiffies.ts'
 import { psiMemstallEnter, psiMemstallLeave } from '../base/psi.ts'
 import type { Kernel, Node } from '../base/state.ts'
 import { MAX_NR_ZONES } from '../base/units.ts'
@@ -33,7 +34,6 @@ import {
   MAX_DEFER_SHIFT,
   nodeZones,
 } from '../reclaim/compaction_state.ts'
-import { timeoutNs } from './timeout.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** How often a node's fragmentation is looked at (HPAGE_FRAG_CHECK_INTERVAL_MSEC). */

@@ -14,6 +14,7 @@
  * Source: mm/khugepaged.c (khugepaged_do_scan, khugepaged_scan_mm_slot, khugepaged_wait_work).
  */
 import { COST, now, spend } from '../base/cost.ts'
+import { timeoutNs } from '../base/jiffies.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Vma } from '../base/state_mm.ts'
 import { alignDown, alignUp, HPAGE_PMD_NR } from '../base/units.ts'
@@ -23,7 +24,6 @@ import { findVma, linearPageIndex } from '../spaces/vma.ts'
 import { collapseHugePage } from './khugepaged_collapse.ts'
 import { collapsePteMappedThps, khugepagedAddPteMapped, scanFile } from './khugepaged_file.ts'
 import { findPmd, type ScanResult, scanPmd } from './khugepaged_scan.ts'
-import { timeoutNs } from './timeout.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** Processes on other CPUs go on while it works: it gives them a turn after each range that took longer than this. */

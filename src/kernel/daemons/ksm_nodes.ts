@@ -11,11 +11,11 @@
  *
  * Source: mm/ksm.c (get_ksm_page, remove_node_from_stable_tree, remove_rmap_item_from_tree, stable_node_dup).
  */
-
 import { kmemAlloc } from '../alloc/kmem.ts'
 import { fail } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { __GFP_HIGH, GFP_KERNEL, PG_ksm } from '../base/flags.ts'
+import { jiffies, millisecsToJiffies } from '../base/jiffies.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import { asPfn, NO_PAGE, type Pfn } from '../base/units.ts'
@@ -49,7 +49,6 @@ import {
   UNSTABLE,
 } from '../spaces/ksm_records.ts'
 import { treeErase, treeReplace } from '../spaces/ksm_tree.ts'
-import { jiffies, millisecsToJiffies } from './timeout.ts'
 
 const word = (k: Kernel, record: number, w: number): number => k.ksm.records.words[record * KSM_WORDS + w]
 function setWord(k: Kernel, record: number, w: number, value: number): void {

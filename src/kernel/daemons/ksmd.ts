@@ -14,7 +14,6 @@
  * Source: mm/ksm.c (ksm_scan_thread, ksm_do_scan, ksm_madvise, __ksm_enter, __ksm_exit, unmerge_and_remove_all_rmap_items,
  * remove_all_stable_nodes, run_store).
  */
-
 import { kmemAlloc } from '../alloc/kmem.ts'
 import { COST, now, spend } from '../base/cost.ts'
 import { EBUSY, ENOMEM } from '../base/errno.ts'
@@ -32,6 +31,7 @@ import {
   VM_PFNMAP,
   VM_SHARED,
 } from '../base/flags.ts'
+import { timeoutNs } from '../base/jiffies.ts'
 import type { Kernel } from '../base/state.ts'
 import type { KsmSlot, KsmTree } from '../base/state_ksm.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
@@ -44,7 +44,6 @@ import { compareAndMerge } from './ksm_compare.ts'
 import { unmergePages } from './ksm_merge.ts'
 import { dropChain, dropItems, isChain, ksmPage, removeNode } from './ksm_nodes.ts'
 import { nextItem, strikeOff } from './ksm_scan.ts'
-import { timeoutNs } from './timeout.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** Processes on other CPUs go on while it works: it gives them a turn when it worked for this long. */

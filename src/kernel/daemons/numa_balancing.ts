@@ -35,12 +35,13 @@ import {
   VM_SHARED,
   VM_WRITE,
 } from '../base/flags.ts'
+import { JIFFY_NS } from '../base/jiffies.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, asPfn, HPAGE_PMD_NR } from '../base/units.ts'
 import { isMigrateOnFault } from '../fault/numa_fault.ts'
-import { TICK_NS, taskScanMax, taskScanStart, tickNs, updateScanPeriod } from '../fault/numa_stats.ts'
+import { taskScanMax, taskScanStart, tickNs, updateScanPeriod } from '../fault/numa_stats.ts'
 import { hasSharedPolicy, localNode, sharedPolicy, taskPolicy } from '../frames/mempolicy.ts'
 import { compoundHead, pageCount, pageNode } from '../frames/page.ts'
 import { isHuge, splitHugePmd } from '../spaces/huge_pmd.ts'
@@ -63,7 +64,7 @@ export function nextNumaTickNs(k: Kernel, task: Task): number {
   const { mm, numa } = task
   if (k.sysctl.numa_balancing === 0 || mm === undefined) return Number.POSITIVE_INFINITY
   const dueNs = now(k) + numa.nodeStampNs + numa.scanPeriodMs * MS - task.ranNs
-  return Math.max(dueNs, now(k)) + TICK_NS
+  return Math.max(dueNs, now(k)) + JIFFY_NS
 }
 
 /** The task goes on: if it has run for a scan period, a part of its memory is scanned now (task_tick_numa, task_numa_work). */
@@ -85,7 +86,7 @@ function taskNumaWork(k: Kernel, task: Task, mm: Mm): void {
     numa.scanPeriodMs = taskScanStart(k, task, mm)
   }
   mm.numa.nextScanNs = tickNs(k) + numa.scanPeriodMs * MS
-  numa.nodeStampNs += 2 * TICK_NS
+  numa.nodeStampNs += 2 * JIFFY_NS
   const pages = k.numa.scanSizeMb * PAGES_PER_MB
   if (pages === 0) return
   const startNs = now(k)

@@ -5,11 +5,9 @@
  * Source: mm/vmstat.c refresh_cpu_vm_stats, mm/page_alloc.c drain_zone_pages.
  */
 import { now } from '../base/cost.ts'
+import { JIFFY_NS } from '../base/jiffies.ts'
 import type { Kernel } from '../base/state.ts'
 import { drainZonePages } from '../frames/pcp.ts'
-
-/** A work item that asks for no delay at all waits for the next tick. */
-const TICK_NS = 4e6
 
 export function runVmstat(k: Kernel): void {
   for (const zone of k.zones) {
@@ -20,5 +18,6 @@ export function runVmstat(k: Kernel): void {
       if (pcp.expire === 0) drainZonePages(k, zone, cpu)
     }
   }
-  k.vmstat.wakeNs = now(k) + Math.max(k.sysctl.stat_interval * 1e9, TICK_NS)
+  // A work item that asks for no delay at all waits for the next tick.
+  k.vmstat.wakeNs = now(k) + Math.max(k.sysctl.stat_interval * 1e9, JIFFY_NS)
 }

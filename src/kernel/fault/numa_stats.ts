@@ -11,21 +11,20 @@
  * group's refcount and shares stretch the scan period. A page is moved when two faults in a row came from the same node, or
  * by a young task at once (the two-fault filter), and in a group by where the group runs and where its memory is.
  *
- * Times are in ticks of 1/250 s where Linux counts jiffies. Linux may also swap two running tasks, and weighs the distances of
+ * Times are in ticks where Linux counts jiffies. Linux may also swap two running tasks, and weighs the distances of
  * indirectly connected nodes; here tasks move to idle CPUs only, and all nodes are taken as directly connected.
  *
  * Source: kernel/sched/fair.c (task_numa_fault, task_numa_placement, task_numa_group, update_task_scan_period,
  * should_numa_migrate_memory, numa_migrate_preferred, task_scan_min/start/max, update_scan_period, task_numa_free).
  */
 import { now } from '../base/cost.ts'
+import { JIFFY_NS, jiffies } from '../base/jiffies.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import type { MmNuma, NumaGroup, TaskNuma } from '../base/state_numa.ts'
 import type { NodeId, Pfn } from '../base/units.ts'
 import { CPUPID_UNSET, cpuPidToCpupid, cpupidMatchPid, cpupidPidUnset, cpupidToCpu, pageCpupidXchgLast } from '../frames/cpupid.ts'
 
-/** A tick, in nanoseconds (HZ=250). */
-export const TICK_NS = 4e6
 const MS = 1e6
 
 /** Kinds of a task's faults: of memory and of CPUs, known and since the last placement. */
@@ -55,7 +54,7 @@ const NO_PREFERENCE = -1
 // --- what is there before the first fault
 
 /** The time in whole ticks, as the kernel's own deadlines go. */
-export const tickNs = (k: Kernel): number => Math.floor(now(k) / TICK_NS) * TICK_NS
+export const tickNs = (k: Kernel): number => jiffies(k) * JIFFY_NS
 
 export const mmNuma = (k: Kernel): MmNuma => ({ nextScanNs: tickNs(k) + k.numa.scanDelayMs * MS, scanSeq: 0, scanOffset: 0 })
 
@@ -246,7 +245,7 @@ function nearestWithCpus(k: Kernel, nid: number): number {
 function numaMigratePreferred(k: Kernel, task: Task): void {
   const { numa } = task
   if (numa.preferredNid < 0) return
-  numa.migrateRetryNs = tickNs(k) + Math.min(1e9, Math.floor((numa.scanPeriodMs * MS) / TICK_NS / 16) * TICK_NS)
+  numa.migrateRetryNs = tickNs(k) + Math.min(1e9, Math.floor((numa.scanPeriodMs * MS) / JIFFY_NS / 16) * JIFFY_NS)
   if (k.cpus[task.cpu].node === numa.preferredNid) return
   const taken = new Set([...k.tasks.values()].filter(each => each !== task && each.pid > 1).map(each => each.cpu))
   const idle = task.cpusAllowed.find(cpu => k.cpus[cpu].online && k.cpus[cpu].node === numa.preferredNid && !taken.has(cpu))

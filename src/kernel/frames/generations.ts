@@ -3,7 +3,7 @@
  *
  * Source: mm/vmscan.c lru_gen_init_lruvec, include/linux/mmzone.h.
  */
-import { now } from '../base/cost.ts'
+import { jiffies } from '../base/jiffies.ts'
 import { listAllocate } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import { type LruGenState, type LruvecGen, MM_NOWHERE } from '../base/state_lru_gen.ts'
@@ -15,12 +15,6 @@ export const MAX_NR_TIERS = 4
 
 /** What walks over page tables count: small entries in all, not used, used; upper ones in all, worth a look, worth the next. */
 export const MM_STATS = 6
-
-/** A tick of the clock (HZ=250). */
-export const TICK_NS = 4e6
-
-/** Ticks of the clock so far (jiffies). */
-export const ticks = (k: Kernel): number => Math.floor(now(k) / TICK_NS)
 
 export const lruGenState = (nodes: number): LruGenState => ({
   enabled: false,
@@ -40,7 +34,7 @@ export const newGenerations = (k: Kernel): LruvecGen => ({
   lists: listAllocate(k.heads, MAX_NR_GENS * 2 * MAX_NR_ZONES),
   maxSeq: MIN_NR_GENS + 1,
   minSeq: [0, 0],
-  bornTicks: new Float64Array(MAX_NR_GENS).fill(ticks(k)),
+  bornTicks: new Float64Array(MAX_NR_GENS).fill(jiffies(k)),
   nrPages: new Int32Array(MAX_NR_GENS * 2 * MAX_NR_ZONES),
   avgRefaulted: new Float64Array(2 * MAX_NR_TIERS),
   avgTotal: new Float64Array(2 * MAX_NR_TIERS),
@@ -54,7 +48,7 @@ export const newGenerations = (k: Kernel): LruvecGen => ({
 export function resetGenerations(k: Kernel, gen: LruvecGen): void {
   gen.maxSeq = MIN_NR_GENS + 1
   gen.minSeq.fill(0)
-  gen.bornTicks.fill(ticks(k))
+  gen.bornTicks.fill(jiffies(k))
   for (const figures of [gen.avgRefaulted, gen.avgTotal, gen.protected, gen.evicted, gen.refaulted, gen.mm.stats]) figures.fill(0)
   gen.mm.seq = MIN_NR_GENS
   gen.mm.head = MM_NOWHERE

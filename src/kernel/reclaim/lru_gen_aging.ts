@@ -18,6 +18,7 @@
  * lru_gen_age_node, age_lruvec).
  */
 import { COST, spend } from '../base/cost.ts'
+import { jiffies } from '../base/jiffies.ts'
 import { listLast } from '../base/list.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import { type LruvecGen, MM_FIFO, MM_NOWHERE } from '../base/state_lru_gen.ts'
@@ -25,7 +26,7 @@ import type { Mm } from '../base/state_mm.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
 import { MAX_NR_ZONES, NO_PAGE } from '../base/units.ts'
 import { folioIncGen, GEN_ANON, GEN_FILE, genOf, moveToGenList, nrGens, placeOf, updateLruSize } from '../caches/lru_gen.ts'
-import { MAX_NR_GENS, MAX_NR_TIERS, MIN_NR_GENS, ticks } from '../frames/generations.ts'
+import { MAX_NR_GENS, MAX_NR_TIERS, MIN_NR_GENS } from '../frames/generations.ts'
 import { memcgOf, memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
 import { memcgSwapPages } from '../frames/memcg_charge.ts'
 import { mmListOf } from '../spaces/lru_gen_mm.ts'
@@ -114,7 +115,7 @@ function incMaxSeq(k: Kernel, node: Node, lruvec: Lruvec, canSwap: boolean): voi
       updateLruSize(node, zone, lruvec, type * 2, aged)
       updateLruSize(node, zone, lruvec, type * 2 + 1, -aged)
     }
-  gen.bornTicks[next] = ticks(k)
+  gen.bornTicks[next] = jiffies(k)
   gen.maxSeq++
 }
 
@@ -236,7 +237,7 @@ function ageLruvec(k: Kernel, node: Node, lruvec: Lruvec, sc: ScanControl): bool
   const due = shouldRunAging(k, lruvec, sc, canSwap)
   if (k.lruGen.minTtlTicks > 0) {
     const born = gen.bornTicks[genOf(gen.minSeq[GEN_FILE])]
-    if (ticks(k) < born + k.lruGen.minTtlTicks) return false
+    if (jiffies(k) < born + k.lruGen.minTtlTicks) return false
     if (due.nrToScan === 0 && sc.priority !== DEF_PRIORITY) return false
   }
   if (due.aging) tryToIncMaxSeq(k, node, lruvec, gen.maxSeq, canSwap, false)
