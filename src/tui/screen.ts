@@ -90,8 +90,13 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
   const cells = (state.layout === '' || state.expanded ? undefined : cellsOf(state.layout, bodySize)) ?? [alone(state.view, bodySize)]
   const panel = model === undefined ? undefined : bodyPanel(shown, model, ui, bodySize, cells)
   const status = statusRows(shown, ui, size.width, heights.status)
-  const figures = pointables(shown, status, panel)
-  const figure = state.mode.kind === 'explain' || state.mode.kind === 'turning' ? pointedAt(figures, state.mode.at) : undefined
+  // Hardly any screen is pointed at, so nothing is looked for before somebody does.
+  let found: readonly Figure[] | undefined
+  const figures = () => {
+    found ??= pointables(shown, status, panel)
+    return found
+  }
+  const figure = state.mode.kind === 'explain' || state.mode.kind === 'turning' ? pointedAt(figures(), state.mode.at) : undefined
   const places = placesOf(shown, panel)
   const rows = [...status, ...(panel?.rows ?? waiting(bodySize))]
   const pointed = figure === undefined ? rows : withPointer(rows, figure)
@@ -103,7 +108,9 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
     footer: heights.footer > 0 ? [footerRow(shown, places, panel, size.width, looks.ascii)] : [],
     panel,
     cells,
-    figures,
+    get figures() {
+      return figures()
+    },
     figure,
     places,
   }
