@@ -4,10 +4,11 @@
  * It runs on a CPU of its node that is free first, from the moment when both are ready, and until it has had enough: then its record says when
  * it wants to run again. Nobody else's time passes meanwhile: whoever let it run goes on where he was.
  */
-import { COST, switchAccount } from './cost.ts'
+import { COST, costAccount, switchAccount } from './cost.ts'
 import { psiResume, psiSuspend, psiTurn } from './psi.ts'
 import type { Kernel } from './state.ts'
 import type { Daemon } from './state_shared.ts'
+import { asNode } from './units.ts'
 
 export interface KernelThread {
   readonly daemon: Daemon
@@ -15,6 +16,18 @@ export interface KernelThread {
   /** Runs at the lowest priority: in what the others leave of the CPUs, so it keeps nobody waiting. */
   readonly nice?: boolean
 }
+
+/** A kernel thread that sleeps until somebody wakes it. @param node where it runs, NO_NODE for anywhere */
+export const daemon = (name: string, node: number): Daemon => ({
+  name,
+  node: asNode(node),
+  wakeNs: Number.POSITIVE_INFINITY,
+  endNs: 0,
+  cpu: 0,
+  keptNs: 0,
+  ranNs: 0,
+  costNs: costAccount(),
+})
 
 /** When a kernel thread wants to run. */
 export const readyNs = (daemon: Daemon): number => Math.max(daemon.wakeNs, daemon.endNs)

@@ -14,9 +14,9 @@ import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
 import type { AddressSpaces } from '../base/state_mm.ts'
 import type { NumaBalancing } from '../base/state_numa.ts'
-import type { Daemon } from '../base/state_shared.ts'
 import type { Sysctl } from '../base/state_sysctl.ts'
 import type { UserfaultfdState } from '../base/state_uffd.ts'
+import { daemon } from '../base/thread.ts'
 import { trafficOf } from '../base/traffic.ts'
 import {
   asNode,
@@ -252,17 +252,6 @@ const bootFigures = (): BootFigures => ({
   maxThreads: 0,
   kernelTables: 0,
   reserved: [],
-})
-
-export const daemon = (name: string, node: number): Daemon => ({
-  name,
-  node: asNode(node),
-  wakeNs: NEVER,
-  endNs: 0,
-  cpu: 0,
-  keptNs: 0,
-  ranNs: 0,
-  costNs: costAccount(),
 })
 
 const batch = (): FolioBatch => ({ pages: new Int32Array(BATCH_PAGES), n: 0 })

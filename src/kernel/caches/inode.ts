@@ -12,11 +12,10 @@
  * Source: fs/namei.c, fs/inode.c (iput, evict), fs/super.c.
  */
 import { must } from '../base/assert.ts'
-import { costAccount } from '../base/cost.ts'
 import type { Kernel } from '../base/state.ts'
 import type { DiskBlocks, FileSystems, HugetlbInode, Inode, SuperBlock } from '../base/state_fs.ts'
-import type { Daemon } from '../base/state_shared.ts'
-import { asNode, NO_NODE } from '../base/units.ts'
+import { daemon } from '../base/thread.ts'
+import { NO_NODE } from '../base/units.ts'
 import { initialSharedPolicy } from '../frames/mempolicy.ts'
 import { withMapping } from './filemap.ts'
 import { inodeTakeObjects } from './inode_objects.ts'
@@ -25,17 +24,6 @@ import { inodeTakeObjects } from './inode_objects.ts'
 const FIRST_MINOR = 0x16
 /** Inode numbers that a CPU takes at once from the kernel's own mount of memory files (SHMEM_INO_BATCH). */
 export const INO_BATCH = 1024
-
-const sleeping = (name: string): Daemon => ({
-  name,
-  node: asNode(NO_NODE),
-  wakeNs: Number.POSITIVE_INFINITY,
-  endNs: 0,
-  cpu: 0,
-  keptNs: 0,
-  ranNs: 0,
-  costNs: costAccount(),
-})
 
 /** No file system mounted yet. */
 export const fileSystems = (nodes: number): FileSystems => ({
@@ -49,8 +37,8 @@ export const fileSystems = (nodes: number): FileSystems => ({
   shadowLeaves: Array.from({ length: nodes }, () => new Map()),
   mappings: new Map(),
   disks: [],
-  writeback: { flusher: sleeping('flush'), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },
-  blockDone: sleeping('kblockd'),
+  writeback: { flusher: daemon('flush', NO_NODE), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },
+  blockDone: daemon('kblockd', NO_NODE),
   nextInode: 1,
   nextMapping: 1,
   nextFile: 1,
