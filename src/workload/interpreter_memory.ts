@@ -221,14 +221,16 @@ function mremap(run: Run, worker: Worker, doing: Doing, op: OpOf<'mremap'>, regi
   return 0
 }
 
-/** Pages of the range that are in memory. */
+/** Whole pages of the range that are in memory: part of a page is asked about, but not counted. */
 function mincore(run: Run, worker: Worker, region: Region, op: OpOf<'mincore'>): number {
   const { offset, length } = extentOf(region, op.range)
   let resident = 0
   for (let at = offset; at < offset + length; at += MINCORE_BYTES) {
-    const ret = sysMincore(run.k, worker.task, region.address + at, Math.min(MINCORE_BYTES, offset + length - at))
+    const bytes = Math.min(MINCORE_BYTES, offset + length - at)
+    const address = region.address + at
+    const ret = sysMincore(run.k, worker.task, address, bytes)
     if (ret < 0) return ret
-    resident += ret
+    resident += bytes % PAGE_SIZE === 0 ? ret : sysMincore(run.k, worker.task, address, bytes - (bytes % PAGE_SIZE))
   }
   return resident
 }

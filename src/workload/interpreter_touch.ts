@@ -16,7 +16,7 @@ import { addTraffic, markTraffic, repeatTraffic } from '../kernel/base/traffic.t
 import { NO_PAGE, PAGE_SIZE } from '../kernel/base/units.ts'
 import { type TouchRun, touchRun } from '../kernel/fault/touch.ts'
 import { pageContent, pageContentIndex } from '../kernel/frames/page.ts'
-import { vmaAt } from '../kernel/spaces/vma.ts'
+import { protectionKey, vmaAt } from '../kernel/spaces/vma.ts'
 import { contentClass, looksZero } from './interpreter_content.ts'
 import { TOUCHES, touchOwn } from './interpreter_executor.ts'
 import { accessDone, isPaced, nextAccess, passesOver, startPacing } from './interpreter_pace.ts'
@@ -45,6 +45,7 @@ const OOM_RETRY_NS = 1e6
 
 const SEGV_MAPERR = 1
 const SEGV_ACCERR = 2
+const SEGV_PKUERR = 4
 const BUS_ADRERR = 2
 const BUS_MCEERR_AR = 4
 
@@ -212,7 +213,9 @@ function afterFault(run: Run, worker: Worker, doing: Doing, region: Region, { at
 
 function signalCode(worker: Worker, address: number, fault: number): number {
   if ((fault & VM_FAULT_SIGSEGV) !== 0) {
-    return vmaAt(memoryOf(worker), Math.floor(address / PAGE_SIZE)) === undefined ? SEGV_MAPERR : SEGV_ACCERR
+    const vma = vmaAt(memoryOf(worker), Math.floor(address / PAGE_SIZE))
+    if (vma === undefined) return SEGV_MAPERR
+    return protectionKey(vma) > 0 ? SEGV_PKUERR : SEGV_ACCERR
   }
   return (fault & VM_FAULT_HWPOISON) !== 0 ? BUS_MCEERR_AR : BUS_ADRERR
 }

@@ -20,7 +20,7 @@ import { PG_dirty, PG_head, PG_swapbacked, PG_writeback } from '../base/flags.ts
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
-import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
+import { asPfn, HPAGE_PMD_NR, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
 import { fileObjectsFree } from './charged_objects.ts'
@@ -68,11 +68,14 @@ export const filemapGet = (mapping: Mapping, index: number): Pfn => xaPage(mappi
 /** Whether dirty pages of the file system are counted and written to a disk (mapping_can_writeback). */
 export const canWriteback = (sb: SuperBlock): boolean => sb.disk !== undefined
 
+/** Bytes of the longest file: ext4 numbers its blocks with 32 bits (ext4_max_size), the rest goes as far as offsets do (MAX_LFS_FILESIZE). */
+export const maxFileBytes = (sb: SuperBlock): number => (sb.type === 'ext4' ? (2 ** 32 - 1) * PAGE_SIZE : 2 ** 63)
+
 /** Whether its files live in memory that could be swapped out. */
 export const isShmem = (sb: SuperBlock): boolean => sb.type === 'tmpfs' || sb.type === 'shmem'
 
 /** Pages of the file by its size. */
-export const filePages = (inode: Inode): number => Math.ceil(inode.sizeBytes / 4096)
+export const filePages = (inode: Inode): number => Math.ceil(inode.sizeBytes / PAGE_SIZE)
 
 /** Counts pages as cached or no longer. */
 export function countCached(k: Kernel, head: Pfn, pages: number): void {

@@ -20,11 +20,10 @@ import { pageSetContent } from '../frames/page.ts'
 import { balanceDirtyPages, markDirty } from '../reclaim/writeback.ts'
 import { waitOnPage } from './block.ts'
 import { diskContent, NO_BLOCK } from './disk_blocks.ts'
-import { canWriteback, filemapGet } from './filemap.ts'
+import { canWriteback, filemapGet, maxFileBytes } from './filemap.ts'
 import { attachBuffers, filemapNew, mappingGfp } from './filemap_add.ts'
 import { readOnePage } from './filemap_read.ts'
 import { dirtyInode } from './metadata.ts'
-import { MAX_FILE_BYTES } from './shmem_range.ts'
 
 /** What the bytes written are: the content class of the pages, and the index in it of the page at the write's start. */
 export interface Written {
@@ -59,7 +58,7 @@ function waitOnRead(k: Kernel, inode: Inode, index: number, pfn: Pfn): void {
 export function filemapWrite(k: Kernel, file: OpenFile, bytes: number, what: Written): number {
   const { inode } = file
   if (file.append) file.posBytes = inode.sizeBytes
-  if (file.posBytes >= MAX_FILE_BYTES) return -EFBIG
+  if (file.posBytes >= maxFileBytes(inode.sb)) return -EFBIG
   const start = Math.floor(file.posBytes / PAGE_SIZE)
   const end = file.posBytes + bytes
   let done = 0

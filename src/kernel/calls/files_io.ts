@@ -18,12 +18,12 @@ import type { Inode, OpenFile } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
 import { PAGE_SIZE } from '../base/units.ts'
 import { diskAllocate, diskPunch } from '../caches/disk_blocks.ts'
-import { canWriteback, isShmem } from '../caches/filemap.ts'
+import { canWriteback, isShmem, maxFileBytes } from '../caches/filemap.ts'
 import { directRead, filemapRead } from '../caches/filemap_read.ts'
 import { filemapWrite, type Written } from '../caches/filemap_write.ts'
 import { hugetlbfsRead } from '../caches/hugetlb_cache.ts'
 import { dirtyInode } from '../caches/metadata.ts'
-import { MAX_FILE_BYTES, shmemAllocateRange, shmemPunch, shmemSetSize } from '../caches/shmem_range.ts'
+import { shmemAllocateRange, shmemPunch, shmemSetSize } from '../caches/shmem_range.ts'
 import { shmemRead, shmemWrite } from '../caches/shmem_rw.ts'
 import { truncatePages, unmapMappingRange } from '../reclaim/truncate.ts'
 import { syncAll, writeAndWait } from '../reclaim/writeback.ts'
@@ -70,7 +70,7 @@ export function sysFtruncate(k: Kernel, task: Task, file: OpenFile, bytes: numbe
   spend(k, COST.syscall, 1)
   const { inode } = file
   if (bytes < 0 || inode.directory || !file.writable) return -EINVAL
-  if (bytes > MAX_FILE_BYTES) return -EFBIG
+  if (bytes > maxFileBytes(inode.sb)) return -EFBIG
   if (isShmem(inode.sb)) return shmemSetSize(k, task, inode, bytes)
   if (inode.sb.type === 'hugetlbfs') return hugetlbfsTruncate(k, inode, bytes)
   if (inode.sb.type === 'secretmem') return setSecretSize(inode, bytes)
@@ -119,7 +119,7 @@ export function vfsFallocate(k: Kernel, file: OpenFile, mode: number, offset: nu
 function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number): number {
   const { inode } = file
   const { type } = inode.sb
-  if (offset + bytes > MAX_FILE_BYTES) return -EFBIG
+  if (offset + bytes > maxFileBytes(inode.sb)) return -EFBIG
   if (type === 'hugetlbfs') return hugetlbfsFallocate(k, file, mode, offset, bytes)
   if (type === 'ramfs' || type === 'secretmem') return -EOPNOTSUPP
   const punch = (mode & FALLOC_FL_PUNCH_HOLE) !== 0

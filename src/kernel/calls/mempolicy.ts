@@ -30,7 +30,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
 import { asPfn, PAGE_SIZE } from '../base/units.ts'
-import { faultinPage } from '../fault/populate.ts'
+import { faultinPage, kernelMayRead } from '../fault/populate.ts'
 import { areaPolicy, keepsUserNodes, MPOL_MODE_FLAGS, memsAllowed, mpolNew, nextNodeIn, nodeMask } from '../frames/mempolicy.ts'
 import { pageNode } from '../frames/page.ts'
 import { entryValue, LEVEL_PMD, LEVEL_PTE, LEVEL_PUD, levelIndex, walkTo } from '../spaces/pagetable.ts'
@@ -107,9 +107,9 @@ function policyAt(k: Kernel, task: Task, node: boolean, vpn: number): FoundPolic
   return ret < 0 ? ret : { mode: ret, nodes: 0 }
 }
 
-/** The node of the page at an address, which is read if it is not there yet (lookup_node). */
+/** The node of the page at an address, which is read if it is not there yet; -EFAULT where the program could not read it (lookup_node). */
 function nodeOfPage(k: Kernel, mm: Mm, vma: Vma, vpn: number): number {
-  const ret = faultinPage(k, vma, vpn, false)
+  const ret = kernelMayRead(vma) ? faultinPage(k, vma, vpn, false) : -EFAULT
   if (ret < 0) return ret
   for (const level of [LEVEL_PTE, LEVEL_PMD, LEVEL_PUD]) {
     const table = walkTo(k, mm, vpn, level)

@@ -7,8 +7,9 @@
  * Huge TLB files go on multiples of their page; ext4 files of 2 MiB and more, and shared memory where its mount has huge pages,
  * are placed so that their huge pages could be mapped.
  *
- * The machine has four levels of page tables: user space ends one page short of 2^47. Linux would look upwards from
- * a third of it when nothing fits below mmapBase; the little room above mmapBase is not worth that here.
+ * The recorded machine's processor has five levels of page tables: user space ends one page short of 2^56, though what does not ask for a
+ * place beyond 2^47 gets none there. Here as much of it can be mapped as four levels reach, 2^48 bytes; ENOMEM beyond. Linux would look
+ * upwards from a third of the lower part when nothing fits below mmapBase; the little room above mmapBase is not worth that here.
  *
  * Source: mm/mmap.c get_unmapped_area, arch/x86/kernel/sys_x86_64.c (arch_get_unmapped_area_topdown),
  * arch/x86/mm/hugetlbpage.c, mm/shmem.c shmem_get_unmapped_area, mm/huge_memory.c thp_get_unmapped_area.
@@ -23,8 +24,11 @@ import { findVma, startGap, topDownGap } from '../spaces/vma.ts'
 import { capable } from './account.ts'
 
 /** One past the highest byte of user space, and the same in pages. */
-export const TASK_SIZE = 0x7ffffffff000
+export const TASK_SIZE = 2 ** 56 - PAGE_SIZE
 const TASK_PAGES = TASK_SIZE / PAGE_SIZE
+/** Where hints for the lower part end (DEFAULT_MAP_WINDOW), and what four levels of page tables reach. */
+const WINDOW_PAGES = 2 ** 47 / PAGE_SIZE - 1
+const REACH_PAGES = 2 ** 48 / PAGE_SIZE
 
 /** Whether a byte range runs over the end of what 64 bits can address; such lengths come from negative ones. */
 export const wraps = (start: number, bytes: number): boolean => start + bytes >= 2 ** 64
@@ -49,7 +53,7 @@ export function getUnmappedArea(k: Kernel, task: Task, mm: Mm, wish: AreaWish): 
   if (wish.pages > TASK_PAGES) return -ENOMEM
   const at = search(k, mm, wish)
   if (at < 0) return at
-  if (at > TASK_PAGES - wish.pages) return -ENOMEM
+  if (at > REACH_PAGES - wish.pages) return -ENOMEM
   if (!Number.isInteger(at)) return -EINVAL
   return at * PAGE_SIZE < k.sysctl.mmap_min_addr && !capable(task) ? -EPERM : at
 }
@@ -66,7 +70,7 @@ function search(k: Kernel, mm: Mm, wish: AreaWish): number {
 }
 
 const hintFits = (mm: Mm, at: number, pages: number): boolean => {
-  if (at === 0 || at > TASK_PAGES - pages) return false
+  if (at === 0 || at > REACH_PAGES - pages || (at < WINDOW_PAGES && at + pages > WINDOW_PAGES)) return false
   const next = findVma(mm, at)
   return next === undefined || at + pages <= startGap(next)
 }

@@ -31,7 +31,6 @@ import {
   PTE_SOFT_DIRTY,
   PTE_SWAP,
   PTE_UFFD_WP,
-  VM_EXEC,
   VM_FAULT_ERROR,
   VM_FAULT_FALLBACK,
   VM_FAULT_HWPOISON,
@@ -114,7 +113,11 @@ export function migrationFault(k: Kernel, mm: Mm, endNs: number): void {
   if (k.current !== undefined) k.current.minflt++
 }
 
-const allows = (vma: Vma, write: boolean) => (write ? (vma.flags & VM_WRITE) !== 0 : (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0)
+/**
+ * Whether a program may access the area. What can be written can be read; what can only be executed cannot: it has a protection key that
+ * nothing but instruction fetches gets past (access_error, execute_only_pkey).
+ */
+const allows = (vma: Vma, write: boolean) => (vma.flags & (write ? VM_WRITE : VM_READ | VM_WRITE)) !== 0
 
 /**
  * Handles a fault in an area that allows the access, on behalf of the kernel (populate, get_user_pages); huge TLB pages that

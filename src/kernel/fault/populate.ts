@@ -22,7 +22,6 @@ import {
   PTE_PROTNONE,
   PTE_RW,
   PTE_SPECIAL,
-  VM_EXEC,
   VM_FAULT_ERROR,
   VM_FAULT_HWPOISON,
   VM_FAULT_OOM,
@@ -155,10 +154,10 @@ export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignore
   return 0
 }
 
-/** populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. */
+/** populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. What can only be executed cannot be read here either. */
 function populateVma(k: Kernel, vma: Vma, start: number, end: number, pauses: boolean): number {
   if ((vma.flags & VM_LOCKONFAULT) !== 0) return 0
   const write = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE
-  const accessible = (vma.flags & (VM_READ | VM_WRITE | VM_EXEC)) !== 0
+  const accessible = (vma.flags & (VM_READ | VM_WRITE)) !== 0
   return accessible && !isHidden(vma) ? faultinRange(k, vma, start, end, write, pauses) : -EFAULT
 }

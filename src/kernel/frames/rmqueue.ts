@@ -31,6 +31,8 @@ import {
   PG_head,
   PG_hwpoison,
   PG_lru,
+  PG_referenced,
+  PG_swapbacked,
   PG_uptodate,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
@@ -221,7 +223,7 @@ function freshTail(k: Kernel, head: Pfn, i: number): void {
 
 /** A broken page is cleaned up after but never given out again; what it was still shows in those that had it. */
 function keepBroken(k: Kernel, pfn: Pfn): void {
-  const was = k.page[pfn * PAGE_WORDS + W_FLAGS] & (PG_anon | PG_dirty | PG_uptodate)
+  const was = k.page[pfn * PAGE_WORDS + W_FLAGS] & (PG_anon | PG_dirty | PG_uptodate | PG_referenced | PG_swapbacked)
   freePagesPrepare(k, pfn, 0)
   k.page[pfn * PAGE_WORDS + W_FLAGS] = PG_hwpoison | was
 }

@@ -33,7 +33,19 @@
 import { assert, fail } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EINVAL, ENOMEM } from '../base/errno.ts'
-import { PTE_RW, VM_GROWSDOWN, VM_HUGETLB, VM_MAYWRITE, VM_SHARED, VM_SOFTDIRTY, VM_SPECIAL, VM_UFFD_WP, VM_WRITE } from '../base/flags.ts'
+import {
+  PTE_RW,
+  VM_ACCESS_FLAGS,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_HUGETLB,
+  VM_MAYWRITE,
+  VM_SHARED,
+  VM_SOFTDIRTY,
+  VM_SPECIAL,
+  VM_UFFD_WP,
+  VM_WRITE,
+} from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping, OpenFile } from '../base/state_fs.ts'
 import type { Mm, Vma, VmaTree } from '../base/state_mm.ts'
@@ -436,6 +448,9 @@ export const mustVma = (mm: Mm, vpn: number): Vma => vmaAt(mm, vpn) ?? fail(`no 
 
 /** Pages of the VMA. */
 export const vmaPages = (vma: Vma) => vma.end - vma.start
+
+/** The key that keeps data accesses from an area that can only be executed, the first that is free; 0 for all others (execute_only_pkey). */
+export const protectionKey = (vma: Vma): number => ((vma.flags & VM_ACCESS_FLAGS) === VM_EXEC ? 1 : 0)
 
 /** Page offset of a virtual page in what the VMA maps (linear_page_index). */
 export const linearPageIndex = (vma: Vma, vpn: number) => vma.pgoff + vpn - vma.start

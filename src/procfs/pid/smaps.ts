@@ -55,7 +55,7 @@ import {
   pteTable,
   walkTo,
 } from '../../kernel/spaces/pagetable.ts'
-import { eachVma } from '../../kernel/spaces/vma.ts'
+import { eachVma, protectionKey } from '../../kernel/spaces/vma.ts'
 import { walkPmds } from '../../kernel/spaces/walk.ts'
 import { column } from '../format.ts'
 import { hstateOfVma, type Living } from './living.ts'
@@ -282,7 +282,7 @@ function smapsOf(k: Kernel, vma: Vma): string {
     line('MMUPageSize:    ', pageKb),
     showStats(stats, false),
     `THPeligible:    ${Number(hugepageVmaCheck(k, vma, vma.flags, 'smaps'))}\n`,
-    `ProtectionKey:  ${column(0, 8)}\n`,
+    `ProtectionKey:  ${column(protectionKey(vma), 8)}\n`,
     vmFlags(vma.flags),
   ].join('')
 }

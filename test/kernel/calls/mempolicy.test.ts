@@ -26,6 +26,7 @@ import { asPfn } from '../../../src/kernel/base/units.ts'
 import { sysMbind, sysSetMempolicyHomeNode } from '../../../src/kernel/calls/mbind.ts'
 import { type PolicyRequest, sysGetMempolicy, sysSetMempolicy } from '../../../src/kernel/calls/mempolicy.ts'
 import { sysMmap } from '../../../src/kernel/calls/mmap.ts'
+import { sysMprotect } from '../../../src/kernel/calls/mprotect.ts'
 import { taskFork } from '../../../src/kernel/calls/task.ts'
 import { accessPage } from '../../../src/kernel/fault/touch.ts'
 import { pageNode } from '../../../src/kernel/frames/page.ts'
@@ -70,6 +71,12 @@ const areas = () => vmasIn(must(task.mm, 'no memory'), BASE / PAGE, BASE / PAGE 
 const write = (page: number, pages: number) => touch(k, task, BASE + page * PAGE, pages * PAGE, true)
 
 describe('set_mempolicy', () => {
+  it('names no node of a page that the program may not read', () => {
+    mapAnon(k, task, BASE + 128 * PAGE, PAGE, MAP_FIXED)
+    expect(sysMprotect(k, task, BASE + 128 * PAGE, PAGE, 0)).toBe(0)
+    expect(get(MPOL_F_NODE | MPOL_F_ADDR, BASE + 128 * PAGE)).toBe(-EFAULT)
+  })
+
   it('says where new pages are', () => {
     set(MPOL_BIND, [1])
     write(0, 2)

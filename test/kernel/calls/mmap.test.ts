@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { must } from '../../../src/kernel/base/assert.ts'
 import { EAGAIN, EEXIST, EINVAL, ENOMEM, EPERM } from '../../../src/kernel/base/errno.ts'
 import {
   MAP_ANONYMOUS,
@@ -9,13 +10,16 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MCL_FUTURE,
+  PROT_EXEC,
 } from '../../../src/kernel/base/flags.ts'
 import { vmCommitLimit } from '../../../src/kernel/calls/account.ts'
 import { sysSetrlimit, sysSetuid } from '../../../src/kernel/calls/limits.ts'
 import { sysMlockall } from '../../../src/kernel/calls/mlock.ts'
 import { sysBrk, sysMmap } from '../../../src/kernel/calls/mmap.ts'
 import { sysMunmap } from '../../../src/kernel/calls/unmap.ts'
+import { protectionKey } from '../../../src/kernel/spaces/vma.ts'
 import { verifySpaces } from '../../../src/kernel/verify_spaces.ts'
+import { touch } from '../machine.ts'
 import { BASE, byte, childOf, PAGE, RO, RW, type Space, space } from './space.ts'
 
 const GIB = 2 ** 18
@@ -29,12 +33,37 @@ describe('mmap', () => {
     expect(s.map(100, 0)).toBe(-EINVAL)
     expect(s.map(8, 1)).toBe(-EEXIST)
     expect(anywhere(s, BASE + 1, 1, MAP_FIXED)).toBe(-EINVAL)
-    expect(anywhere(s, 0x7fffffffe000, 2, MAP_FIXED)).toBe(-ENOMEM)
+    expect(anywhere(s, 2 ** 56 - 2 * PAGE, 2, MAP_FIXED)).toBe(-ENOMEM)
     expect(anywhere(s, 0, 2 ** 36)).toBe(-ENOMEM)
     expect(sysMmap(s.k, s.task, { address: 0, bytes: PAGE, prot: RW, flags: MAP_ANONYMOUS, file: undefined, pgoff: 0 })).toBe(-EINVAL)
     expect(
       sysMmap(s.k, s.task, { address: 0, bytes: PAGE, prot: RW, flags: MAP_PRIVATE | MAP_ANONYMOUS, file: undefined, pgoff: 0.5 }),
     ).toBe(-EINVAL)
+  })
+
+  it('maps beyond 2^47, as five levels of page tables allow, only what asks for a place there', () => {
+    const s = space()
+    expect(anywhere(s, 0, 2 ** 35)).toBe(-ENOMEM)
+    expect(anywhere(s, 2 ** 47 + PAGE, 1)).toBe(2 ** 47 + PAGE)
+    const high = 2 ** 48 - 64 * PAGE
+    expect(anywhere(s, high, 64, MAP_FIXED)).toBe(high)
+    expect(touch(s.k, s.task, high, 64 * PAGE, true)).toBe(64)
+    expect(verifySpaces(s.k)).toEqual([])
+    expect(sysMunmap(s.k, s.task, high, 64 * PAGE)).toBe(0)
+    expect(sysMunmap(s.k, s.task, 2 ** 50, PAGE)).toBe(0)
+    expect(sysMunmap(s.k, s.task, 2 ** 56, PAGE)).toBe(-EINVAL)
+  })
+
+  it('keeps what can only be executed from being read: SEGV_PKUERR, no population, and a key in smaps', () => {
+    const s = space()
+    const at = anywhere(s, BASE, 4, MAP_FIXED | MAP_POPULATE, PROT_EXEC)
+    expect(at).toBe(BASE)
+    expect(s.entry(0)).toBe(0)
+    expect(s.read(0, 1)).toBe(0)
+    expect(protectionKey(must(s.area(0), 'no area'))).toBe(1)
+    s.protect(0, 4, RO)
+    expect(s.read(0, 4)).toBe(4)
+    expect(protectionKey(must(s.area(0), 'no area'))).toBe(0)
   })
 
   it('lets root alone map the lowest addresses', () => {
