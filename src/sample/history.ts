@@ -28,22 +28,36 @@ export function newHistory(capacity: number): History {
   return { capacity, pushed: 0, oldest: 0, times: new Float64Array(capacity), series: new Map() }
 }
 
+/** What is noted of a sample beside its values: names that were never seen before, and figures smaller than in the sample before. */
+interface News {
+  readonly fresh: string[]
+  readonly fallen: { readonly key: string; readonly from: number }[]
+}
+
 /** Appends one sample. */
-export function push(history: History, ns: number, values: ReadonlyMap<string, number>): void {
-  const slot = history.pushed % history.capacity
+export function push(history: History, ns: number, values: ReadonlyMap<string, number>): News {
+  const { series, capacity } = history
+  const slot = history.pushed % capacity
+  const before = history.pushed > history.oldest ? (history.pushed - 1) % capacity : undefined
+  const news: News = { fresh: [], fallen: [] }
+  let stored = 0
   history.times[slot] = ns
-  for (const ring of history.series.values()) ring[slot] = Number.NaN
   for (const [key, value] of values) {
-    let ring = history.series.get(key)
+    let ring = series.get(key)
     if (ring === undefined) {
-      if (history.series.size >= MAX_SERIES) continue
-      ring = new Float64Array(history.capacity).fill(Number.NaN)
-      history.series.set(key, ring)
-    }
+      if (series.size >= MAX_SERIES) continue
+      ring = new Float64Array(capacity).fill(Number.NaN)
+      series.set(key, ring)
+      news.fresh.push(key)
+    } else if (before !== undefined && value < ring[before]) news.fallen.push({ key, from: ring[before] })
     ring[slot] = value
+    stored++
   }
+  // Where each series got its value, none holds one of long ago.
+  if (stored < series.size) for (const [key, ring] of series) if (!values.has(key)) ring[slot] = Number.NaN
   history.pushed++
-  history.oldest = Math.max(history.oldest, history.pushed - history.capacity)
+  history.oldest = Math.max(history.oldest, history.pushed - capacity)
+  return news
 }
 
 /** Forgets all samples (after a jump back in time); seqs go on. */

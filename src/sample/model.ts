@@ -95,8 +95,9 @@ export function feed(tracker: Tracker, frame: Frame, pace: Pace): Model {
   tracker.first ??= sample
   const before = back ? undefined : last
   const seq = tracker.history.pushed
-  noteOrigin(tracker.origin, seq, scalars, before?.scalars)
-  push(tracker.history, frame.ns, scalars)
+  const { fresh, fallen } = push(tracker.history, frame.ns, scalars)
+  for (const key of fresh) tracker.origin.first.set(key, scalars.get(key) ?? 0)
+  for (const { key, from } of fallen) if (kindOf(key) === 'counter') noteRestart(tracker.origin, key, seq, from)
   recordFrame(tracker.tape, seq, frame)
   tracker.events = [...tracker.events, ...sample.events()].slice(-EVENT_LIMIT)
   tracker.facts = noteFacts(tracker.facts, sample)
@@ -139,15 +140,9 @@ function jumpBack(tracker: Tracker, ns: number): void {
   tracker.events = tracker.events.filter(event => event.ns < ns)
 }
 
-function noteOrigin(origin: Origin, seq: number, now: Scalars, before: Scalars | undefined): void {
-  for (const [key, value] of now) {
-    const old = before?.get(key)
-    // What was there before has been noted then.
-    if (old === undefined && !origin.first.has(key)) origin.first.set(key, value)
-    if (old === undefined || value >= old || kindOf(key) === 'gauge') continue
-    const restarts = origin.restarts.get(key) ?? []
-    if (restarts.length < RESTART_LIMIT) origin.restarts.set(key, [...restarts, { seq, reached: old }])
-  }
+function noteRestart({ restarts }: Origin, key: string, seq: number, reached: number): void {
+  const before = restarts.get(key) ?? []
+  if (before.length < RESTART_LIMIT) restarts.set(key, [...before, { seq, reached }])
 }
 
 /**
