@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { verify } from '../../src/kernel/verify.ts'
 import { createSimulation, runToEnd, runUntil } from '../../src/sim/simulation.ts'
 import type { Fields } from '../../src/workload/interpreter_state.ts'
+import { MIGRATION_TUNABLES } from '../../src/workload/migration_knobs.ts'
 import { parseWorkload } from '../../src/workload/parse.ts'
 
 const MACHINE = 'machine mem=256M cpus=4\ncmdline transparent_hugepage=never\n'
@@ -136,6 +137,11 @@ describe('post-copy migration', () => {
     expect(migration.phase).toBe('done')
     expect(migration.figures.left).toBe(0)
     expect(verify(sim.k)).toEqual([])
+  })
+
+  it('begins with its knobs at their defaults', () => {
+    const { k, ports } = createSimulation(parseWorkload(MACHINE, 'test'))
+    for (const { path, default: told } of MIGRATION_TUNABLES) expect(`${path} ${ports.read(k, path)}`).toBe(`${path} ${told}\n`)
   })
 
   it('refuses to set a knob to what it cannot be', () => {
