@@ -15,7 +15,6 @@ import { MEMORY_KNOBS } from './tunables_memory.ts'
 import { NUMA_KNOBS } from './tunables_numa.ts'
 import { kstrtobool } from './tunables_parse.ts'
 import { RECLAIM_KNOBS } from './tunables_reclaim.ts'
-import { STANDING_KNOBS } from './tunables_standing.ts'
 import { THP_KNOBS } from './tunables_thp.ts'
 import { VM_KNOBS } from './tunables_vm.ts'
 import { ZRAM_KNOBS } from './tunables_zram.ts'
@@ -51,7 +50,6 @@ export const KNOBS: readonly Knob[] = [
   ...THP_KNOBS,
   ...KSM_KNOBS,
   ...NUMA_KNOBS,
-  ...STANDING_KNOBS,
   ...ZSWAP_KNOBS,
   ...ZRAM_KNOBS,
   ...CPU_KNOBS,

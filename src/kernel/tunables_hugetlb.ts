@@ -13,7 +13,7 @@ import type { Task } from './base/state_mm.ts'
 import { asNode, NO_NODE, type NodeId } from './base/units.ts'
 import { storeDemote, storeNodeNrHugepages, storeNrHugepages, storeNrOvercommitHugepages } from './calls/hugetlb_sysfs.ts'
 import { condResched } from './kernel.ts'
-import { type At, awaits, type Knob, type KnobDoc, sysctlInt, WORKS } from './tunables_knob.ts'
+import { type At, type Knob, type KnobDoc, sysctlInt, WORKS } from './tunables_knob.ts'
 import { kstrtoul, memparse, ulongText, ulongVector } from './tunables_parse.ts'
 
 export const hstateOf = (k: Kernel, sizeKb: number): Hstate =>
@@ -132,7 +132,8 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     default: '0',
     meaning: "Whether the page records of new huge pages' tails are given back",
     source: 'mm/hugetlb_vmemmap.c',
-    ...awaits('page records that can be given back'),
+    effect: 'awaits',
+    because: 'page records that can be given back',
     read: () => '0\n',
     write: (_, text) => {
       const { error, values, consumed } = ulongVector(text.replace('-', ''), 1)

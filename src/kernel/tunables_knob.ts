@@ -10,23 +10,12 @@
  *
  * Source: kernel/sysctl.c, the stores of mm/huge_memory.c, mm/khugepaged.c, mm/hugetlb.c, mm/ksm.c.
  */
-import { EINVAL, ENOSYS } from './base/errno.ts'
+import { EINVAL } from './base/errno.ts'
 import { HZ } from './base/jiffies.ts'
 import type { Kernel } from './base/state.ts'
 import type { Task } from './base/state_mm.ts'
 import type { Sysctl } from './base/state_sysctl.ts'
-import {
-  INT_MAX,
-  intVector,
-  kstrtobool,
-  kstrtouint,
-  kstrtoul,
-  type Scalar,
-  sysfsStreq,
-  ulongText,
-  ulongVector,
-  type Vector,
-} from './tunables_parse.ts'
+import { INT_MAX, intVector, kstrtouint, kstrtoul, type Scalar, sysfsStreq, ulongText, ulongVector, type Vector } from './tunables_parse.ts'
 
 /** Which of several like files: the placeholders of a path, and who writes. */
 export interface At {
@@ -77,22 +66,14 @@ export interface Knob extends KnobDoc {
 }
 
 /** How far a knob reaches, for the makers. */
-export type Reach = { readonly effect: 'works' } | { readonly effect: 'idle' | 'awaits'; readonly because: string }
+export type Reach = { readonly effect: 'works' } | { readonly effect: 'idle'; readonly because: string }
 export const WORKS: Reach = { effect: 'works' }
 export const idle = (because: string): Reach => ({ effect: 'idle', because })
-export const awaits = (because: string): Reach => ({ effect: 'awaits', because })
 
 type Text = Pick<KnobDoc, 'meaning' | 'source'> & Partial<Pick<KnobDoc, 'unit' | 'default'>>
 
 /** The figures of Sysctl, without its vector. */
 type Figure = { readonly [name in keyof Sysctl]: Sysctl[name] extends number ? name : never }[keyof Sysctl]
-
-/** Stores a value that was read, unless its subsystem is missing and the value another than now. @returns 0 or -ENOSYS. */
-export function store(reach: Reach, now: number, value: number, set: (value: number) => void): number {
-  if (reach.effect === 'awaits' && value !== now) return -ENOSYS
-  set(value)
-  return 0
-}
 
 export interface SysctlOptions {
   readonly reach: Reach
@@ -122,10 +103,7 @@ function sysctl(field: Figure, parse: Parse, options: SysctlOptions, text: Text)
       const { error, values, consumed } = parse(written, min, max)
       if (error !== 0) return error
       const old = k.sysctl[field]
-      const stored = store(reach, old, values[0], value => {
-        k.sysctl[field] = value
-      })
-      if (stored < 0) return stored
+      k.sysctl[field] = values[0]
       act?.(k, old)
       return consumed
     },
@@ -181,8 +159,7 @@ export function sysfsNumber(options: SysfsOptions, text: Text): Knob {
       const parsed = options.uint === true ? kstrtouint(written, 10) : kstrtoul(written, 10)
       const error = scalarError(parsed, min, max, options.range === true)
       if (error < 0) return error
-      const stored = store(reach, options.get(k, at), parsed.value, value => options.set(k, value, at))
-      if (stored < 0) return stored
+      options.set(k, parsed.value, at)
       options.act?.(k, at)
       return written.length
     },
@@ -218,40 +195,9 @@ export function sysfsChoice<W extends string>(options: ChoiceOptions<W>, text: T
     write: (k, written) => {
       const word = choices.find(choice => sysfsStreq(written, choice))
       if (word === undefined) return -EINVAL
-      if (reach.effect === 'awaits' && word !== get(k)) return -ENOSYS
       options.set(k, word)
       options.act?.(k)
       return written.length
     },
   }
 }
-
-/** A knob of a subsystem that is not built: it stands at its default, and anything else is refused after it was checked. */
-export interface Standing extends KnobDoc {
-  readonly path: string
-  readonly because: string
-  /** What the file shows; its default unless given. */
-  readonly shows?: string
-  /** The errno for a text that Linux would refuse, 0 for one that says what stands anyway, -ENOSYS for a change. */
-  readonly check: (text: string) => number
-}
-
-export function standing({ shows, check, ...rest }: Standing): Knob {
-  return {
-    ...rest,
-    effect: 'awaits',
-    read: () => `${shows ?? rest.default ?? ''}\n`,
-    write: (_, text) => {
-      const error = check(text)
-      return error < 0 ? error : text.length
-    },
-  }
-}
-
-/** Check for a standing knob of yes or no. */
-export const standsBool =
-  (stands: boolean) =>
-  (text: string): number => {
-    const value = kstrtobool(text)
-    return value === undefined ? -EINVAL : value === stands ? 0 : -ENOSYS
-  }

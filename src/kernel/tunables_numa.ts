@@ -4,13 +4,14 @@
  * Those of debugfs take any 32-bit number without a check, in decimal, octal or hexadecimal; of a wider one the low 32 bits.
  * A scan size of 0 marks nothing here; Linux divides by it.
  *
- * Source: kernel/sched/core.c sysctl_numa_balancing, kernel/sched/fair.c, kernel/sched/debug.c sched_init_debug, fs/libfs.c simple_attr_write.
+ * Source: kernel/sched/core.c sysctl_numa_balancing, kernel/sched/fair.c, kernel/sched/debug.c sched_init_debug, fs/libfs.c simple_attr_write,
+ * mm/memory-tiers.c.
  */
 import { EINVAL } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import type { NumaBalancing } from './base/state_numa.ts'
 import { idle, type Knob, type Reach, sysctlInt, WORKS } from './tunables_knob.ts'
-import { intVector, kstrtoul } from './tunables_parse.ts'
+import { intVector, kstrtobool, kstrtoul } from './tunables_parse.ts'
 
 /** The numbers of NumaBalancing. */
 type Figure = { readonly [name in keyof NumaBalancing]: NumaBalancing[name] extends number ? name : never }[keyof NumaBalancing]
@@ -58,6 +59,24 @@ const promoteRateLimit: Knob = {
   },
 }
 
+const demotion: Knob = {
+  path: '/sys/kernel/mm/numa/demotion_enabled',
+  type: 'choice',
+  choices: ['true', 'false'],
+  default: 'false',
+  meaning: 'Whether reclaim moves pages to a slower node instead of dropping them',
+  source: 'mm/memory-tiers.c numa_demotion_enabled_store',
+  ...ONE_TIER,
+  state: 'numa.demotionEnabled',
+  read: k => `${k.numa.demotionEnabled}\n`,
+  write: (k, text) => {
+    const value = kstrtobool(text)
+    if (value === undefined) return -EINVAL
+    k.numa.demotionEnabled = value
+    return text.length
+  },
+}
+
 export const NUMA_KNOBS: readonly Knob[] = [
   sysctlInt(
     'numa_balancing',
@@ -73,4 +92,5 @@ export const NUMA_KNOBS: readonly Knob[] = [
   pace('scan_period_max_ms', 'scanPeriodMaxMs', 'ms', WORKS, 60000, 'Longest time in which scan_size_mb is watched'),
   pace('scan_size_mb', 'scanSizeMb', 'MB', WORKS, 256, 'Memory that is watched in one scan'),
   pace('hot_threshold_ms', 'hotThresholdMs', 'ms', ONE_TIER, 1000, 'Pages used again within this time are hot'),
+  demotion,
 ]

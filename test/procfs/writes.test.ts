@@ -103,6 +103,13 @@ describe('what a knob does', () => {
     expect(number('/proc/sys/vm/min_free_kbytes')).toBe(80000)
   })
 
+  it('demotion_enabled takes yes and no, though all memory is of one tier', () => {
+    expect(write(k, '/sys/kernel/mm/numa/demotion_enabled', 'y')).toBe('1')
+    expect(procRead(k, '/sys/kernel/mm/numa/demotion_enabled')).toBe('true\n')
+    expect(write(k, '/sys/kernel/mm/numa/demotion_enabled', '0')).toBe('1')
+    expect(procRead(k, '/sys/kernel/mm/numa/demotion_enabled')).toBe('false\n')
+  })
+
   it('THP off gives min_free_kbytes back as computed, THP on raises it again', () => {
     write(k, '/proc/sys/vm/min_free_kbytes', '0')
     write(k, '/sys/kernel/mm/transparent_hugepage/enabled', 'madvise')

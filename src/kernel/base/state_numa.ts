@@ -8,6 +8,7 @@ export interface NumaBalancing {
   scanSizeMb: number
   hotThresholdMs: number
   promoteRateLimitMb: number
+  demotionEnabled: boolean
   /** Two words a page: CPU and pid of the last hinting fault, plus one, and what the page was then. Empty before the first fault. */
   lastCpupid: Int32Array
 }

@@ -388,6 +388,7 @@ const numaBalancing = (): NumaBalancing => ({
   hotThresholdMs: 1000,
   promoteRateLimitMb: 65536,
   lastCpupid: new Int32Array(0),
+  demotionEnabled: false,
 })
 
 /** The kernel's own defaults; boot adjusts those that depend on the machine. */
