@@ -123,7 +123,7 @@ function initSwap(k: Kernel): void {
   if (swapBytes === 0 || disk === undefined) return
   const path = `/dev/${disk.name}`
   k.swap.headers.set(path, Math.floor(swapBytes / PAGE_SIZE))
-  if (swapon) enableSwapArea(k, 0, path, { kind: 'disk', disk, zram: -1 }, Math.floor(swapBytes / PAGE_SIZE), -1)
+  if (swapon) enableSwapArea(k, 0, path, { kind: 'disk', disk, file: undefined, zram: -1 }, Math.floor(swapBytes / PAGE_SIZE), -1)
 }
 
 /** NUMA balancing is on where there is more than one node, unless numa_balancing= says otherwise (check_numabalancing_enable). */

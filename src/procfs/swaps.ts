@@ -14,7 +14,7 @@ export function swaps(k: Kernel): string {
   const lines = k.swap.areas.map(area =>
     area === undefined
       ? ''
-      : `${area.path.padEnd(Math.max(40, area.path.length + 1))}partition\t${tabs(area.pages * PAGE_KB)}${tabs(area.inusePages * PAGE_KB)}${area.priority}\n`,
+      : `${area.path.padEnd(Math.max(40, area.path.length + 1))}${area.device.kind === 'file' ? 'file\t' : 'partition'}\t${tabs(area.pages * PAGE_KB)}${tabs(area.inusePages * PAGE_KB)}${area.priority}\n`,
   )
   return ['Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n', ...lines].join('')
 }

@@ -3,6 +3,7 @@
  */
 import { COST, COSTS, now, spend } from '../kernel/base/cost.ts'
 import { EEXIST, ENOENT, ESRCH } from '../kernel/base/errno.ts'
+import { SWAP_FLAG_PREFER } from '../kernel/base/flags.ts'
 import { readLog } from '../kernel/base/log.ts'
 import { normalizePath } from '../kernel/caches/inode.ts'
 import { cgroupAt, cgroupMkdirAt, cgroupMount, cgroupRmdir } from '../kernel/calls/cgroup.ts'
@@ -63,9 +64,9 @@ export function systemOp(run: Run, ports: Ports, op: SystemOp): Outcome {
     case 'sync':
       return { ret: sysSync(k) }
     case 'mkswap':
-      return { ret: mkswap(k, op.device) }
+      return { ret: mkswap(k, init, op.device) }
     case 'swapon':
-      return { ret: sysSwapon(k, init, op.device, op.priority) }
+      return { ret: sysSwapon(k, init, op.device, op.priority === undefined ? 0 : SWAP_FLAG_PREFER | op.priority) }
     case 'swapoff':
       return { ret: sysSwapoff(k, init, op.device) }
     case 'uffd_mode': {

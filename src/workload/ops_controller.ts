@@ -87,11 +87,11 @@ export const CONTROLLER_OPS: Readonly<Record<ControllerOp['op'], OpRow<Controlle
   })),
   umount: controller('DIR', 'unmounts it', a => ({ op: 'umount', dir: get(a, 'DIR', value.path) })),
   mkdir: controller('DIR', 'makes a directory', a => ({ op: 'mkdir', dir: get(a, 'DIR', value.path) })),
-  mkswap: controller('DEV', 'writes a swap signature', a => ({ op: 'mkswap', device: get(a, 'DEV', value.path) })),
-  swapon: controller('DEV [prio=N]', 'starts swapping to a device', a => ({
+  mkswap: controller('DEV', 'writes a swap signature to a device or file', a => ({ op: 'mkswap', device: get(a, 'DEV', value.path) })),
+  swapon: controller('DEV [prio=N]', 'starts swapping to a device or file', a => ({
     op: 'swapon',
     device: get(a, 'DEV', value.path),
-    priority: maybe(a, 'prio', value.between(0, 32767, value.integer)),
+    priority: maybe(a, 'prio', value.between(-(2 ** 31), 2 ** 31 - 1, value.integer)),
   })),
   swapoff: controller('DEV', 'stops swapping to it', a => ({ op: 'swapoff', device: get(a, 'DEV', value.path) })),
   sync: controller('', 'writes everything that is dirty to the disk', () => ({ op: 'sync' })),

@@ -176,7 +176,11 @@ export const PTE_TABLE_OLD = 1 << 15
 export const PTE_SWAP_TYPE_SHIFT = 16
 export const PTE_SWAP_TYPE_MASK = 31 << PTE_SWAP_TYPE_SHIFT
 
-// --- swap areas and their slots
+// --- swapon(2), swap areas and their slots
+export const SWAP_FLAG_PREFER = 0x8000
+export const SWAP_FLAG_PRIO_MASK = 0x7fff
+/** With those of SWAP_FLAG_DISCARD, which say when a device may forget what freed slots held. */
+export const SWAP_FLAGS_VALID = 0x7ffff
 export const SWP_WRITEOK = 1 << 1
 /** Reaching another place costs nothing. */
 export const SWP_SOLIDSTATE = 1 << 4

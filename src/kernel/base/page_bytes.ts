@@ -132,14 +132,18 @@ export const swapHeaderContent = (lastPage: number): ContentClass => ({
   sameFilled: false,
 })
 
+/** Pages that the header says its area has, itself included; 0 for a page that is none. */
+export const swapHeaderPages = ({ kind, key }: ContentClass): number => (kind === 'swap_header' ? lastPageOf(key) + 1 : 0)
+
+const lastPageOf = (key: string): number => Number(key.slice(key.indexOf(':') + 1))
+
 const SWAP_VERSION_AT = 1024
 const SIGNATURE = 'SWAPSPACE2'
 
 function swapHeader(page: Uint8Array, { key }: ContentClass): Uint8Array {
-  const lastPage = Number(key.slice(key.indexOf(':') + 1))
   const words = new DataView(page.buffer)
   words.setUint32(SWAP_VERSION_AT, 1, true)
-  words.setUint32(SWAP_VERSION_AT + 4, lastPage, true)
+  words.setUint32(SWAP_VERSION_AT + 4, lastPageOf(key), true)
   for (let i = 0; i < SIGNATURE.length; i++) page[PAGE_SIZE - SIGNATURE.length + i] = SIGNATURE.charCodeAt(i)
   return page
 }

@@ -1,10 +1,11 @@
 /** Shapes of swap: areas and their slots, and the slots that each CPU keeps ready. Shapes only; caches/swap_*.ts hold the functions. */
-import type { Disk, XArray } from './state_fs.ts'
+import type { Disk, OpenFile, XArray } from './state_fs.ts'
 
-/** What is behind an area: a disk, or the zram device of that number. */
+/** What is behind an area: a disk, a file on one, which the area holds open, or the zram device of that number. */
 export type SwapDevice =
-  | { readonly kind: 'disk'; readonly disk: Disk; readonly zram: -1 }
-  | { readonly kind: 'zram'; readonly disk: undefined; readonly zram: number }
+  | { readonly kind: 'disk'; readonly disk: Disk; readonly file: undefined; readonly zram: -1 }
+  | { readonly kind: 'file'; readonly disk: Disk; readonly file: OpenFile; readonly zram: -1 }
+  | { readonly kind: 'zram'; readonly disk: undefined; readonly file: undefined; readonly zram: number }
 
 /** The slots of an area without seek time, 512 by 512 (struct swap_cluster_info and percpu_cluster). */
 export interface SwapClusters {

@@ -9,6 +9,7 @@
 import { SWAP_MAP_BAD, SWP_SOLIDSTATE, SWP_STABLE_WRITES, SWP_SYNCHRONOUS_IO, SWP_WRITEOK } from '../base/flags.ts'
 import { rngBelow } from '../base/rng.ts'
 import type { Kernel } from '../base/state.ts'
+import type { Inode } from '../base/state_fs.ts'
 import type { SwapArea, SwapClusters, SwapDevice } from '../base/state_swap.ts'
 import { addAvailable, CACHE_PAGES, freeCluster, insertByPriority, MAX_SWAP_PAGES, MAX_SWAPFILES, SWAP_CLUSTER } from './swap_map.ts'
 import { xarray } from './xarray.ts'
@@ -106,9 +107,12 @@ export function withdrawSwapArea(k: Kernel, area: SwapArea): void {
   area.flags &= ~SWP_WRITEOK
 }
 
+/** Whether pages are swapped out to the file, so that nobody else may change it (IS_SWAPFILE). */
+export const isSwapFile = (k: Kernel, inode: Inode): boolean => k.swap.areas.some(area => area?.device.file?.inode === inode)
+
 /** Forgets an area of which no slot is in use. */
 export function forgetSwapArea(k: Kernel, area: SwapArea): void {
-  if (area.device.kind === 'disk') k.swap.rotating--
+  if (area.device.kind !== 'zram') k.swap.rotating--
   zswapSwapoff(k, area.type)
   k.swap.areas[area.type] = undefined
 }

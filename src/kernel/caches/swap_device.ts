@@ -1,6 +1,6 @@
 /**
- * Writing pages of the swap cache to the device behind their area: a disk, where they are under writeback until the request ends,
- * or zram, which has them at once.
+ * Writing pages of the swap cache to the device behind their area: a disk, or a file on one, whose blocks are written past its page
+ * cache, where they are under writeback until the request ends; or zram, which has them at once.
  *
  * Source: mm/page_io.c (__swap_writepage, end_swap_bio_write).
  */
@@ -18,7 +18,7 @@ export function writeToDevice(k: Kernel, area: SwapArea, offset: number, head: P
   if (pages === HPAGE_PMD_NR) k.event[EV.thp_swpout]++
   k.event[EV.pswpout] += pages
   startSwapWriteback(k, head)
-  if (area.device.kind === 'disk') {
+  if (area.device.kind !== 'zram') {
     blockSubmitSwap(k, area.device.disk, true, area.type, offset, pages)
     return
   }

@@ -65,7 +65,7 @@ export function swapReadpage(k: Kernel, pfn: Pfn, entry: number): void {
     return
   }
   k.event[EV.pswpin]++
-  if (area.device.kind === 'disk') {
+  if (area.device.kind !== 'zram') {
     blockSubmitSwap(k, area.device.disk, false, area.type, offset, 1)
     return
   }

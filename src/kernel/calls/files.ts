@@ -8,7 +8,7 @@
  * Source: fs/open.c do_sys_openat2, fs/namei.c (path_openat, may_open, do_unlinkat, do_mkdirat), mm/memfd.c.
  */
 import { COST, spend } from '../base/cost.ts'
-import { EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR } from '../base/errno.ts'
+import { EACCES, EBUSY, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, EPERM } from '../base/errno.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile, SuperBlock } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
@@ -20,6 +20,7 @@ import { inodeAt, inodeCreate, normalizePath, parentPath, superBlockAt, unlinkNa
 import { addNegative, dentryTurnsNegative, dropNegative, inodeTakeObjects } from '../caches/inode_objects.ts'
 import { changeName, dirtyInode, readInode, readName } from '../caches/metadata.ts'
 import { memfdCreate } from '../caches/shmem.ts'
+import { isSwapFile } from '../caches/swap_area.ts'
 import { hugetlbfsCreate } from './hugetlb_fs.ts'
 
 /** Ways to want a file: bits of its mode. */
@@ -141,6 +142,7 @@ export function sysUnlink(k: Kernel, task: Task, name: string): number {
   const parent = inodeAt(k, parentPath(path))
   if (parent === undefined || isMountPoint(k, path)) return -EBUSY
   if (!mayUse(task, parent, MAY_WRITE | MAY_EXEC)) return -EACCES
+  if (isSwapFile(k, inode)) return -EPERM
   if (inode.directory) return -EISDIR
   if (parent.sb.metadata !== undefined) {
     changeName(k, parent, nameOf(path), -1)

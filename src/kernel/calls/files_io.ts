@@ -11,7 +11,7 @@
  * Source: fs/read_write.c, fs/open.c (do_sys_ftruncate, vfs_fallocate), fs/sync.c, fs/ext4 (ext4_setattr, ext4_punch_hole).
  */
 import { COST, spend } from '../base/cost.ts'
-import { EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP } from '../base/errno.ts'
+import { EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, ETXTBSY } from '../base/errno.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile } from '../base/state_fs.ts'
@@ -25,6 +25,7 @@ import { hugetlbfsRead } from '../caches/hugetlb_cache.ts'
 import { dirtyInode } from '../caches/metadata.ts'
 import { shmemAllocateRange, shmemPunch, shmemSetSize } from '../caches/shmem_range.ts'
 import { shmemRead, shmemWrite } from '../caches/shmem_rw.ts'
+import { isSwapFile } from '../caches/swap_area.ts'
 import { truncatePages, unmapMappingRange } from '../reclaim/truncate.ts'
 import { syncAll, writeAndWait } from '../reclaim/writeback.ts'
 import { hugetlbfsFallocate, hugetlbfsTruncate } from './hugetlb_fs.ts'
@@ -55,6 +56,7 @@ export function sysWrite(k: Kernel, _task: Task, file: OpenFile, bytes: number, 
   const { type } = file.inode.sb
   if (!file.writable) return -EBADF
   if (type === 'hugetlbfs' || type === 'secretmem') return -EINVAL
+  if (isSwapFile(k, file.inode)) return -ETXTBSY
   return isShmem(file.inode.sb) ? shmemWrite(k, file, bytes, what) : filemapWrite(k, file, bytes, what)
 }
 
@@ -74,6 +76,7 @@ export function sysFtruncate(k: Kernel, task: Task, file: OpenFile, bytes: numbe
   if (isShmem(inode.sb)) return shmemSetSize(k, task, inode, bytes)
   if (inode.sb.type === 'hugetlbfs') return hugetlbfsTruncate(k, inode, bytes)
   if (inode.sb.type === 'secretmem') return setSecretSize(inode, bytes)
+  if (bytes <= inode.sizeBytes && isSwapFile(k, inode)) return -ETXTBSY
   setSize(k, inode, bytes)
   return 0
 }
@@ -113,7 +116,8 @@ export function vfsFallocate(k: Kernel, file: OpenFile, mode: number, offset: nu
   if (offset < 0 || bytes <= 0) return -EINVAL
   if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP
   if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
-  return file.writable ? allocateOrPunch(k, file, mode, offset, bytes) : -EBADF
+  if (!file.writable) return -EBADF
+  return isSwapFile(k, file.inode) ? -ETXTBSY : allocateOrPunch(k, file, mode, offset, bytes)
 }
 
 function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number): number {

@@ -3,7 +3,7 @@
  *
  *     length, too many areas, place              EINVAL ENOMEM EINVAL/EPERM/ENOMEM, EEXIST for MAP_FIXED_NOREPLACE
  *     lock limits                                EPERM, EAGAIN
- *     file against protection and sharing        EOVERFLOW EACCES EOPNOTSUPP EINVAL
+ *     file against protection and sharing        EOVERFLOW EACCES ETXTBSY EOPNOTSUPP EINVAL
  *     RLIMIT_AS, RLIMIT_DATA                     ENOMEM
  *     what was there goes (MAP_FIXED)            ENOMEM
  *     the promise of memory, the file's own      ENOMEM
@@ -15,7 +15,7 @@
  *
  * Source: mm/mmap.c (ksys_mmap_pgoff, do_mmap, mmap_region, brk, do_brk_flags, do_brk_munmap), mm/mlock.c can_do_mlock.
  */
-import { EACCES, EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM } from '../base/errno.ts'
+import { EACCES, EAGAIN, EEXIST, EINVAL, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM, ETXTBSY } from '../base/errno.ts'
 import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -53,6 +53,7 @@ import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, PAGE_SIZE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
 import { shmemFileSetup } from '../caches/shmem.ts'
+import { isSwapFile } from '../caches/swap_area.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate } from '../fault/populate.ts'
 import { findVma, insertVma, mergeBrkVma, mergeNewVma, startGap, type VmaAttributes, vmasIn } from '../spaces/vma.ts'
@@ -108,7 +109,7 @@ export function sysMmap(k: Kernel, task: Task, wanted: MmapArguments): number {
   const vmFlags = vmaFlags(k, mm, wanted)
   if ((flags & MAP_LOCKED) !== 0 && !canDoMlock(task)) return -EPERM
   if (overMlockLimit(task, mm, vmFlags, pages)) return -EAGAIN
-  const refused = refuse(wanted, pages)
+  const refused = refuse(k, wanted, pages)
   if (refused < 0) return refused
   const ret = mmapRegion(k, task, mm, start, pages, vmFlags, wanted)
   if (ret < 0) return ret
@@ -143,13 +144,14 @@ function hintFrom(k: Kernel, address: number): number {
 }
 
 /** Whether the kind of sharing, the file and the protection go together: 0 or a negative errno. */
-function refuse({ file, flags, prot, pgoff }: MmapArguments, pages: number): number {
+function refuse(k: Kernel, { file, flags, prot, pgoff }: MmapArguments, pages: number): number {
   const type = flags & MAP_TYPE
   if (file === undefined) return type === MAP_SHARED || type === MAP_PRIVATE ? 0 : -EINVAL
   if (pgoff + pages > MAX_FILE_PAGES) return -EOVERFLOW
   if (type === MAP_SHARED_VALIDATE && (flags & MAP_FIXED_NOREPLACE) !== 0) return -EOPNOTSUPP
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES
+  if (shared && (prot & PROT_WRITE) !== 0 && isSwapFile(k, file.inode)) return -ETXTBSY
   if (!shared && (type !== MAP_PRIVATE || file.inode.sb.type === 'secretmem')) return -EINVAL
   if (!file.readable) return -EACCES
   return isNoexec(file) && (prot & PROT_EXEC) !== 0 ? -EPERM : 0

@@ -13,6 +13,7 @@ import {
   PTE_SOFT_DIRTY,
   PTE_SWAP,
   PTE_SWP_EXCLUSIVE,
+  SWAP_FLAG_PREFER,
 } from '../../../src/kernel/base/flags.ts'
 import type { Kernel, Machine } from '../../../src/kernel/base/state.ts'
 import { waitUntil } from '../../../src/kernel/caches/block.ts'
@@ -162,17 +163,17 @@ describe('pages that are swapped out', () => {
 describe('areas of swap', () => {
   it('are switched on with a header only, once, and by root', () => {
     const s = swapSpace({ swapon: false })
-    expect(sysSwapon(s.k, s.task, '/dev/vda', undefined)).toBe(0)
-    expect(sysSwapon(s.k, s.task, '/dev/vda', undefined)).toBe(-EBUSY)
-    expect(sysSwapon(s.k, s.task, '/dev/vdx', undefined)).toBe(-ENOENT)
+    expect(sysSwapon(s.k, s.task, '/dev/vda', 0)).toBe(0)
+    expect(sysSwapon(s.k, s.task, '/dev/vda', 0)).toBe(-EBUSY)
+    expect(sysSwapon(s.k, s.task, '/dev/vdx', 0)).toBe(-ENOENT)
     expect(sysSwapoff(s.k, s.task, '/dev/vdx')).toBe(-ENOENT)
     expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(0)
     expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(-EINVAL)
     s.k.swap.headers.clear()
-    expect(sysSwapon(s.k, s.task, '/dev/vda', undefined)).toBe(-EINVAL)
-    expect(mkswap(s.k, '/dev/vda')).toBe(0)
+    expect(sysSwapon(s.k, s.task, '/dev/vda', 0)).toBe(-EINVAL)
+    expect(mkswap(s.k, s.task, '/dev/vda')).toBe(0)
     s.task.uid = 1000
-    expect(sysSwapon(s.k, s.task, '/dev/vda', undefined)).toBe(-EPERM)
+    expect(sysSwapon(s.k, s.task, '/dev/vda', 0)).toBe(-EPERM)
   })
 
   it('read everything back when they are switched off, as pages that were not used since', () => {
@@ -212,15 +213,15 @@ describe('areas of swap', () => {
   it('take turns when their priorities are equal, else the highest first; those without one get falling ones', () => {
     const s = swapSpace({ modules: ['zram'], swapon: false })
     procWrite(s.k, s.task, '/sys/block/zram0/disksize', '32M')
-    mkswap(s.k, '/dev/zram0')
-    sysSwapon(s.k, s.task, '/dev/vda', undefined)
-    sysSwapon(s.k, s.task, '/dev/zram0', undefined)
+    mkswap(s.k, s.task, '/dev/zram0')
+    sysSwapon(s.k, s.task, '/dev/vda', 0)
+    sysSwapon(s.k, s.task, '/dev/zram0', 0)
     expect(s.k.swap.areas.map(area => area?.priority)).toEqual([-2, -3])
     sysSwapoff(s.k, s.task, '/dev/vda')
     expect(s.k.swap.areas.map(area => area?.priority)).toEqual([undefined, -2])
     sysSwapoff(s.k, s.task, '/dev/zram0')
-    sysSwapon(s.k, s.task, '/dev/vda', 7)
-    sysSwapon(s.k, s.task, '/dev/zram0', 7)
+    sysSwapon(s.k, s.task, '/dev/vda', SWAP_FLAG_PREFER | 7)
+    sysSwapon(s.k, s.task, '/dev/zram0', SWAP_FLAG_PREFER | 7)
     s.map(0, 1024)
     s.write(0, 1024)
     s.advise(0, 1024, MADV_PAGEOUT)
@@ -275,8 +276,8 @@ describe('huge pages', () => {
   it('go to zram whole, and come back page by page', () => {
     const s = hugeSpace({ modules: ['zram'], swapBytes: 0 })
     procWrite(s.k, s.task, '/sys/block/zram0/disksize', '32M')
-    mkswap(s.k, '/dev/zram0')
-    sysSwapon(s.k, s.task, '/dev/zram0', undefined)
+    mkswap(s.k, s.task, '/dev/zram0')
+    sysSwapon(s.k, s.task, '/dev/zram0', 0)
     s.advise(0, 1024, MADV_PAGEOUT)
     expect([event(s.k, 'thp_swpout'), event(s.k, 'thp_swpout_fallback'), event(s.k, 'pswpout')]).toEqual([2, 0, 1024])
     expect(s.k.nodes[0].stat[NS.nr_swapcached]).toBe(0)
