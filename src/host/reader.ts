@@ -14,10 +14,16 @@ import type { Answer } from '../sample/source.ts'
 export interface Reader {
   /** Stands before every path; '' for the real machine. */
   readonly root: string
-  readonly kept: Map<string, number>
+  readonly kept: Map<string, Kept>
   /** path -> errno of what could not be read; "ENOENT" where there is no such file. */
   readonly errors: Map<string, string>
   buffer: Buffer
+}
+
+/** A file that stays open. */
+interface Kept {
+  readonly fd: number
+  readonly onePiece: boolean
 }
 
 /** A text longer than this is cut off: some files of /proc are as large as memory. */
@@ -36,14 +42,16 @@ export const errnoOf = (error: unknown): string =>
  * @param keep it will be read again and again
  */
 export function readText(reader: Reader, path: string, keep: boolean): string | undefined {
-  let fd = reader.kept.get(path)
-  const known = fd !== undefined
+  const kept = reader.kept.get(path)
+  let fd = kept?.fd
   try {
-    fd ??= openSync(reader.root + path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const text = readAll(reader, fd, ONE_PIECE.test(path))
-    if (!known && keep && reader.kept.size < KEPT_LIMIT) reader.kept.set(path, fd)
-    else if (!known) closeSync(fd)
-    reader.errors.delete(path)
+    if (kept !== undefined) return readAll(reader, kept.fd, kept.onePiece)
+    const onePiece = ONE_PIECE.test(path)
+    fd = openSync(reader.root + path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const text = readAll(reader, fd, onePiece)
+    if (keep && reader.kept.size < KEPT_LIMIT) reader.kept.set(path, { fd, onePiece })
+    else closeSync(fd)
+    if (reader.errors.size > 0) reader.errors.delete(path)
     return text
   } catch (error) {
     reader.errors.set(path, errnoOf(error))
@@ -80,6 +88,6 @@ export function writeText(reader: Reader, path: string, text: string): Answer {
 }
 
 export function closeReader(reader: Reader): void {
-  for (const fd of reader.kept.values()) closeSync(fd)
+  for (const { fd } of reader.kept.values()) closeSync(fd)
   reader.kept.clear()
 }

@@ -8,10 +8,13 @@ import { describer, maybeKnob, typeOf } from '../sample/knobs.ts'
 import { parsePidStat } from '../sample/parse/pid_stat.ts'
 import type { Tunable } from '../sample/source.ts'
 import { type Reader, readText } from './reader.ts'
+import { switchOf } from './rest.ts'
 
 export interface HostShape extends Shape {
   /** Files that change with every event: counters, and what rates are made of. */
   readonly counters: readonly string[]
+  /** Of counters that can be off, the file that says so: counter -> its path. */
+  readonly switches: ReadonlyMap<string, string>
   /** Files of levels and settings, which may be read in turn. */
   readonly levels: readonly string[]
 }
@@ -96,7 +99,7 @@ function cgroupsOf(reader: Reader): string[] {
 /** Directories of counters that newer kernels add files to: whatever is there is read. */
 const COUNTER_DIRECTORIES = ['/sys/kernel/mm/ksm', '/sys/kernel/debug/zswap', '/sys/kernel/mm/transparent_hugepage']
 const COUNTER =
-  /^\/proc\/(vmstat|meminfo|zoneinfo|buddyinfo|swaps|pressure\/memory)$|\/node\d+\/(meminfo|numastat|vmstat)$|\/ksm\/|\/debug\/zswap\/|\/stats\/\w+$|\/khugepaged\/(full_scans|pages_collapsed)$/
+  /^\/proc\/(vmstat|meminfo|zoneinfo|buddyinfo|swaps|pressure\/memory)$|\/node\d+\/(meminfo|numastat|vmstat)$|\/ksm\/(?!run$|smart_scan$|use_|max_|merge_|advisor_|\w+_millisecs$|pages_to_scan$)|\/debug\/zswap\/|\/stats\/\w+$|\/khugepaged\/(full_scans|pages_collapsed)$/
 
 export function shapeOf(reader: Reader): HostShape {
   const shape = {
@@ -107,7 +110,14 @@ export function shapeOf(reader: Reader): HostShape {
   }
   const paths = [...new Set([...basePaths(shape), ...COUNTER_DIRECTORIES.flatMap(directory => filesBelow(reader, directory))])]
   const readable = paths.filter(path => !ACTS.test(path))
-  return { ...shape, counters: readable.filter(path => COUNTER.test(path)), levels: readable.filter(path => !COUNTER.test(path)) }
+  const counters = readable.filter(path => COUNTER.test(path))
+  const switches = new Map(
+    counters.flatMap((path): [string, string][] => {
+      const off = switchOf(path)
+      return off === undefined ? [] : [[path, off]]
+    }),
+  )
+  return { ...shape, counters, switches, levels: readable.filter(path => !COUNTER.test(path)) }
 }
 
 /**

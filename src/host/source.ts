@@ -2,8 +2,8 @@
  * The real machine as a Source: its own /proc and /sys, read at a cost that is bounded and shown.
  *
  *     every frame      counters, what rates are made of, /proc/PID/stat
- *     in turn          levels, knobs, what walks page tables (smaps_rollup, numa_maps): as many as TURN_SHARE of the
- *                      time allows, those longest unread first; between two readings a file keeps its text
+ *     in turn          levels, knobs, counters at rest (rest.ts), what walks page tables (smaps_rollup, numa_maps): as many as
+ *                      TURN_SHARE of the time allows, those longest unread first; between two readings a file keeps its text
  *
  * So a machine with thousands of processes costs no more than a small one; its slow figures are only older. Nothing is
  * written unless that was asked for. What a file's owner does not let us read is listed in /mmtop/unread.
@@ -11,9 +11,10 @@
 import { hostname, release } from 'node:os'
 import type { Answer, Frame, Pace, Source, Tunable } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
-import { daemons, happenings, newPast, type Past } from './happenings.ts'
+import { daemons, happenings, isDaemon, newPast, type Past, type Turned } from './happenings.ts'
 import { bytesAt, isNumbers, isOverlay, overlayText } from './pagemap.ts'
 import { closeReader, newReader, type Reader, readText, writeText } from './reader.ts'
+import { isAtRest, isKernelThread } from './rest.ts'
 import { type HostShape, knobsOf, largest, pidsOf, shapeOf, TASKS_MAX } from './shape.ts'
 
 export interface HostOptions {
@@ -39,6 +40,8 @@ interface State {
   readonly reader: Reader
   readonly options: HostOptions
   readonly tunables: readonly Tunable[]
+  /** Paths of knobs that have a text. */
+  readonly knobs: ReadonlySet<string>
   readonly past: Past
   readonly startNs: bigint
   shape: HostShape
@@ -46,6 +49,13 @@ interface State {
   /** Processes of the last shape, where only the largest are read. */
   chosen: ReadonlySet<number> | undefined
   watched: readonly string[]
+  /** Counters and files /proc/PID/stat that are read in turn, and whether they have to be told again from those that are not. */
+  readonly resting: Set<string>
+  unsettled: boolean
+  /** Knobs that have another text than in the last frame. */
+  turned: Turned[]
+  /** /proc/PID/stat of each process. */
+  readonly stats: Map<number, string>
   /** What the queue was made for; as long as that is the same, so is the set of its files. */
   queuedFor: { readonly shape: HostShape; readonly watched: readonly string[]; readonly pids: readonly number[] } | undefined
   /** Texts of files that are read in turn, and those files, longest unread first. */
@@ -66,16 +76,22 @@ interface State {
 export function openHost(options: HostOptions): Source {
   const reader = newReader(options.root ?? '')
   const shape = shapeOf(reader)
+  const tunables = knobsOf(reader, shape.nodes, options.known)
   const state: State = {
     reader,
     options,
-    tunables: knobsOf(reader, shape.nodes, options.known),
+    tunables,
+    knobs: new Set(tunables.filter(({ type }) => type !== 'trigger').map(({ path }) => path)),
     past: newPast(),
     startNs: process.hrtime.bigint(),
     shape,
     shapeNs: 0,
     chosen: undefined,
     watched: [],
+    resting: new Set(),
+    unsettled: true,
+    turned: [],
+    stats: new Map(),
     queuedFor: undefined,
     texts: new Map(),
     queue: [],
@@ -90,7 +106,7 @@ export function openHost(options: HostOptions): Source {
   return {
     kind: 'host',
     title: cleanLine(hostname()),
-    tunables: state.tunables,
+    tunables,
     watch: paths => {
       state.watched = paths.filter(path => isMachineFile(path) || isOverlay(path))
     },
@@ -109,11 +125,26 @@ export function openHost(options: HostOptions): Source {
 }
 
 /** What was written is in the next frame, whoever's turn it would be. */
-function write({ reader, texts }: State, path: string, text: string): Answer {
-  const answer = writeText(reader, path, text)
-  const now = answer.errno === '' && texts.has(path) ? readText(reader, path, true) : undefined
-  if (now !== undefined) texts.set(path, now)
+function write(state: State, path: string, text: string): Answer {
+  const answer = writeText(state.reader, path, text)
+  const now = answer.errno === '' && state.texts.has(path) ? readText(state.reader, path, true) : undefined
+  if (now !== undefined) keep(state, path, now)
   return answer
+}
+
+/** Takes the text of a file that is read in turn. */
+function keep(state: State, path: string, text: string): void {
+  const was = state.texts.get(path)
+  state.texts.set(path, text)
+  if (was === undefined || was === text) return
+  if (state.knobs.has(path)) state.turned.push({ path, was, is: text })
+  // A counter that moves, a switch that was turned: who is at rest has to be told again.
+  if (state.resting.has(path) || isSwitch(state, path)) state.unsettled = true
+}
+
+function isSwitch({ shape }: State, path: string): boolean {
+  for (const other of shape.switches.values()) if (other === path) return true
+  return false
 }
 
 const isMachineFile = (path: string): boolean => /^\/(proc|sys)\//.test(path) && !path.includes('..') && !isNumbers(path)
@@ -149,26 +180,71 @@ function next(state: State): Promise<Frame | undefined> {
 }
 
 function takeFrame(state: State): Frame {
-  const { reader } = state
+  const { reader, resting } = state
   const ns = Math.max(nowNs(state), state.lastNs + 1)
   state.lastNs = ns
   const files = new Map<string, string>()
-  const take = (path: string, text: string | undefined) => {
-    if (text !== undefined) files.set(path, text)
-  }
   const all = pidsOf(reader)
   if (ns - state.shapeNs > SHAPE_NS || state.frames === 0) reshape(state, ns, all)
-  for (const path of state.shape.counters) if (!missing(state, path)) take(path, readText(reader, path, true))
+  for (const path of state.shape.counters) {
+    const text = resting.has(path) || missing(state, path) ? undefined : readText(reader, path, true)
+    if (text !== undefined) files.set(path, text)
+  }
   const pids = state.chosen === undefined ? all : all.filter(pid => state.chosen?.has(pid))
-  for (const pid of pids) take(`/proc/${pid}/stat`, readText(reader, `/proc/${pid}/stat`, false))
+  const stats = statsOf(state, pids)
+  for (const path of stats) readStat(state, files, path)
   queueUp(state, pids)
   readInTurn(state)
   for (const [path, text] of state.texts) files.set(path, text)
+  if (state.unsettled) settle(state, files)
   const readNs = nowNs(state) - ns
-  const own = ownFiles(state, files, ns, readNs, { shown: pids, all: all.length })
+  const own = ownFiles(state, files, ns, readNs, { stats, all: all.length })
   for (const [name, lines] of Object.entries(own)) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
   state.frames++
   return { ns, files }
+}
+
+/** Paths that were put together for processes, at most; most are gone by then. */
+const STATS_KEPT = 4096
+
+function statsOf({ stats }: State, pids: readonly number[]): string[] {
+  if (stats.size > STATS_KEPT) stats.clear()
+  return pids.map(pid => {
+    const path = stats.get(pid) ?? `/proc/${pid}/stat`
+    stats.set(pid, path)
+    return path
+  })
+}
+
+/** Threads of the kernel have no memory of their own, so they rest, but for those that work on memory. */
+function readStat(state: State, files: Map<string, string>, path: string): void {
+  const { reader, resting, texts } = state
+  const text = resting.has(path) ? undefined : readText(reader, path, false)
+  if (text === undefined) return
+  files.set(path, text)
+  if (!isKernelThread(text) || isDaemon(text)) return
+  resting.add(path)
+  texts.set(path, text)
+  state.queuedFor = undefined
+}
+
+/** Tells who is at rest from who is not, by what was read last. */
+function settle(state: State, files: ReadonlyMap<string, string>): void {
+  const { shape, resting, texts } = state
+  state.unsettled = false
+  state.queuedFor = undefined
+  for (const path of resting) {
+    if (shape.switches.has(path) || isKernelThread(files.get(path) ?? '')) continue
+    resting.delete(path)
+    texts.delete(path)
+  }
+  for (const [path, other] of shape.switches) {
+    const text = files.get(path)
+    if (text !== undefined && isAtRest(path, text, files.get(other))) {
+      resting.add(path)
+      texts.set(path, text)
+    } else if (resting.delete(path)) texts.delete(path)
+  }
 }
 
 /** A file that was not there is looked for again with the next shape. */
@@ -178,20 +254,22 @@ function reshape(state: State, ns: number, pids: readonly number[]): void {
   state.reader.errors.clear()
   state.shape = shapeOf(state.reader)
   state.shapeNs = ns
+  state.unsettled = true
   state.chosen = pids.length > TASKS_MAX ? new Set(largest(state.reader, pids)) : undefined
 }
 
 /** Files that are read in turn; those of a base frame come first, then what the screens ask for. */
-function turnPaths({ shape, tunables, watched }: State, pids: readonly number[]): Set<string> {
-  const knobs = tunables.filter(({ type }) => type !== 'trigger').map(({ path }) => path)
-  const ofTasks = pids.flatMap(pid => TASK_LEVELS.map(file => `/proc/${pid}/${file}`))
+function turnPaths({ shape, knobs, watched, resting }: State, pids: readonly number[]): Set<string> {
+  const paths = new Set([...shape.levels, ...knobs])
   const alive = new Set(pids.map(String))
-  const wanted = watched.filter(path => {
+  for (const pid of pids) for (const file of TASK_LEVELS) paths.add(`/proc/${pid}/${file}`)
+  for (const path of [...resting, ...watched]) {
     const pid = pidIn(path)
-    return pid === undefined || alive.has(pid)
-  })
-  const counters = new Set(shape.counters)
-  return new Set([...shape.levels, ...knobs, ...ofTasks, ...wanted].filter(path => !counters.has(path)))
+    if (pid === undefined || alive.has(pid)) paths.add(path)
+    else resting.delete(path)
+  }
+  for (const path of shape.counters) if (!resting.has(path)) paths.delete(path)
+  return paths
 }
 
 /** Queues files that are new first, and forgets those that nobody wants any more. */
@@ -220,7 +298,7 @@ function readInTurn(state: State): void {
     if (missing(state, path)) continue
     const text = textAt(reader, path, !/^\/proc\/\d|^\/sys\/fs\/cgroup\//.test(path))
     if (text === undefined) texts.delete(path)
-    else texts.set(path, text)
+    else keep(state, path, text)
   }
   queue.push(...queue.splice(0, done))
   state.creditNs = state.frames === 0 ? 0 : state.creditNs - (nowNs(state) - beganNs)
@@ -231,9 +309,10 @@ function ownFiles(
   files: ReadonlyMap<string, string>,
   ns: number,
   readNs: number,
-  tasks: { readonly shown: readonly number[]; readonly all: number },
+  tasks: { readonly stats: readonly string[]; readonly all: number },
 ): Record<string, readonly string[]> {
-  const { past, reader, tunables } = state
+  const { past, reader, turned } = state
+  state.turned = []
   const cost = costOf(state, ns, readNs)
   const refused = [...reader.errors].filter(([, errno]) => errno !== 'ENOENT' && errno !== 'ESRCH').slice(0, UNREAD_MAX)
   return {
@@ -241,15 +320,10 @@ function ownFiles(
       `title ${cleanLine(hostname())}`,
       `model Linux ${cleanLine(release())}`,
       `cost ${cost}`,
-      ...(tasks.shown.length < tasks.all ? [`tasks the ${tasks.shown.length} largest of ${tasks.all} processes`] : []),
+      ...(tasks.stats.length < tasks.all ? [`tasks the ${tasks.stats.length} largest of ${tasks.all} processes`] : []),
     ],
-    events: happenings(
-      past,
-      files,
-      ns,
-      tunables.map(({ path }) => path),
-    ),
-    daemons: daemons(past, files, tasks.shown),
+    events: happenings(past, files, ns, turned),
+    daemons: daemons(past, files, tasks.stats),
     unread: refused.map(([path, errno]) => `${path} ${errno}`),
   }
 }
