@@ -14,6 +14,7 @@ import { runKcompactd } from './daemons/kcompactd.ts'
 import { runKhugepaged } from './daemons/khugepaged.ts'
 import { runKsmd } from './daemons/ksmd.ts'
 import { runKswapd } from './daemons/kswapd.ts'
+import { runOomReaper } from './daemons/oom_reaper.ts'
 import { runVmstat } from './daemons/vmstat.ts'
 import { runWorkingSet } from './daemons/working_set.ts'
 import { runZswapShrink } from './daemons/zswap_shrink.ts'
@@ -27,6 +28,7 @@ function daemons(k: Kernel): KernelThread[] {
   return [
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.rcu.daemon, run: runRcu },
+    { daemon: k.oomReaper.daemon, run: runOomReaper },
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.zswap.shrinker, run: runZswapShrink },
     { daemon: k.vmstat, run: runVmstat },

@@ -174,10 +174,15 @@ function memcgOom(k: Kernel, id: number, pages: number, gfp: number): boolean {
   return memcgOutOfMemory(k, id, pages, gfp)
 }
 
-/** Kills somebody in the group if it has not as many pages to spare; false when there is nobody (mem_cgroup_out_of_memory). */
+/**
+ * Kills somebody in the group if it has not as many pages to spare (mem_cgroup_out_of_memory).
+ * @returns whether it is worth to try again now: false when there is nobody, or somebody has to leave first
+ */
 export function memcgOutOfMemory(k: Kernel, id: number, pages: number, gfp: number): boolean {
   return (
-    memcgMargin(k, id) >= pages || isDying(k) || outOfMemory(k, { gfp, order: Math.ceil(Math.log2(pages)), nodemask: ALL_NODES, memcg: id })
+    memcgMargin(k, id) >= pages ||
+    isDying(k) ||
+    outOfMemory(k, { gfp, order: Math.ceil(Math.log2(pages)), nodemask: ALL_NODES, memcg: id }) === 'again'
   )
 }
 

@@ -13,6 +13,7 @@ import {
   __GFP_RECLAIM,
   __GFP_RECLAIMABLE,
   GFP_KERNEL,
+  GFP_NOFS,
 } from '../base/flags.ts'
 import type { Kernel, KmemCache } from '../base/state.ts'
 import type { ChargedObjects } from '../base/state_fs.ts'
@@ -62,11 +63,11 @@ export function fileObjectsAlloc(
   return false
 }
 
-/** A buffer head for a page, charged to the page's group. */
+/** A buffer head for a page, charged to the page's group whatever its limit: there is no way back for who needs it (alloc_page_buffers). */
 export function bufferAlloc(k: Kernel, page: Pfn): boolean {
   const bytes = chargedBytes(k, 'buffer_head', 1)
-  if (!objCharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes, GFP_KERNEL | __GFP_NOFAIL)) return false
-  if (kmemAlloc(k, 'buffer_head', 1)) return true
+  if (!objCharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes, GFP_NOFS | __GFP_NOFAIL)) return false
+  if (kmemAlloc(k, 'buffer_head', 1, GFP_NOFS | __GFP_NOFAIL)) return true
   objUncharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes)
   return false
 }
@@ -78,7 +79,7 @@ export function bufferAlloc(k: Kernel, page: Pfn): boolean {
 function newSlab(k: Kernel, cache: KmemCache, gfp: number): boolean {
   const wanted = gfp | (cache.reclaimable ? __GFP_RECLAIMABLE : 0)
   const least = Math.max(0, Math.ceil(Math.log2(cache.objectBytes / PAGE_SIZE)))
-  const modest = wanted | __GFP_NOWARN | __GFP_NORETRY
+  const modest = (wanted | __GFP_NOWARN | __GFP_NORETRY) & ~__GFP_NOFAIL
   const eager = (gfp & __GFP_DIRECT_RECLAIM) !== 0 && cache.order > least ? modest & ~__GFP_RECLAIM : modest
   return slabOf(k, cache, eager, cache.order) || slabOf(k, cache, wanted, least)
 }

@@ -7,7 +7,7 @@
  *        │ none, and the request may not wait ─> fail
  *     compact (order > 0), reclaim, try again, until no progress ── page
  *        │
- *     OOM killer, or fail
+ *     OOM killer, or fail: with a line in the log (warn_alloc.ts), unless the caller can do without
  *
  * The rooms below take a page from the lists or not; only this one decides to make room.
  *
@@ -75,6 +75,7 @@ import { COMPACT } from '../reclaim/compaction_state.ts'
 import { allowsReclaim, nodeReclaim, nodeReclaimEnabled } from '../reclaim/node_reclaim.ts'
 import { kmemCharge } from './charge.ts'
 import { reclaimAndRetry } from './reclaim_retry.ts'
+import { warnAlloc } from './warn_alloc.ts'
 
 /** 2^order pages, from the node the task's policy says; NO_PAGE when there are none to be had. */
 export function allocPages(k: Kernel, gfp: number, order: number): Pfn {
@@ -137,7 +138,7 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
   const alone = (1 << nid) & ((gfp & __GFP_HARDWALL) !== 0 ? allowed : ALL_NODES)
   const mask = only ? alone : allowed
   const preferred = preferredZone(k, node, gfpZone(gfp), only ? alone : asked)
-  if (preferred === undefined) return NO_PAGE
+  if (preferred === undefined) return failed(k, gfp, order, nodemask)
   const zonelist = only ? node.ownZonelist : node.zonelist
   const flags = ALLOC_WMARK_LOW | allocFlagsNofragment(k, preferred, gfp)
   let pfn =
@@ -154,7 +155,7 @@ export function allocPagesNode(k: Kernel, gfp: number, order: number, nid: NodeI
 /** The same where the cpuset allows none of the nodes asked for: these are forgotten, what it allows counts (check_retry_cpuset). */
 function allocBeside(k: Kernel, gfp: number, order: number, node: Node, mems: number): Pfn {
   const preferred = preferredZone(k, node, gfpZone(gfp), ALL_NODES)
-  if (preferred === undefined) return NO_PAGE
+  if (preferred === undefined) return failed(k, gfp, order, ALL_NODES)
   const pfn = slowpath(k, gfp, order, preferred, node.zonelist, (gfp & __GFP_HARDWALL) !== 0 ? mems : ALL_NODES, ALL_NODES)
   return (gfp & __GFP_ACCOUNT) === 0 || pfn === NO_PAGE ? pfn : charged(k, pfn, order, gfp)
 }
@@ -218,14 +219,24 @@ function slowpath(
   if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
   const anywhere = (flags & ALLOC_CPUSET) === 0 && (gfp & __GFP_THISNODE) === 0
   const page = getPageFromFreelist(k, gfp, order, flags, preferred, zonelist, anywhere ? ALL_NODES : nodemask)
-  if (page !== NO_PAGE || (gfp & __GFP_DIRECT_RECLAIM) === 0) return page
+  if (page !== NO_PAGE) return page
+  if ((gfp & __GFP_DIRECT_RECLAIM) === 0) return failed(k, gfp, order, anywhere ? ALL_NODES : policy)
   const ac: AllocContext = { gfp, order, flags, preferred, zonelist, nodemask, policy, highest: gfpZone(gfp) }
   const effort: CompactEffort = { priority: PRIO_SYNC_LIGHT, retries: 0 }
   const early = compactFirst(k, ac, effort)
+  if (early === NO_PAGE) return failed(k, gfp, order, policy)
   if (early !== undefined) return early
-  return reclaimAndRetry(k, ac, effort, () => {
+  const got = reclaimAndRetry(k, ac, effort, () => {
     if ((flags & ALLOC_KSWAPD) !== 0) wakeAllKswapds(k, gfp, order, gfpZone(gfp), zonelist, nodemask)
   })
+  if (got === 'failed') return failed(k, gfp, order, policy)
+  return got === 'later' ? NO_PAGE : got
+}
+
+/** Nobody has a page. @param policy nodes that the request names; ALL_NODES: none */
+function failed(k: Kernel, gfp: number, order: number, policy: number): Pfn {
+  warnAlloc(k, gfp, policy, `page allocation failure: order:${order}`)
+  return NO_PAGE
 }
 
 /**

@@ -7,18 +7,28 @@
  *     NORETRY, or a large block: give up
  *     progress, or what is free and reclaimable together would do: again (16 times without progress at most)
  *     compaction could still help: again
- *     kill a process: again, unless it is the one that asks
+ *     kill a process: again; the one that is killed itself gets at what is kept for such, on any node, or gives up
  *
- * Source: mm/page_alloc.c (__alloc_pages_direct_reclaim, should_reclaim_retry, __alloc_pages_may_oom).
+ * A request that must not fail (__GFP_NOFAIL) goes on: when there is no hope it may go below the min mark, and when processes have to be
+ * killed to the last page. So does one that may not enter file systems, for which nobody is killed, but without such help. In Linux others
+ * free something in the end; here, where nobody does in the middle of a call, both give up after so many rounds.
+ *
+ * Source: mm/page_alloc.c (__alloc_pages_slowpath, __alloc_pages_direct_reclaim, should_reclaim_retry, __alloc_pages_may_oom,
+ * __alloc_pages_cpuset_fallback, __gfp_pfmemalloc_flags).
  */
 import { now } from '../base/cost.ts'
 import { ZS } from '../base/counters.ts'
 import {
   __GFP_DIRECT_RECLAIM,
+  __GFP_FS,
+  __GFP_NOFAIL,
   __GFP_NORETRY,
   __GFP_RETRY_MAYFAIL,
   __GFP_THISNODE,
   ALLOC_CPUSET,
+  ALLOC_KSWAPD,
+  ALLOC_MIN_RESERVE,
+  ALLOC_NO_WATERMARKS,
   ALLOC_OOM,
   ALLOC_WMARK_HIGH,
 } from '../base/flags.ts'
@@ -35,16 +45,38 @@ import { tryToFreePages } from '../reclaim/direct_reclaim.ts'
 import { outOfMemory } from '../reclaim/oom.ts'
 import { zoneReclaimablePages } from '../reclaim/vmscan.ts'
 
-const tryFreelist = (k: Kernel, ac: AllocContext, flags: number): Pfn =>
-  getPageFromFreelist(k, ac.gfp, ac.order, flags, ac.preferred, ac.zonelist, ac.nodemask)
+const tryFreelist = (k: Kernel, ac: AllocContext, flags: number, nodemask = ac.nodemask): Pfn =>
+  getPageFromFreelist(k, ac.gfp, ac.order, flags, ac.preferred, ac.zonelist, nodemask)
 
-/**
- * @param wake wakes the kswapds of the nodes the request may use, before each try.
- * @returns the block, or NO_PAGE when the request is given up.
- */
-export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffort, wake: () => void): Pfn {
+/** What a request came to: a block; that it is given up; that somebody who was killed must leave first, and it is to be made again then. */
+export type Retried = Pfn | 'failed' | 'later'
+
+/** @param wake wakes the kswapds of the nodes the request may use, before each try. */
+export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffort, wake: () => void): Retried {
+  for (let round = 0; ; round++) {
+    const got = reclaimUntilHopeless(k, ac, effort, wake)
+    if ((got !== 'failed' && got !== 'later') || (ac.gfp & __GFP_NOFAIL) === 0) return got
+    const page = beyondCpuset(k, ac, ALLOC_MIN_RESERVE)
+    if (page !== NO_PAGE) return page
+    if (round === MAX_RECLAIM_RETRIES) return got
+  }
+}
+
+/** From the nodes of the cpuset if they have any, else from all. */
+function beyondCpuset(k: Kernel, ac: AllocContext, flags: number): Pfn {
+  const page = tryFreelist(k, ac, flags | ALLOC_CPUSET)
+  return page !== NO_PAGE || (ac.gfp & __GFP_THISNODE) !== 0 ? page : tryFreelist(k, ac, flags, ALL_NODES)
+}
+
+/** As getPageFromFreelist; who was killed for memory may use what is kept for that, wherever it is. */
+function tryAgain(k: Kernel, ac: AllocContext): Pfn {
+  if (k.current?.oomVictim !== true) return tryFreelist(k, ac, ac.flags)
+  return tryFreelist(k, ac, (ac.flags & ALLOC_KSWAPD) | ALLOC_OOM, (ac.gfp & __GFP_THISNODE) !== 0 ? ac.nodemask : ALL_NODES)
+}
+
+function reclaimUntilHopeless(k: Kernel, ac: AllocContext, effort: CompactEffort, wake: () => void): Retried {
   const costly = ac.order > PAGE_ALLOC_COSTLY_ORDER
-  for (let noProgress = 0; ; ) {
+  for (let noProgress = 0, ooms = 0; ; ) {
     psiMemstallEnter(k)
     const progress = tryToFreePages(k, ac, ac.order, ac.gfp, ac.highest)
     psiMemstallLeave(k)
@@ -52,7 +84,7 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     if (page !== NO_PAGE) return page
     const compacted = allocPagesDirectCompact(k, ac, effort.priority)
     if (compacted.page !== NO_PAGE) return compacted.page
-    if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return NO_PAGE
+    if ((ac.gfp & __GFP_NORETRY) !== 0 || (costly && (ac.gfp & __GFP_RETRY_MAYFAIL) === 0)) return 'failed'
     noProgress = progress > 0 && !costly ? 0 : noProgress + 1
     if (progress === 0) endBoosts(k, ac)
     const again =
@@ -61,11 +93,13 @@ export function reclaimAndRetry(k: Kernel, ac: AllocContext, effort: CompactEffo
     if (!again) {
       const last = mayOom(k, ac)
       if (last !== undefined) return last
+      if ((ac.gfp & __GFP_FS) === 0 && ++ooms > MAX_RECLAIM_RETRIES) return 'failed'
       noProgress = 0
     }
     wake()
-    const next = tryFreelist(k, ac, k.current?.oomVictim === true ? ac.flags | ALLOC_OOM : ac.flags)
-    if (next !== NO_PAGE || k.current?.oomVictim === true) return next
+    const next = tryAgain(k, ac)
+    if (next !== NO_PAGE) return next
+    if (k.current?.oomVictim === true) return 'failed'
   }
 }
 
@@ -110,7 +144,7 @@ function shouldReclaimRetry(k: Kernel, ac: AllocContext, noProgress: number): bo
 }
 
 /** The last resort: undefined when somebody was killed and it is worth to try again, else what the request gets. */
-function mayOom(k: Kernel, ac: AllocContext): Pfn | undefined {
+function mayOom(k: Kernel, ac: AllocContext): Retried | undefined {
   const page = getPageFromFreelist(
     k,
     ac.gfp & ~__GFP_DIRECT_RECLAIM,
@@ -122,7 +156,10 @@ function mayOom(k: Kernel, ac: AllocContext): Pfn | undefined {
   )
   if (page !== NO_PAGE) return page
   if (ac.order > PAGE_ALLOC_COSTLY_ORDER || (ac.gfp & (__GFP_RETRY_MAYFAIL | __GFP_THISNODE)) !== 0 || ac.highest < ZONE_NORMAL)
-    return NO_PAGE
+    return 'failed'
   const nodemask = ac.policy === (1 << k.nodes.length) - 1 ? ALL_NODES : ac.policy
-  return outOfMemory(k, { gfp: ac.gfp, order: ac.order, nodemask, memcg: ROOT_MEMCG }) ? undefined : NO_PAGE
+  const outcome = outOfMemory(k, { gfp: ac.gfp, order: ac.order, nodemask, memcg: ROOT_MEMCG })
+  const last = (ac.gfp & __GFP_NOFAIL) !== 0 ? beyondCpuset(k, ac, ALLOC_NO_WATERMARKS) : NO_PAGE
+  if (last !== NO_PAGE) return last
+  return outcome === 'again' ? undefined : outcome === 'later' ? 'later' : 'failed'
 }

@@ -19,7 +19,7 @@ import type { KsmState } from './state_ksm.ts'
 import type { LruGenState, LruvecGen } from './state_lru_gen.ts'
 import type { MemcgState } from './state_memcg.ts'
 import type { KernelLog, MemoryHotplug, Rcu } from './state_memory.ts'
-import type { AddressSpaces, Task, Vmf } from './state_mm.ts'
+import type { AddressSpaces, OomReaper, Task, Vmf } from './state_mm.ts'
 import type { NumaBalancing, Traffic } from './state_numa.ts'
 import type { PsiState } from './state_psi.ts'
 import type { KswapdRun, PageMoves } from './state_reclaim.ts'
@@ -400,6 +400,7 @@ export interface Kernel {
   readonly memory: MemoryHotplug
   readonly log: KernelLog
   readonly rcu: Rcu
+  readonly oomReaper: OomReaper
   readonly events: KernelEvent[]
   /** Freed pages get their records filled with junk, to make stale use show (tests). */
   readonly junkOnFree: boolean

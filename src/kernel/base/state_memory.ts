@@ -38,6 +38,14 @@ export interface LogRecord {
   readonly text: string
 }
 
+/** Messages of a kind that could come too often: when the interval at hand began, and what came of it in this one. */
+export interface Ratelimit {
+  /** Undefined before the first. */
+  beginNs: number | undefined
+  printed: number
+  missed: number
+}
+
 export interface KernelLog {
   readonly records: LogRecord[]
   /** Number of the next record, and of the next to be read. */
@@ -45,6 +53,8 @@ export interface KernelLog {
   read: number
   /** Dropping caches is no longer worth a line. */
   quietDrops: boolean
+  readonly allocFailures: Ratelimit
+  readonly oomReports: Ratelimit
 }
 
 /** Objects of a cache that one CPU let go. */

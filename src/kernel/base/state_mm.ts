@@ -3,7 +3,7 @@ import type { Regions } from './regions.ts'
 import type { Mapping, OpenFile } from './state_fs.ts'
 import type { MmGen } from './state_lru_gen.ts'
 import type { MmNuma, TaskNuma } from './state_numa.ts'
-import type { Mempolicy, RmapEntry } from './state_shared.ts'
+import type { Daemon, Mempolicy, RmapEntry } from './state_shared.ts'
 import type { UffdEvent } from './state_uffd.ts'
 import type { Pid } from './units.ts'
 
@@ -103,6 +103,9 @@ export interface Mm {
   pgtablesBytes: number
   /** Flags given to every new mapping (mlockall MCL_FUTURE). */
   defFlags: number
+  /** It was killed for memory and the reaper has it on its list; its memory is gone, or as good as (MMF_OOM_SKIP): others may be killed. */
+  oomReapQueued: boolean
+  oomSkip: boolean
   /** prctl(PR_SET_THP_DISABLE) */
   thpDisable: boolean
   /** The memory cgroup that is charged for its pages: that of the task that owns it. */
@@ -219,10 +222,59 @@ export interface TaskWait {
   woken: boolean
 }
 
-/** The virtual page where a system call stopped, and whether what it has to report about it is reported. */
+/** Where a system call stopped that is to be made again. */
 export interface Restart {
+  /** The virtual page, or page of a file, from which on it goes on. */
   readonly at: number
+  /** Whether what it has to report is reported. */
   readonly told: boolean
+  /** What is left of a call that is not simply made again from there. */
+  readonly rest?: Rest
+}
+
+/** The rest of a call whose first part is done. */
+export type Rest =
+  /** mmap and mremap have mapped something that is to be faulted in up to page `end`, and then return `ret`. */
+  | { readonly kind: 'populate'; readonly end: number; readonly ret: number }
+  | ForkRest
+  | MovingArea
+  /** A file gets shorter, or a hole. */
+  | { readonly kind: 'truncate' }
+  /** A file gets pages; its first page beyond what is set aside was this before (Inode.fallocEnd). */
+  | { readonly kind: 'allocate'; readonly fallocEnd: number }
+
+/** fork has a stack for the child and copies the areas; `forks` are the child's userfaultfd contexts by those of the parent. */
+export interface ForkRest {
+  readonly kind: 'fork'
+  readonly mm: Mm
+  readonly stack: readonly number[]
+  readonly forks: Map<number, number>
+}
+
+/** mremap moves the entries of `oldPages` pages to page `to`. */
+export interface MovingArea {
+  readonly kind: 'move'
+  readonly call: MoveCall
+  /** The area that covers the new place, and that of the old one, which may be the same. */
+  readonly area: Vma
+  readonly source: Vma
+  readonly to: number
+  /** Pages promised for it, and the peak of the address space before it. */
+  readonly promise: number
+  readonly hiwaterVm: number
+}
+
+/** mremap(2) in virtual pages. */
+export interface MoveCall {
+  readonly at: number
+  readonly oldPages: number
+  readonly newPages: number
+  /** MREMAP_* */
+  readonly flags: number
+  /** Byte address: it has not been checked yet. */
+  readonly to: number
+  /** What the task has to report before it reports the move. */
+  readonly reported: number
 }
 
 export interface AddressSpaces {
@@ -252,4 +304,17 @@ export interface PageTables {
   used: Int32Array
   free: number[]
   count: number
+}
+
+/** A process that was killed for memory, and when the reaper looks whether it has left. */
+export interface OomVictim {
+  readonly mm: Mm
+  readonly pid: number
+  readonly comm: string
+  readonly atNs: number
+}
+
+export interface OomReaper {
+  readonly daemon: Daemon
+  queue: OomVictim[]
 }

@@ -108,6 +108,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     memory: memoryHotplug(),
     log: kernelLog(),
     rcu: { daemon: daemon('rcu', NO_NODE), dropping: false, waiting: [], next: [] },
+    oomReaper: { daemon: daemon('oom_reaper', NO_NODE), queue: [] },
     events: [],
     junkOnFree,
   }
@@ -387,8 +388,8 @@ const numaBalancing = (): NumaBalancing => ({
   scanSizeMb: 256,
   hotThresholdMs: 1000,
   promoteRateLimitMb: 65536,
-  lastCpupid: new Int32Array(0),
   demotionEnabled: false,
+  lastCpupid: new Int32Array(0),
 })
 
 /** The kernel's own defaults; boot adjusts those that depend on the machine. */

@@ -11,6 +11,7 @@ import { COST, spend } from '../base/cost.ts'
 import {
   __GFP_FS,
   __GFP_IO,
+  __GFP_NOFAIL,
   __GFP_NORETRY,
   __GFP_NOWARN,
   __GFP_RECLAIM,
@@ -32,7 +33,7 @@ import { workingsetRefault } from './workingset.ts'
 import { leafKey, xaClear, xaClearHuge, xaLoad, xaSetHuge, xaSetPage, xaShadowAge } from './xarray.ts'
 
 /** What index nodes may do to get memory: as the page's request. */
-const GFP_RECLAIM_MASK = __GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_NORETRY | __GFP_NOWARN
+const GFP_RECLAIM_MASK = __GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_NOFAIL | __GFP_NORETRY | __GFP_NOWARN
 
 /** The kind of memory that pages of the file system's files are (mapping_gfp_mask): ramfs pages cannot move. */
 export const mappingGfp = (sb: SuperBlock): number => (sb.type === 'ramfs' ? GFP_HIGHUSER : GFP_HIGHUSER_MOVABLE)

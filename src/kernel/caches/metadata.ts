@@ -11,7 +11,7 @@
  */
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
-import { __GFP_FS, __GFP_MOVABLE, GFP_USER, PG_active, PG_locked, PG_uptodate } from '../base/flags.ts'
+import { __GFP_FS, __GFP_MOVABLE, __GFP_NOFAIL, GFP_USER, PG_active, PG_locked, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, Inode, Mapping, SuperBlock } from '../base/state_fs.ts'
@@ -23,7 +23,8 @@ import { attachBuffers, filemapNew } from './filemap_add.ts'
 import { inodeCreate, superBlockCreate } from './inode.ts'
 import { markAccessed } from './lru.ts'
 
-const GFP_METADATA = (GFP_USER | __GFP_MOVABLE) & ~__GFP_FS
+const GFP_DISK = (GFP_USER | __GFP_MOVABLE) & ~__GFP_FS
+const GFP_METADATA = GFP_DISK | __GFP_NOFAIL
 const INODE_TABLE = 1024
 const INODES_PER_BLOCK = 16
 /** inode_readahead_blks */
@@ -67,8 +68,8 @@ function readBlocks(k: Kernel, sb: SuperBlock, first: number, n: number): void {
   }
 }
 
-function newBlock(k: Kernel, mapping: Mapping, block: number, flags: number): Pfn {
-  const pfn = filemapNew(k, mapping, block, GFP_METADATA, flags)
+function newBlock(k: Kernel, mapping: Mapping, block: number, flags: number, gfp = GFP_METADATA): Pfn {
+  const pfn = filemapNew(k, mapping, block, gfp, flags)
   if (pfn !== NO_PAGE) attachBuffers(k, pfn)
   return pfn
 }
@@ -87,7 +88,7 @@ function lookAtBlock(k: Kernel, sb: SuperBlock, block: number): Pfn {
 /** Reads a block of a disk that holds no file system, unless it is cached. */
 export function readBlock(k: Kernel, mapping: Mapping, block: number): void {
   if (filemapGet(mapping, block) !== NO_PAGE) return
-  const pfn = newBlock(k, mapping, block, PG_locked)
+  const pfn = newBlock(k, mapping, block, PG_locked, GFP_DISK)
   if (pfn === NO_PAGE) return
   blockSubmit(k, must(mapping.inode.sb.disk, 'a disk cache without a disk'), false, mapping, block, 1)
   waitOnPage(k, mapping, block, pfn)

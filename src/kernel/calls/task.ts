@@ -11,10 +11,10 @@ import { kmemCharge } from '../alloc/charge.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, costAccount, now, spend } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
-import { EAGAIN, ENOMEM } from '../base/errno.ts'
+import { EAGAIN, ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import { __GFP_HIGHMEM, __GFP_ZERO, GFP_KERNEL, GFP_KERNEL_ACCOUNT } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Task } from '../base/state_mm.ts'
+import type { ForkRest, Mm, Task } from '../base/state_mm.ts'
 import { asPfn, asPid, NO_PAGE } from '../base/units.ts'
 import { fget, fput } from '../caches/files.ts'
 import { ksmExit } from '../daemons/ksmd.ts'
@@ -30,9 +30,10 @@ import { lruGenAddMm, lruGenDelMm, mmGen } from '../spaces/lru_gen_mm.ts'
 import { mmRelease, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
 import { rssNotes } from '../spaces/rss.ts'
 import { vmaTree } from '../spaces/vma.ts'
-import { dupMmap } from './fork.ts'
+import { dupMmap, dupMmapBegin } from './fork.ts'
 import { exitMmap } from './unmap.ts'
 import { uffdClose } from './userfaultfd.ts'
+import { forkAborts } from './userfaultfd_events.ts'
 
 /** Pages of a kernel stack (THREAD_SIZE), and ended tasks' stacks that a CPU keeps (NR_CACHED_STACKS). */
 const STACK_PAGES = 4
@@ -76,6 +77,8 @@ export function mmCreate(k: Kernel): Mm | undefined {
     mergeable: false,
     ksmMergingPages: 0,
     ksmRmapItems: 0,
+    oomReapQueued: false,
+    oomSkip: false,
     ksmForkedMergingPages: 0,
     ksmForkedRmapItems: 0,
     mmapBase: MMAP_BASE,
@@ -157,8 +160,24 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
   return task
 }
 
-/** fork(2): a copy of the task that runs now. @returns the child, or a negative errno. */
-export function taskFork(k: Kernel, parent: Task): Task | number {
+/**
+ * fork(2): a copy of the task that runs now.
+ * @param pauses whether it may stop when its turn is over. @returns the child, or a negative errno; -ERESTARTNOINTR: it is to be called again
+ */
+export function taskFork(k: Kernel, parent: Task, pauses = false): Task | number {
+  const { rest } = parent.restart ?? {}
+  const fork = rest?.kind === 'fork' ? rest : beginFork(k, parent)
+  if (typeof fork === 'number') return fork
+  const ret = parent.mm === undefined ? 0 : dupMmap(k, parent, parent.mm, fork, pauses)
+  if (ret === -ERESTARTNOINTR) return ret
+  parent.restart = undefined
+  if (ret === 0) return taskBorn(k, parent, fork)
+  abandonFork(k, fork)
+  return ret
+}
+
+/** A stack and an address space for the child, in which nothing is yet; or a negative errno. */
+function beginFork(k: Kernel, parent: Task): ForkRest | number {
   const mm = mmCreate(k)
   if (mm === undefined) return -ENOMEM
   const stack = stackAllocate(k)
@@ -167,18 +186,26 @@ export function taskFork(k: Kernel, parent: Task): Task | number {
     return -EAGAIN
   }
   spend(k, COST.fork_task, 1)
-  if (parent.mm !== undefined) {
-    mm.startBrk = parent.mm.startBrk
-    mm.brk = parent.mm.brk
-    mm.ksmForkedMergingPages = parent.mm.ksmMergingPages + parent.mm.ksmForkedMergingPages
-    mm.ksmForkedRmapItems = parent.mm.ksmRmapItems + parent.mm.ksmForkedRmapItems
-    mm.thpDisable = parent.mm.thpDisable
-    if (dupMmap(k, parent, parent.mm, mm) < 0) {
-      mmPut(k, mm)
-      stackFree(k, stack)
-      return -ENOMEM
-    }
-  }
+  const fork: ForkRest = { kind: 'fork', mm, stack, forks: new Map() }
+  if (parent.mm === undefined) return fork
+  mm.startBrk = parent.mm.startBrk
+  mm.brk = parent.mm.brk
+  mm.ksmForkedMergingPages = parent.mm.ksmMergingPages + parent.mm.ksmForkedMergingPages
+  mm.ksmForkedRmapItems = parent.mm.ksmRmapItems + parent.mm.ksmForkedRmapItems
+  mm.thpDisable = parent.mm.thpDisable
+  if (dupMmapBegin(k, parent.mm, mm) === 0) return fork
+  abandonFork(k, fork)
+  return -ENOMEM
+}
+
+/** There will be no child. */
+function abandonFork(k: Kernel, { mm, stack }: ForkRest): void {
+  mmPut(k, mm)
+  stackFree(k, stack)
+}
+
+/** The child, once it has its address space. */
+function taskBorn(k: Kernel, parent: Task, { mm, stack }: ForkRest): Task {
   const fresh = {
     pid: asPid(k.nextPid++),
     parent: parent.pid,
@@ -250,7 +277,12 @@ export function taskExit(k: Kernel, task: Task): boolean {
 
 function beginExit(k: Kernel, task: Task): void {
   task.exiting = true
+  const rest = task.restart?.rest
   task.restart = undefined
+  if (rest?.kind === 'fork') {
+    forkAborts(k, rest.forks)
+    abandonFork(k, rest)
+  }
   spend(k, COST.exit_task, 1)
   forgetWaiter(k, task)
   userfaultExit(k, task, task.mm)

@@ -97,5 +97,7 @@ function dropVma(k: Kernel, vma: Vma): void {
 
 /** Empties an address space at the end of its last task (exit_mmap). @returns false when that task is to call again */
 export function exitMmap(k: Kernel, mm: Mm, leaving: Task | undefined): boolean {
-  return removeAreas(k, mm, [...eachVma(mm)], 0, CEILING, leaving)
+  const over = removeAreas(k, mm, [...eachVma(mm)], 0, CEILING, leaving)
+  if (over) mm.oomSkip = true
+  return over
 }

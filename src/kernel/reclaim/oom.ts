@@ -1,30 +1,34 @@
 /**
- * The out-of-memory killer: kills the process whose end frees most, and takes its private memory at once.
+ * The out-of-memory killer: kills the process whose end frees most.
  *
  *     candidates   all processes but the first one and those with an adjustment of -1000; where the request may use some nodes
  *                  only, those bound to any of them, or whose cpuset has any of them; where a memory cgroup is at its limit, its
  *                  processes and those of groups below it
  *     choice       the highest badness (oom_badness.ts), of equals the youngest
- *     victim       is killed (Task.killed; whoever runs processes ends it), and the reaper unmaps what it does not share,
- *                  unless it is the one that is asking: that one is about to leave by itself
+ *     victim       is killed (Task.killed; whoever runs processes ends it)
  *
- * While a victim is on its way out nobody else is killed: a program's own access that needs memory meanwhile fails, and is made
- * again a little later, when the victim's shared memory and files are gone as well. A system call cannot be made again, so it kills the next.
+ *     killed ── leaves by itself: its memory goes when it has had its time on a CPU ──> Mm.oomSkip: others may be killed now
+ *        └──── two seconds ── still there: the reaper unmaps what it does not share ──────^
+ *
+ * While a victim is on its way out nobody else is killed, and who needs memory tries again and again. A program's own access fails
+ * meanwhile and is made again a little later. A system call cannot be made again: what the victim does not share is taken to be gone at once
+ * then, and what it does share later; if the rest is not enough the next one is killed.
  *
  * A group with memory.oom.group dies whole, but for processes that are not to be killed: the highest such group between the victim and
  * the group that is out of memory.
  *
- * Each time the log gets a report (oom_report.ts). With panic_on_oom Linux stops after it; here the panic is an event, and the killing goes on,
- * so that what comes after can be seen as well.
+ * Each time the log gets a report (oom_report.ts), ten in five seconds at most. With panic_on_oom Linux stops after it, and without anybody to
+ * kill; here the panic is an event, and it goes on, so that what comes after can be seen as well.
  *
  * A request that may not enter file systems pretends that something was killed and tries again.
  *
- * Source: mm/oom_kill.c (out_of_memory, oom_evaluate_task, __oom_kill_process, __oom_reap_task_mm).
+ * Source: mm/oom_kill.c (out_of_memory, oom_evaluate_task, oom_kill_process, __oom_kill_process, queue_oom_reaper, __oom_reap_task_mm).
  */
 import { now } from '../base/cost.ts'
 import { EV, ME } from '../base/counters.ts'
 import { __GFP_FS, __GFP_THISNODE, MPOL_BIND, VM_HUGETLB, VM_PFNMAP, VM_SHARED } from '../base/flags.ts'
-import { KERN_WARNING, panic, printk } from '../base/log.ts'
+import { HZ, JIFFY_NS, jiffies } from '../base/jiffies.ts'
+import { KERN_WARNING, panic, printk, ratelimit } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { finishGather } from '../caches/gather.ts'
@@ -32,10 +36,15 @@ import { memcgIsBelow, memcgMemoryEvent, memcgOf, ROOT_MEMCG } from '../frames/m
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { eachVma } from '../spaces/vma.ts'
 import { INIT_PID, OOM_SCORE_ADJ_MIN, oomBadness } from './oom_badness.ts'
-import { dumpHeader, type OomReport, reportKilled } from './oom_report.ts'
+import { dumpHeader, type OomReport, reportGroup, reportKilled } from './oom_report.ts'
 import { lruAddDrain, unmapPageRange } from './zap.ts'
 
 const SIGKILL = 9
+/** How long a victim is given to leave by itself, in ticks (OOM_REAPER_DELAY). */
+const REAPER_DELAY = 2 * HZ
+/** How many reports there may be in how long (DEFAULT_RATELIMIT_*). */
+const REPORTS = 10
+const REPORTS_NS = 5e9
 
 /** What is out of memory, and for what request (struct oom_control). */
 export interface OomControl {
@@ -47,17 +56,20 @@ export interface OomControl {
   readonly memcg: number
 }
 
-/** Kills a process so that a request can be met; false when there is none to kill, or one that was killed has yet to leave. */
-export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
+/** What came of it: it is worth to try again now, or when a victim has left, or there is nobody to kill. */
+export type OomOutcome = 'again' | 'later' | 'nobody'
+
+/** Kills a process so that a request can be met, unless one that was killed has yet to leave. */
+export function outOfMemory(k: Kernel, wanted: OomControl): OomOutcome {
   const { current } = k
-  if (current !== undefined && current.killed !== 0) {
-    current.oomVictim = true
-    return true
+  if (current !== undefined && willFreeMem(current)) {
+    markVictim(k, current)
+    return 'again'
   }
-  if ((wanted.gfp & __GFP_FS) === 0 && wanted.memcg === ROOT_MEMCG) return true
+  if ((wanted.gfp & __GFP_FS) === 0 && wanted.memcg === ROOT_MEMCG) return 'again'
   const constraint = oomConstraint(k, wanted)
   const oc = { ...wanted, constraint, nodemask: constraint === 'memory_policy' ? wanted.nodemask : ALL_NODES }
-  if (k.vmf.user && victimLeaves(k, oc)) return false
+  if (victimLeaves(k, oc)) return awaitVictims(k, oc)
   checkPanicOnOom(k, oc)
   const allocating = oc.memcg === ROOT_MEMCG && k.sysctl.oom_kill_allocating_task !== 0
   const own = allocating && current !== undefined && badness(k, current, oc) !== undefined
@@ -65,11 +77,23 @@ export function outOfMemory(k: Kernel, wanted: OomControl): boolean {
   if (victim === undefined) {
     dumpHeader(k, oc, undefined, candidates(k, oc))
     printk(k, KERN_WARNING, 'Out of memory and no killable processes...')
-    return false
+    if (oc.memcg === ROOT_MEMCG) panic(k, 'System is deadlocked on memory')
+    return 'nobody'
   }
   const group = oc.memcg === ROOT_MEMCG ? 'Out of memory' : 'Memory cgroup out of memory'
-  killVictim(k, victim, oc, own ? `${group} (oom_kill_allocating_task)` : group)
-  return true
+  if (willFreeMem(victim)) markVictim(k, victim)
+  else killVictim(k, victim, oc, own ? `${group} (oom_kill_allocating_task)` : group)
+  return victim === current ? 'again' : awaitVictims(k, oc)
+}
+
+/** Whether the process leaves anyhow, and has not given all its memory back (task_will_free_mem). */
+const willFreeMem = ({ killed, mm }: Task): boolean => killed !== 0 && mm !== undefined && !mm.oomSkip
+
+/** Others than who asks leave: see the header. */
+function awaitVictims(k: Kernel, oc: OomControl): OomOutcome {
+  if (k.vmf.user) return 'later'
+  for (const { mm } of leaving(k, oc)) if (mm !== undefined) reap(k, mm)
+  return 'again'
 }
 
 /** Where Linux would stop for good: the report, and a panic (check_panic_on_oom). */
@@ -116,7 +140,7 @@ function memcgMax(k: Kernel, id: number): number {
 
 /** Badness of a process for this request; undefined when it is no candidate. */
 function badness(k: Kernel, task: Task, oc: OomControl): number | undefined {
-  if (task.oomVictim || task.killed !== 0 || !eligible(k, task, oc)) return undefined
+  if (task.oomVictim || !eligible(k, task, oc)) return undefined
   if (task.oomOrigin && task.pid !== INIT_PID) return Number.POSITIVE_INFINITY
   return oomBadness(task, oomTotalPages(k, oc))
 }
@@ -128,12 +152,11 @@ function eligible(k: Kernel, task: Task, { memcg, nodemask }: OomControl): boole
   return task.policy?.mode !== MPOL_BIND || (task.policy.nodes & nodemask) !== 0
 }
 
-/** Whether a process that could have been chosen was killed for memory, and still has its own. */
-function victimLeaves(k: Kernel, oc: OomControl): boolean {
-  for (const task of k.tasks.values())
-    if (task.oomVictim && task !== k.current && task.mm !== undefined && eligible(k, task, oc)) return true
-  return false
-}
+/** Processes that could have been chosen, were killed for memory, and still have their own. */
+const leaving = (k: Kernel, oc: OomControl): Task[] =>
+  [...k.tasks.values()].filter(task => task.oomVictim && task !== k.current && willFreeMem(task) && eligible(k, task, oc))
+
+const victimLeaves = (k: Kernel, oc: OomControl): boolean => leaving(k, oc).length > 0
 
 function choose(k: Kernel, oc: OomControl): Task | undefined {
   let victim: Task | undefined
@@ -149,11 +172,12 @@ function choose(k: Kernel, oc: OomControl): Task | undefined {
 
 /** Kills the chosen process, and all of its memory cgroup if that is to die as one (oom_kill_process). */
 function killVictim(k: Kernel, victim: Task, oc: OomReport, why: string): void {
-  dumpHeader(k, oc, victim, candidates(k, oc))
+  if (ratelimit(k, k.log.oomReports, REPORTS_NS, REPORTS, 'oom_kill_process')) dumpHeader(k, oc, victim, candidates(k, oc))
   const group = oomGroup(k, victim, oc.memcg)
   kill(k, victim, why)
   if (group === ROOT_MEMCG) return
   memcgMemoryEvent(k, group, ME.oom_group_kill)
+  reportGroup(k, group)
   for (const task of [...k.tasks.values()])
     if (task.mm !== undefined && task.oomScoreAdj !== OOM_SCORE_ADJ_MIN && memcgIsBelow(k, task.memcg, group)) kill(k, task, why)
 }
@@ -178,13 +202,24 @@ function kill(k: Kernel, victim: Task, why: string): void {
   for (const task of k.tasks.values()) {
     if (task !== victim && (victim.mm === undefined || task.mm !== victim.mm)) continue
     task.killed = SIGKILL
-    task.oomVictim = true
+    markVictim(k, task)
   }
-  if (victim.mm !== undefined && victim.mm !== k.current?.mm) reap(k, victim.mm)
 }
 
-/** Unmaps the private memory of a killed process (oom_reaper). */
-function reap(k: Kernel, mm: Mm): void {
+/** The process may use what is kept for such cases, and the reaper will look after it (mark_oom_victim, queue_oom_reaper). */
+function markVictim(k: Kernel, task: Task): void {
+  task.oomVictim = true
+  const { mm, pid, comm } = task
+  if (mm === undefined || mm.oomReapQueued) return
+  mm.oomReapQueued = true
+  const atNs = (jiffies(k) + REAPER_DELAY) * JIFFY_NS
+  k.oomReaper.queue.push({ mm, pid, comm, atNs })
+  k.oomReaper.daemon.wakeNs = Math.min(k.oomReaper.daemon.wakeNs, atNs)
+}
+
+/** Unmaps the private memory of a killed process, locked or not (__oom_reap_task_mm). */
+export function reap(k: Kernel, mm: Mm): void {
+  mm.oomSkip = true
   lruAddDrain(k)
   for (const vma of eachVma(mm)) {
     const shared = vma.mapping !== undefined && (vma.flags & VM_SHARED) !== 0

@@ -2,15 +2,21 @@ import { describe, expect, it } from 'vitest'
 import { allocPagesNode } from '../../../src/kernel/alloc/page_alloc.ts'
 import { EV, ZS } from '../../../src/kernel/base/counters.ts'
 import {
+  __GFP_FS,
   __GFP_HIGH,
   __GFP_KSWAPD_RECLAIM,
+  __GFP_NOFAIL,
   __GFP_NOMEMALLOC,
   __GFP_NORETRY,
   __GFP_NOWARN,
+  __GFP_THISNODE,
   GFP_ATOMIC,
+  GFP_HIGHUSER_MOVABLE,
   GFP_KERNEL,
+  GFP_NOFS,
   GFP_NOWAIT,
 } from '../../../src/kernel/base/flags.ts'
+import { readLog } from '../../../src/kernel/base/log.ts'
 import type { Kernel, Zone } from '../../../src/kernel/base/state.ts'
 import { asNode, MIGRATE_HIGHATOMIC, NO_PAGE, PAGEBLOCK_PAGES } from '../../../src/kernel/base/units.ts'
 import { blockType } from '../../../src/kernel/frames/buddy.ts'
@@ -84,5 +90,77 @@ describe('requests that may not wait', () => {
     take(k, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
     expect(k.event[EV.allocstall_normal] + k.event[EV.allocstall_dma32]).toBe(stalls + 1)
     expect(k.event[EV.oom_kill]).toBe(0)
+  })
+})
+
+describe('requests that must not fail', () => {
+  it('go below the min mark where nobody may be killed for them, and others of their kind give up', () => {
+    const k = machine()
+    const left = exhaust(k, GFP_ATOMIC)
+    expect(take(k, GFP_NOFS)).toBe(NO_PAGE)
+    const pages = Array.from({ length: 16 }, () => take(k, GFP_NOFS | __GFP_NOFAIL))
+    expect(pages).not.toContain(NO_PAGE)
+    drainAllPages(k)
+    expect(largest(k).stat[ZS.nr_free_pages]).toBeLessThan(left)
+    expect([k.event[EV.oom_kill], GFP_NOFS & __GFP_FS]).toEqual([0, 0])
+    expect(verify(k)).toEqual([])
+  })
+})
+
+describe('a page that cannot be had', () => {
+  const texts = (k: Kernel) =>
+    readLog(k)
+      .split('\n')
+      .map(line => line.replace(/^\d+,\d+,\d+,-;/, ''))
+
+  it('is told to the log with the request and how memory stands, and is an event', () => {
+    const k = machine()
+    exhaust(k, GFP_NOWAIT | __GFP_NOWARN)
+    readLog(k)
+    k.events.length = 0
+    expect(take(k, GFP_NOWAIT)).toBe(NO_PAGE)
+    const lines = texts(k)
+    expect(lines[0]).toBe('init: page allocation failure: order:0, mode:0x800(GFP_NOWAIT), nodemask=(null),cpuset=/,mems_allowed=0')
+    expect(lines[1]).toMatch(/^CPU: 0 PID: 1 Comm: init Not tainted 6\.1/)
+    expect(lines).toContain('Mem-Info:')
+    expect(lines.filter(line => /^Node 0 DMA(32)? free:/.test(line))).toHaveLength(2)
+    expect(k.events.filter(({ kind }) => kind === 'allocfail').map(({ text }) => text)).toEqual([
+      'init: page allocation failure: order:0, mode:0x800(GFP_NOWAIT)',
+    ])
+  })
+
+  it('is not told again within ten seconds, but counted', () => {
+    const k = machine()
+    exhaust(k, GFP_NOWAIT | __GFP_NOWARN)
+    for (let i = 0; i < 5; i++) take(k, GFP_NOWAIT)
+    expect(texts(k).filter(line => line.includes('page allocation failure'))).toHaveLength(1)
+    k.clock[0] += 11e9
+    take(k, GFP_NOWAIT)
+    expect(texts(k).slice(0, 2)).toEqual([
+      'warn_alloc: 4 callbacks suppressed',
+      expect.stringContaining('init: page allocation failure: order:0, mode:0x800(GFP_NOWAIT)'),
+    ])
+  })
+
+  it('is not told where the caller can do without', () => {
+    const k = machine()
+    exhaust(k, GFP_NOWAIT | __GFP_NOWARN)
+    readLog(k)
+    take(k, GFP_NOWAIT | __GFP_NOWARN)
+    expect(readLog(k)).toBe('')
+  })
+
+  it('shows the nodes that the request could have used only', () => {
+    const k = bootSmall([96, 96])
+    runInit(k)
+    k.sysctl.watermark_boost_factor = 0
+    const wanted = GFP_HIGHUSER_MOVABLE | __GFP_THISNODE
+    const from = () => allocPagesNode(k, wanted, 0, asNode(1), 2)
+    while (from() !== NO_PAGE);
+    const lines = texts(k)
+    expect(lines[0]).toBe(
+      'init: page allocation failure: order:0, mode:0x300cca(GFP_HIGHUSER_MOVABLE|__GFP_THISNODE), nodemask=1,cpuset=/,mems_allowed=0-1',
+    )
+    expect(lines.filter(line => /^Node \d active_anon:/.test(line)).map(line => line.slice(0, 6))).toEqual(['Node 1'])
   })
 })

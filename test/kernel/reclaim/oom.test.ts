@@ -5,11 +5,13 @@ import { __GFP_COMP, __GFP_ZERO, GFP_HIGHUSER_MOVABLE, GFP_KERNEL, GFP_NOIO } fr
 import { readLog } from '../../../src/kernel/base/log.ts'
 import type { Kernel } from '../../../src/kernel/base/state.ts'
 import type { Task } from '../../../src/kernel/base/state_mm.ts'
-import { taskFork } from '../../../src/kernel/calls/task.ts'
+import { taskExit, taskFork } from '../../../src/kernel/calls/task.ts'
 import { ROOT_MEMCG } from '../../../src/kernel/frames/memcg.ts'
 import { ALL_NODES } from '../../../src/kernel/frames/rmqueue.ts'
+import { runDaemons } from '../../../src/kernel/kernel.ts'
 import { outOfMemory } from '../../../src/kernel/reclaim/oom.ts'
-import { gfpText } from '../../../src/kernel/reclaim/oom_report.ts'
+import { gfpText } from '../../../src/kernel/reclaim/show_mem.ts'
+import { verify } from '../../../src/kernel/verify.ts'
 import { bootSmall, mapAnon, runInit, touch } from '../machine.ts'
 import { ran } from '../uffd/lab.ts'
 
@@ -43,7 +45,7 @@ function twoProcesses(): { k: Kernel; small: Task; large: Task } {
 describe('the out-of-memory killer', () => {
   it('kills the largest process, whose memory is free at once', () => {
     const { k, small, large } = twoProcesses()
-    expect(outOfMemory(k, REQUEST)).toBe(true)
+    expect(outOfMemory(k, REQUEST)).toBe('again')
     expect([small.killed, large.killed, k.event[EV.oom_kill]]).toEqual([0, 9, 1])
     expect(must(large.mm, 'no memory').rssAnon).toBe(0)
   })
@@ -65,7 +67,7 @@ describe('the out-of-memory killer', () => {
 
   it('does not kill for a request that may not enter file systems', () => {
     const { k, large } = twoProcesses()
-    expect(outOfMemory(k, { ...REQUEST, gfp: GFP_NOIO })).toBe(true)
+    expect(outOfMemory(k, { ...REQUEST, gfp: GFP_NOIO })).toBe('again')
     expect(large.killed).toBe(0)
   })
 
@@ -103,14 +105,63 @@ describe('the out-of-memory killer', () => {
     const { k, small, large } = twoProcesses()
     small.oomScoreAdj = -1000
     large.oomScoreAdj = -1000
-    expect(outOfMemory(k, REQUEST)).toBe(false)
-    expect(readLog(k)).toContain('Out of memory and no killable processes...')
+    expect(outOfMemory(k, REQUEST)).toBe('nobody')
+    const log = readLog(k)
+    expect(log).toContain('Out of memory and no killable processes...')
+    expect(log).toContain('Kernel panic - not syncing: System is deadlocked on memory')
   })
 
   it('names gfp flags, those of several bits first', () => {
     expect(gfpText(GFP_KERNEL)).toBe('GFP_KERNEL')
     expect(gfpText(GFP_KERNEL | __GFP_COMP)).toBe('GFP_KERNEL|__GFP_COMP')
     expect(gfpText(1 << 30)).toBe('0x40000000')
+  })
+})
+
+describe('a victim', () => {
+  /** The larger process was killed for the smaller one's fault. */
+  function killed() {
+    const machine = twoProcesses()
+    const { k, small, large } = machine
+    k.vmf.user = true
+    expect(outOfMemory(k, REQUEST)).toBe('later')
+    k.vmf.user = false
+    return { k, small, mm: must(large.mm, 'no memory'), large }
+  }
+
+  it('keeps its memory until it has left, and nobody else is killed meanwhile', () => {
+    const { k, small, mm } = killed()
+    expect(mm.rssAnon).toBeGreaterThan(24 * 256)
+    k.vmf.user = true
+    expect(outOfMemory(k, REQUEST)).toBe('later')
+    expect([small.killed, k.event[EV.oom_kill]]).toEqual([0, 1])
+  })
+
+  it('that has not left after two seconds is unmapped by the reaper, locked memory too, and another may be killed', () => {
+    const { k, small, mm, large } = killed()
+    runDaemons(k, k.clock[0] + 1.9e9)
+    expect(mm.rssAnon).toBeGreaterThan(24 * 256)
+    readLog(k)
+    runDaemons(k, k.clock[0] + 2.1e9)
+    expect(mm.rssAnon).toBe(0)
+    expect(readLog(k)).toMatch(
+      new RegExp(`;oom_reaper: reaped process ${large.pid} \\(init\\), now anon-rss:0kB, file-rss:\\d+kB, shmem-rss:0kB`),
+    )
+    expect(outOfMemory(k, REQUEST)).toBe('again')
+    expect([small.killed, k.event[EV.oom_kill]]).toEqual([9, 2])
+    expect(verify(k)).toEqual([])
+  })
+
+  it('that left by itself is no work for the reaper', () => {
+    const { k, large } = killed()
+    const { current } = k
+    k.current = large
+    taskExit(k, large)
+    k.current = current
+    readLog(k)
+    runDaemons(k, k.clock[0] + 3e9)
+    expect(readLog(k)).toBe('')
+    expect(k.oomReaper.queue).toEqual([])
   })
 })
 
