@@ -11,13 +11,10 @@ import { complain, EXIT } from './exit.ts'
 import { readBytes, writeOutput } from './files.ts'
 
 /** The tools whose texts are understood. */
-export const IMPORTERS: Readonly<Record<string, (text: string, file: string) => Trace>> = { perf: readPerf, strace: readStrace }
+const IMPORTERS: Readonly<Record<string, (text: string, file: string) => Trace>> = { perf: readPerf, strace: readStrace }
 
 /** Tools whose texts become recordings; `intervalNs` is the time between rows of texts without times. */
 const REPORTS: Readonly<Record<string, (text: string, file: string, intervalNs: number) => Report>> = { vmstat: readVmstat, sar: readSar }
-
-/** Everything that can be imported. */
-export const TOOLS: readonly string[] = [...Object.keys(IMPORTERS), ...Object.keys(REPORTS)]
 
 /** A text file, unpacked where it is gzip. @throws UserError where there is none or it is too large */
 export function readText(file: string): string {

@@ -99,8 +99,6 @@ export const COSTS = {
  */
 export const CACHE_PAGES = 2048
 
-export type CostName = keyof typeof COSTS
-
 export const COST_NAMES: readonly string[] = Object.keys(COSTS)
 
 const NS = Float64Array.from(Object.values(COSTS))

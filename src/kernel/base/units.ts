@@ -6,15 +6,12 @@ declare const brand: unique symbol
 
 /** Page frame number: which 4 KiB of physical memory. */
 export type Pfn = number & { readonly [brand]: 'Pfn' }
-/** Virtual page number: a virtual address divided by the page size. Up to 2^35, so never an int32. */
-export type Vpn = number & { readonly [brand]: 'Vpn' }
 /** NUMA node. */
 export type NodeId = number & { readonly [brand]: 'NodeId' }
 /** Process id. */
 export type Pid = number & { readonly [brand]: 'Pid' }
 
 export const asPfn = (n: number) => n as Pfn
-export const asVpn = (n: number) => n as Vpn
 export const asNode = (n: number) => n as NodeId
 export const asPid = (n: number) => n as Pid
 

@@ -57,9 +57,6 @@ export interface Firmware {
   readonly hasSlit: boolean
 }
 
-/** With less the kernel of the recordings does not boot: it stops for lack of memory. */
-export const MIN_LOW_BYTES = 96 * MIB
-
 const LOW_LIMIT = 2816 * MIB
 const LOW_WHEN_MORE = 2 * GIB
 export const HIGH_START = 4 * GIB

@@ -1,7 +1,7 @@
 /**
  * prctl(2), as far as it is about memory: a process can do without huge pages.
  *
- * Source: kernel/sys.c (PR_SET_THP_DISABLE, PR_GET_THP_DISABLE).
+ * Source: kernel/sys.c (PR_SET_THP_DISABLE).
  */
 import { EINVAL } from '../base/errno.ts'
 import type { Task } from '../base/state_mm.ts'
@@ -12,6 +12,3 @@ export function prctlSetThpDisable(task: Task, disable: boolean): number {
   task.mm.thpDisable = disable
   return 0
 }
-
-/** Whether huge pages are switched off for the task's address space: 1 or 0. */
-export const prctlGetThpDisable = (task: Task): number => (task.mm?.thpDisable === true ? 1 : 0)

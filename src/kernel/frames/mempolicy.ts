@@ -43,7 +43,7 @@ import type { Kernel } from '../base/state.ts'
 import type { SharedPolicy } from '../base/state_fs.ts'
 import type { Task, Vma } from '../base/state_mm.ts'
 import type { Mempolicy } from '../base/state_shared.ts'
-import { asNode, NO_NODE, type NodeId, ZONE_NORMAL } from '../base/units.ts'
+import { asNode, NO_NODE, type NodeId } from '../base/units.ts'
 import { ALL_NODES } from './rmqueue.ts'
 
 /** What applies where nobody said anything. */
@@ -72,9 +72,6 @@ export function nextNodeIn(mask: number, node: number): NodeId {
 }
 
 export const hasNode = (mask: number, node: number): boolean => ((mask >> node) & 1) !== 0
-
-/** Bit per node that exists. */
-export const onlineNodes = (k: Kernel): number => (1 << k.nodes.length) - 1
 
 /** Nodes that have memory (N_MEMORY). */
 export const memoryNodes = (k: Kernel): number =>
@@ -231,22 +228,6 @@ export function interleaveNext(k: Kernel, policy: Mempolicy): NodeId {
   if (holder === undefined) k.policies.interleavePrev = next
   else holder.ilPrev = next
   return next
-}
-
-/** The node for the kernel's own objects on behalf of the task that runs (mempolicy_slab_node). */
-export function mempolicySlabNode(k: Kernel): NodeId {
-  const local = localNode(k)
-  const policy = k.current?.policy
-  if (policy === undefined) return local
-  if (isInterleave(policy)) return interleaveNext(k, policy)
-  if (policy.mode === MPOL_PREFERRED) return policyNode(policy, local)
-  return policy.mode === MPOL_BIND || policy.mode === MPOL_PREFERRED_MANY ? nearestNode(k, local, policy.nodes) : local
-}
-
-/** The node of the mask that comes first among those a node turns to; the node itself when none has memory. */
-function nearestNode(k: Kernel, local: NodeId, mask: number): NodeId {
-  const zone = k.nodes[local].zonelist.map(index => k.zones[index]).find(each => each.type <= ZONE_NORMAL && hasNode(mask, each.node))
-  return zone?.node ?? local
 }
 
 /** The nodes that a resize of the hugetlb pools may use by the task's policy; undefined when it has none (init_nodemask_of_mempolicy). */

@@ -56,19 +56,12 @@ const OWNER_MASK = (1 << OWNER_BITS) - 1
 const CONTENT_BITS = 20
 const CONTENT_MASK = (1 << CONTENT_BITS) - 1
 
-export const pageFlags = (k: Kernel, pfn: Pfn): number => k.page[pfn * PAGE_WORDS]
 export const pageTest = (k: Kernel, pfn: Pfn, flags: number): boolean => (k.page[pfn * PAGE_WORDS] & flags) !== 0
 export function pageSet(k: Kernel, pfn: Pfn, flags: number): void {
   k.page[pfn * PAGE_WORDS] |= flags
 }
 export function pageClear(k: Kernel, pfn: Pfn, flags: number): void {
   k.page[pfn * PAGE_WORDS] &= ~flags
-}
-/** Clears the flag and says whether it was set. */
-export function pageTestClear(k: Kernel, pfn: Pfn, flag: number): boolean {
-  const was = (k.page[pfn * PAGE_WORDS] & flag) !== 0
-  k.page[pfn * PAGE_WORDS] &= ~flag
-  return was
 }
 
 /** Page-table entries that map just this page (not the huge entries that cover it). */

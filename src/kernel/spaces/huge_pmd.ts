@@ -22,7 +22,6 @@ import {
   PTE_HUGE,
   PTE_PRESENT,
   PTE_PROTNONE,
-  PTE_RW,
   PTE_SPECIAL,
   PTE_TABLE,
   PTE_UFFD_WP,
@@ -138,6 +137,3 @@ function splitAnonPmd(k: Kernel, vma: Vma, pmd: number, i: number, head: Pfn, fl
   replaceByTable(k, vma.mm, pmd, i, table)
   pageRemoveRmap(k, head, vma, true)
 }
-
-/** Write-protects entry flags for a page that two processes are about to share. */
-export const wrprotect = (flags: number) => flags & ~PTE_RW

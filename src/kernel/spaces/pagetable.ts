@@ -19,7 +19,7 @@
 import { assert, must } from '../base/assert.ts'
 import { COST, spendOnPages } from '../base/cost.ts'
 import { NS } from '../base/counters.ts'
-import { PG_table, PTE_HUGE, PTE_PRESENT, PTE_TABLE } from '../base/flags.ts'
+import { PG_table, PTE_TABLE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mm, PageTables } from '../base/state_mm.ts'
 import { asPfn, PAGE_SIZE, type Pfn, PTRS_PER_TABLE } from '../base/units.ts'
@@ -178,12 +178,6 @@ export function withdrawTable(k: Kernel, pmd: number): number {
   return table
 }
 
-/** Flags of the pmd entry that covers the page: a lower table, a huge page, or 0 for nothing. */
-export function pmdFlags(k: Kernel, mm: Mm, vpn: number): number {
-  const pmd = walkTo(k, mm, vpn, LEVEL_PMD)
-  return pmd === 0 ? 0 : entryFlags(k, pmd, levelIndex(vpn, LEVEL_PMD))
-}
-
 /** The highest level whose table is missing on the way to `level`, or -1 when nothing is missing. */
 export function missingLevel(k: Kernel, mm: Mm, vpn: number, level: number): number {
   let table = mm.pgd
@@ -229,5 +223,3 @@ function freeBelow(k: Kernel, mm: Mm, table: number, level: number, start: numbe
     gatherTable(k, tableForget(k, lower))
   }
 }
-
-export const isPresentHuge = (flags: number) => (flags & (PTE_PRESENT | PTE_HUGE)) === (PTE_PRESENT | PTE_HUGE)
