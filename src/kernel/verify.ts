@@ -181,9 +181,11 @@ function verifyMappings(k: Kernel, wrong: string[]): void {
   const spare = [...k.spaces.deposits.values()].reduce((sum, list) => sum + list.length, 0)
   if (tables + spare + k.boot.kernelTables !== counted)
     wrong.push(`${tables} page tables and ${spare} spare ones, nr_page_table_pages ${counted}`)
-  for (let pfn = 1; pfn < k.maxPfn; pfn++)
-    if (k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== maps.ptes[pfn])
-      wrong.push(`page ${pfn} is mapped ${maps.ptes[pfn]} times, mapcount ${k.page[pfn * PAGE_WORDS + W_MAPCOUNT]}`)
+  const { ptes: counts } = maps
+  const { page, maxPfn } = k
+  for (let pfn = 1; pfn < maxPfn; pfn++)
+    if (page[pfn * PAGE_WORDS + W_MAPCOUNT] !== counts[pfn])
+      wrong.push(`page ${pfn} is mapped ${counts[pfn]} times, mapcount ${page[pfn * PAGE_WORDS + W_MAPCOUNT]}`)
   for (const [head, n] of maps.huge) {
     if (compoundMapcount(k, asPfn(head)) !== n)
       wrong.push(`huge page ${head} is mapped ${n} times, mapcount ${compoundMapcount(k, asPfn(head))}`)
@@ -212,15 +214,16 @@ function walk(k: Kernel, mm: Mm, table: number, level: number, maps: Maps): numb
 }
 
 function verifyFlags(k: Kernel, place: Uint8Array, wrong: string[]): void {
-  for (let pfn = 1; pfn < k.maxPfn; pfn++) {
-    const flags = k.page[pfn * PAGE_WORDS]
+  const { page, maxPfn } = k
+  for (let pfn = 1; pfn < maxPfn; pfn++) {
+    const flags = page[pfn * PAGE_WORDS]
     if (flags === 0) continue
     const free = (place[pfn] & (FREE | PCP)) !== 0
     if (free && (flags & ~PG_buddy) !== 0) wrong.push(`free page ${pfn} has flags ${flags.toString(16)}`)
     if (!free && (flags & PG_buddy) !== 0) wrong.push(`page ${pfn} says that it is free`)
     if ((flags & PG_lru) !== 0 && (flags & PG_unevictable) === 0 && (place[pfn] & LRU) === 0)
       wrong.push(`page ${pfn} says that it is on an LRU list`)
-    if (free && k.page[pfn * PAGE_WORDS + W_MAPCOUNT] !== 0) wrong.push(`free page ${pfn} is mapped`)
+    if (free && page[pfn * PAGE_WORDS + W_MAPCOUNT] !== 0) wrong.push(`free page ${pfn} is mapped`)
     if ((flags & PG_anon) !== 0 && (flags & PG_table) !== 0) wrong.push(`page ${pfn} is anonymous and a page table`)
     if (free && flags >>> PG_BATCH_SHIFT !== 0) wrong.push(`free page ${pfn} is in a batch`)
   }

@@ -61,13 +61,13 @@ interface Count {
   readonly wrong: string[]
   /** Times each table is reached. */
   readonly tables: Map<number, number>
-  /** Heads of pages that are mapped, huge TLB pages aside. */
-  readonly mapped: Set<number>
+  /** Of each page 1 if it is the head of one that is mapped, huge TLB pages aside. */
+  readonly mapped: Uint8Array
 }
 
 /** Everything that does not add up, in words; empty for sound address spaces. */
 export function verifySpaces(k: Kernel): string[] {
-  const count: Count = { wrong: [], tables: new Map(), mapped: new Set() }
+  const count: Count = { wrong: [], tables: new Map(), mapped: new Uint8Array(k.maxPfn + 1) }
   for (const mm of k.spaces.mms.values()) {
     verifyAreas(mm, count.wrong)
     verifyTables(k, mm, count)
@@ -174,44 +174,46 @@ function hasDeposit(k: Kernel, flags: number, pfn: Pfn): boolean {
   return (page & PG_hugetlb) === 0 && ((flags & PTE_SPECIAL) !== 0 || (page & PG_anon) !== 0)
 }
 
+const place = (mm: Mm, vpn: number): string => `mm ${mm.id} page ${vpn}`
+
 function verifyEntry(k: Kernel, mm: Mm, level: number, vpn: number, flags: number, pfn: Pfn, found: Resident, count: Count): void {
   const vma = vmaAt(mm, vpn)
   const pages = LEVEL_PAGES[level]
-  const where = `mm ${mm.id} page ${vpn}`
   if (vma === undefined || vpn + pages > vma.end) {
-    count.wrong.push(`${where}: an entry without an area`)
+    count.wrong.push(`${place(mm, vpn)}: an entry without an area`)
     return
   }
-  if (level < LEVEL_PTE !== ((flags & PTE_HUGE) !== 0)) count.wrong.push(`${where}: an entry of the wrong level`)
+  if (level < LEVEL_PTE !== ((flags & PTE_HUGE) !== 0)) count.wrong.push(`${place(mm, vpn)}: an entry of the wrong level`)
   if ((flags & PTE_PRESENT) === 0) return
-  if ((flags & PTE_RW) !== 0 && (vma.flags & VM_WRITE) === 0) count.wrong.push(`${where}: a writable entry in an area that is not`)
+  if ((flags & PTE_RW) !== 0 && (vma.flags & VM_WRITE) === 0) count.wrong.push(`${place(mm, vpn)}: a writable entry in an area that is not`)
   if ((flags & PTE_PROTNONE) === 0 && (vma.flags & VM_ACCESS_FLAGS) === 0)
-    count.wrong.push(`${where}: an accessible entry in an area that is not`)
+    count.wrong.push(`${place(mm, vpn)}: an accessible entry in an area that is not`)
   if ((flags & PTE_SPECIAL) !== 0) {
-    if (level < LEVEL_PTE && (pfn !== k.thp.hugeZeroPage || !mm.hugeZeroPage)) count.wrong.push(`${where}: not the huge page of zeros`)
+    if (level < LEVEL_PTE && (pfn !== k.thp.hugeZeroPage || !mm.hugeZeroPage))
+      count.wrong.push(`${place(mm, vpn)}: not the huge page of zeros`)
     return
   }
   if ((vma.flags & VM_HUGETLB) !== 0) {
     found.hugetlbPages += pages
     return
   }
-  count.mapped.add(compoundHead(k, pfn))
-  verifyPlace(k, vma, vpn, flags, pfn, where, found, count.wrong)
+  count.mapped[compoundHead(k, pfn)] = 1
+  verifyPlace(k, vma, vpn, flags, pfn, found, count.wrong)
 }
 
 /** The page is where its area looks for it, and counted as what it is. */
-function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, where: string, found: Resident, wrong: string[]): void {
+function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, found: Resident, wrong: string[]): void {
   const head = compoundHead(k, pfn)
   const page = k.page[head * PAGE_WORDS]
   const pages = (flags & PTE_HUGE) !== 0 ? HPAGE_PMD_NR : 1
   if ((page & PG_ksm) !== 0) {
     found.rssAnon++
-    if ((flags & PTE_RW) !== 0 || (page & PG_anon_exclusive) !== 0) wrong.push(`${where}: page ${pfn} is merged and may be written`)
+    if ((flags & PTE_RW) !== 0 || (page & PG_anon_exclusive) !== 0) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is merged and may be written`)
     return
   }
-  if (pageIndex(k, head) + pfn - head !== linearPageIndex(vma, vpn)) wrong.push(`${where}: page ${pfn} has another index`)
+  if (pageIndex(k, head) + pfn - head !== linearPageIndex(vma, vpn)) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} has another index`)
   if ((page & PG_anon) === 0) {
-    if (vma.mapping?.id !== pageOwner(k, head)) wrong.push(`${where}: page ${pfn} is of another file`)
+    if (vma.mapping?.id !== pageOwner(k, head)) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is of another file`)
     if ((page & PG_swapbacked) !== 0) found.rssShmem += pages
     else found.rssFile += pages
     return
@@ -219,10 +221,10 @@ function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, 
   found.rssAnon += pages
   const anon = k.spaces.anonVmas.get(pageOwner(k, head))
   if (anon === undefined || !anon.rmap.some(entry => entry.mm === vma.mm.id && entry.delta === vma.start - vma.pgoff))
-    wrong.push(`${where}: page ${pfn} is of an anon_vma that does not lead here`)
+    wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is of an anon_vma that does not lead here`)
   const exclusive = (k.page[pfn * PAGE_WORDS] & PG_anon_exclusive) !== 0
-  if (exclusive && pageMapcount(k, pfn) !== 1) wrong.push(`${where}: page ${pfn} is exclusive and mapped ${pageMapcount(k, pfn)} times`)
-  if ((flags & PTE_RW) !== 0 && !exclusive) wrong.push(`${where}: page ${pfn} is writable and not exclusive`)
+  if (exclusive && pageMapcount(k, pfn) !== 1) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is exclusive and mapped ${pageMapcount(k, pfn)} times`)
+  if ((flags & PTE_RW) !== 0 && !exclusive) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is writable and not exclusive`)
 }
 
 /** Every table that is not free is reached, by one way or by as many as are counted. */
@@ -254,7 +256,7 @@ function verifyPages(k: Kernel, { mapped, wrong }: Count): void {
     nr_shmem_pmdmapped: 0,
     nr_file_pmdmapped: 0,
   }))
-  for (const pfn of mapped) countMapped(k, asPfn(pfn), nodes[pageNode(k, asPfn(pfn))])
+  for (let pfn = 1; pfn < mapped.length; pfn++) if (mapped[pfn] !== 0) countMapped(k, asPfn(pfn), nodes[pageNode(k, asPfn(pfn))])
   k.nodes.forEach((node, n) => {
     const kept = {
       nr_anon_pages: node.stat[NS.nr_anon_pages],
@@ -282,8 +284,9 @@ function countMapped(k: Kernel, head: Pfn, node: Mapped): void {
 
 function verifyMlocked(k: Kernel, wrong: string[]): void {
   const locked = k.zones.map(() => 0)
-  for (let pfn = 1; pfn < k.maxPfn; pfn++) {
-    const flags = k.page[pfn * PAGE_WORDS]
+  const { page, maxPfn } = k
+  for (let pfn = 1; pfn < maxPfn; pfn++) {
+    const flags = page[pfn * PAGE_WORDS]
     if ((flags & PG_mlocked) === 0) continue
     locked[pageZone(k, asPfn(pfn)).index] += compoundPages(k, asPfn(pfn))
     if ((flags & PG_head) !== 0 && (flags & PG_hugetlb) !== 0) wrong.push(`huge TLB page ${pfn} is locked`)
