@@ -129,7 +129,17 @@ function textOf(plot: Plot, columns: number, ascii: boolean): string {
   const max = scaleTop(Math.max(0, ...plot.series.flatMap(({ values }) => values)))
   const charts = plot.series.flatMap(({ name, values }) => {
     const series = [{ name, values, style: 'value' as const }]
-    const spec = { kind: 'line' as const, title: name, unit: 'bytes' as const, series, labels: [], span: columns, max, markers: [] }
+    const spec = {
+      kind: 'line' as const,
+      title: name,
+      unit: 'bytes' as const,
+      axis: 'bytes',
+      series,
+      labels: [],
+      span: columns,
+      max,
+      markers: [],
+    }
     return plainLines(chartRows(spec, columns, CHART_ROWS, ascii))
   })
   const changes = plot.names.flatMap((name, i) => (name === plot.names[i - 1] ? [] : [`${plot.first + i}: ${name}`]))

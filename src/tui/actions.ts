@@ -216,7 +216,10 @@ function move(state: State, { screen, presets }: Seen, by: number): State {
   if (mode.kind === 'presets') return { ...state, mode: { kind: 'presets', at: to(mode.at, Object.keys(presets).length - 1) } }
   if (mode.kind === 'sort') return { ...state, mode: { kind: 'sort', at: to(mode.at, (panel.list?.sortKeys.length ?? 1) - 1) } }
   const { list } = panel
-  if (list === undefined) return atPlace(state, { scroll: to(placeOf(state).scroll, panel.below) })
+  const { scroll } = placeOf(state)
+  // What follows a list is scrolled to from its last row, and back from there.
+  const past = list === undefined || list.ids.length === 0 || (by > 0 ? list.selected === list.ids.length - 1 : scroll > 0)
+  if (list === undefined || (past && panel.below > 0)) return atPlace(state, { scroll: to(scroll, panel.below) })
   const selected = to(list.selected < 0 && by < 0 ? 0 : list.selected, list.ids.length - 1)
   return list.ids.length === 0 ? state : atPlace(state, { selected, id: list.ids[selected] })
 }

@@ -3,12 +3,12 @@
  * on their canvas of braille dots, and the canvas is read off. What stands around the lines is written by us: scale and
  * times with units, a legend with figures, marks where a knob was turned.
  *
- *     huge pages/s                        ━ fault 212  ━ fallback 3         title, legend
+ *     huge pages, per second              ━ fault 212  ━ fallback 3         title and unit, legend
  *       200 ⡇        ⡀    ⢀⠤⠤⣀                                              top of the scale
  *       100 ⡇     ⢀⠔⠊⠈⠢⡀⡠⠃   ⠑⠒⠤⡀
  *         0 ⣇⣀⣀⠔⠁        ⠁            ⠈⠒                                     plot, 4 dots a row
  *            ⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉⠉                                              axis
- *           -1m00s    -45s     -30s      -15s                               ages, where there is room
+ *           -1m00s    -45s     -30s      -15s   now                         ages, where there is room
  *
  * The widget's own rules, and what is done about them: a value far off the scale never ends (all are clamped, gaps are
  * moved over); the value at the very top would be cut off (the scale is widened by just that); the last point may fall
@@ -18,11 +18,11 @@
  * and gauges, and where there is little room, charts are those of view/chart_text.ts.
  */
 import line, { type Context, type LineWidget } from 'blessed-contrib/lib/widget/charts/line.js'
-import { chartRows } from '../view/chart_text.ts'
+import { chartRows, titleSpans } from '../view/chart_text.ts'
 import { formatDuration, formatValue } from '../view/format.ts'
 import { fitRow, rowWidth } from '../view/layout.ts'
 import { type ChartSpec, type Row, type Span, type Style, span } from '../view/panel.ts'
-import { crop, fitText } from '../view/width.ts'
+import { fitText } from '../view/width.ts'
 import type { Looks } from './screen.ts'
 
 /** Styles by the colour number that stands for them on the canvas. */
@@ -247,16 +247,20 @@ function drawScale(ctx: Context, spec: ChartSpec, { width, rows }: Canvas): void
   }
 }
 
-/** How long before the newest sample each quarter of the plot is, where samples are. */
+/** How long before the newest sample each quarter of the plot is, where samples are; of few samples the first. */
 function drawAges(ctx: Context, spec: ChartSpec, { width, rows }: Canvas, indexAt: (dot: number) => number): void {
   const newest = Number(spec.labels.at(-1))
   const ticks = width >= 60 ? 4 : 2
-  for (let tick = 0; tick < ticks; tick++) {
-    const column = LABEL + 1 + Math.floor(((width - LABEL - 1) * tick) / ticks)
-    const label = spec.labels[Math.round(indexAt(column * 2))]
-    if (label !== undefined) write(ctx, `-${formatDuration(newest - Number(label))}`, column, rows - 2, width)
-  }
+  const label = (column: number, at: string) => write(ctx, `-${formatDuration(newest - Number(at))}`, column, rows - 2, width)
+  const columns = Array.from({ length: ticks }, (_, tick) => LABEL + 1 + Math.floor(((width - LABEL - 1) * tick) / ticks))
+  const known = columns.filter(column => spec.labels[Math.round(indexAt(column * 2))] !== undefined)
+  for (const column of known) label(column, spec.labels[Math.round(indexAt(column * 2))])
+  const first = Array.from({ length: width }, (_, column) => column).findIndex(column => indexAt(column * 2) >= 0)
+  if (known.length === 0 && first >= 0 && first < width - 2 * NOW.length - 6) label(first, spec.labels[0])
+  write(ctx, NOW, width - NOW.length, rows - 2, width)
 }
+
+const NOW = 'now'
 
 /** The canvas as rows of spans, one a run of one colour. */
 function readCanvas(ctx: Context): Row[] {
@@ -280,16 +284,16 @@ function readCanvas(ctx: Context): Row[] {
     })
 }
 
-/** Title at the left; at the right each line's sign, name and newest value, and how long the chart is: what fits. */
+/** Title and unit at the left; at the right each line's sign, name and newest value, and how long the chart is: what fits. */
 function titleRow(spec: ChartSpec, width: number, withAges: boolean): Row {
   const ns = Number(spec.labels.at(-1)) - Number(spec.labels[0])
-  const items = spec.series.map(({ name, style, values }): Row => {
+  const items = spec.series.map(({ name, style, about, values }): Row => {
     const text = `${spec.series.length > 1 ? `${name} ` : ''}${formatValue(values.at(-1), spec.unit)}`
-    return [span('  ━ ', style), span(text, 'value')]
+    return [span('  ━ ', style), span(text, 'value', about)]
   })
   if (!withAges && ns > 0) items.push([span(`  last ${formatDuration(ns)}`, 'dim')])
-  const title = crop(spec.title, width)
+  const title = titleSpans(spec, width, false)
   const right: Span[] = []
-  for (const item of items) if (title.length + rowWidth(right) + rowWidth(item) <= width) right.push(...item)
-  return [span(title, 'title'), span(' '.repeat(Math.max(0, width - title.length - rowWidth(right)))), ...right]
+  for (const item of items) if (rowWidth(title) + rowWidth(right) + rowWidth(item) <= width) right.push(...item)
+  return [...title, span(' '.repeat(Math.max(0, width - rowWidth(title) - rowWidth(right)))), ...right]
 }

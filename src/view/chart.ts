@@ -2,7 +2,7 @@
 import { kindOf } from '../sample/counters.ts'
 import { levels, perSecond, timesOf } from '../sample/history.ts'
 import type { Model } from '../sample/model.ts'
-import { fieldOf, glanceUnit, type Unit } from './fields.ts'
+import { type Field, fieldOf, glanceUnit, type Unit } from './fields.ts'
 import type { ChartSpec, Series, Style } from './panel.ts'
 
 const STYLES: readonly Style[] = ['series1', 'series2', 'series3', 'series4', 'series5']
@@ -35,20 +35,96 @@ export function summed(model: Model, keys: readonly string[], count: number): nu
   return Array.from({ length }, (_, i) => all.reduce((sum, values) => sum + values[values.length - length + i], 0))
 }
 
+/** A line chart before it is made: its lines, of which those are left out that the machine does not have. */
+export interface ChartOf {
+  readonly title: string
+  readonly lines: readonly LineOf[]
+  /** The scale's top where it is known (all memory, 100 %); otherwise the next round number. */
+  readonly max?: number
+}
+
 /**
  * A line chart of the last `count` samples. Totals are drawn per second.
  * @param max the scale's top where it is known (all memory, 100 %); otherwise the next round number
  */
 export function lineChart(model: Model, title: string, lines: readonly LineOf[], count: number, max?: number): ChartSpec {
-  const unit = glanceUnit(fieldOf(lines[0].keys[0]))
-  const series = lines.map(({ name, keys }, i): Series => ({ name, style: STYLES[i % STYLES.length], values: summed(model, keys, count) }))
+  const field = fieldOf(lines[0].keys[0])
+  const series = lines.map(
+    ({ name, keys }, i): Series => ({ name, style: STYLES[i % STYLES.length], about: keys[0], values: summed(model, keys, count) }),
+  )
   const length = Math.max(0, ...series.map(each => each.values.length))
+  return seriesChart(model, { title, unit: glanceUnit(field), axis: axisOf(field), series, length, count, max })
+}
+
+/** The chart if the machine has any of its lines. */
+export function chartIfKnown(model: Model, { title, lines, max }: ChartOf, count: number): ChartSpec | undefined {
+  const known = lines.flatMap(({ name, keys }): LineOf[] => {
+    const there = keys.filter(key => model.scalars.has(key))
+    return there.length === 0 ? [] : [{ name, keys: there }]
+  })
+  return known.length === 0 ? undefined : lineChart(model, title, known, count, max)
+}
+
+/** Lines in one chart that can still be told apart. */
+export const LINES_MOST = 5
+
+/**
+ * Charts of many lines of one kind: first those that moved most of late, a chosen one among them whether it did or not, then all of them in turn.
+ * @param what the lines are: "nodes"
+ * @param chosen name of the line that a user selected
+ */
+export function chartsOfMany(model: Model, count: number, chart: ChartOf, what: string, chosen?: string): ChartOf[] {
+  const { title, lines } = chart
+  if (lines.length <= LINES_MOST) return [chart]
+  const range = ({ keys }: LineOf) => {
+    const values = summed(model, keys, count).filter(Number.isFinite)
+    return values.reduce((a, b) => Math.max(a, b), 0) - values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY)
+  }
+  const moves = lines.map(line => ({ line, by: line.name === chosen ? Number.POSITIVE_INFINITY : range(line) }))
+  const most = new Set(
+    [...moves]
+      .sort((a, b) => b.by - a.by)
+      .slice(0, LINES_MOST)
+      .map(({ line }) => line),
+  )
+  const first = `${title}: ${chosen === undefined ? '' : `${chosen} and `}those of ${lines.length} ${what} that move most`
+  const groups = Array.from({ length: Math.ceil(lines.length / LINES_MOST) }, (_, i) => lines.slice(i * LINES_MOST, (i + 1) * LINES_MOST))
+  return [
+    // In their own order, so that no line changes its place because it moves more.
+    { ...chart, title: first, lines: lines.filter(line => most.has(line)) },
+    ...groups.map(group => ({ ...chart, title: `${title}: ${group[0].name} to ${group[group.length - 1].name}`, lines: group })),
+  ]
+}
+
+/** What the scale of a chart of this figure counts. */
+export function axisOf({ kind, unit }: Pick<Field, 'kind' | 'unit'>): string {
+  if (kind !== 'counter')
+    return { bytes: 'bytes', pages: 'bytes', kib: 'bytes', percent: '%' }[String(unit)] ?? (unit === 'count' ? 'number' : 'time')
+  if (unit === 'pages') return 'pages per second'
+  if (unit === 'bytes' || unit === 'kib') return 'bytes per second'
+  return unit === 'count' ? 'per second' : 'time per second'
+}
+
+interface SeriesChart {
+  readonly title: string
+  readonly unit: Unit
+  readonly axis: string
+  readonly series: readonly Series[]
+  /** Values of the longest of them, and what the whole width stands for. */
+  readonly length: number
+  readonly count: number
+  readonly max?: number | undefined
+}
+
+/** A line chart of values that are there already, the last of each of this sample. */
+export function seriesChart(model: Model, { title, unit, axis, series, length, count, max }: SeriesChart): ChartSpec {
   const times = timesOf(model.history, model.seq, length)
-  const top = Math.max(max ?? 0, ...series.flatMap(each => each.values.filter(Number.isFinite)))
+  const top = series.reduce((most, { values }) => values.filter(Number.isFinite).reduce((a, b) => Math.max(a, b), most), max ?? 0)
   return {
     kind: 'line',
     title,
     unit,
+    axis,
     series,
     labels: times.map(String),
     span: count,
@@ -72,6 +148,7 @@ export function barChart(title: string, unit: Unit, bars: readonly { readonly na
     kind: 'bar',
     title,
     unit,
+    axis: '',
     series: [{ name: title, style: 'series1', values }],
     labels: bars.map(bar => bar.name),
     span: bars.length,
@@ -86,6 +163,7 @@ export function gaugeChart(title: string, unit: Unit, value: number, max: number
     kind: 'gauge',
     title,
     unit,
+    axis: '',
     series: [{ name: title, style: 'series1', values: [value] }],
     labels: [],
     span: 1,

@@ -1,13 +1,13 @@
 /**
  * Charts in block characters or ASCII, for headless output and for terminals where nothing better can be drawn.
  *
- *     page faults/s                 max 200k      title, top of the scale
+ *     page faults, per second       max 200k      title and unit, top of the scale
  *      ▂▃▅▇███▆▅▃▂▁▁▂▃▅▆▇█████▇▅▃▂▁               a line chart is columns filled from below, series above one another
  *     00:00:01          ▾            00:01:00     first and last time, a mark where a knob was turned
  */
 import { formatClock, formatValue } from './format.ts'
 import { shareBar, sparkText } from './glyphs.ts'
-import { fitRow } from './layout.ts'
+import { fitRow, rowWidth } from './layout.ts'
 import { type ChartSpec, type Panel, type PlacedChart, type Row, type Series, span } from './panel.ts'
 import { crop, displayWidth, fitText } from './width.ts'
 
@@ -18,10 +18,18 @@ export function chartRows(spec: ChartSpec, width: number, height: number, ascii:
   return Array.from({ length: height }, (_, y) => rows[y] ?? fitRow([], width))
 }
 
+/** What is drawn, and what its scale counts where there is room for that. */
+export function titleSpans(spec: ChartSpec, width: number, ascii: boolean): Row {
+  const title = crop(spec.title, Math.max(0, width), ascii ? '~' : '…')
+  const axis = spec.axis === '' ? '' : `, ${spec.axis}`
+  const about = spec.series.length === 1 ? spec.series[0].about : undefined
+  return [span(title, 'title', about), span(displayWidth(title + axis) <= width ? axis : '', 'dim')]
+}
+
 function titleRow(spec: ChartSpec, width: number, ascii: boolean): Row {
   const scale = spec.kind === 'line' ? `max ${formatValue(spec.max, spec.unit)}` : ''
-  const title = crop(spec.title, Math.max(0, width - scale.length - 1), ascii ? '~' : '…')
-  return [span(title, 'title'), span(fitText(scale, Math.max(0, width - displayWidth(title)), 'right'), 'dim')]
+  const title = titleSpans(spec, width - scale.length - 1, ascii)
+  return [...title, span(fitText(scale, Math.max(0, width - rowWidth(title)), 'right'), 'dim')]
 }
 
 function lineRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
@@ -41,7 +49,7 @@ function seriesRows(series: Series, spec: ChartSpec, width: number, height: numb
     const floor = (height - 1 - y) * step
     const part = values.map(value => (value > floor || y === height - 1 ? Math.min(value - floor, step) : Number.NaN))
     const name = named && y === height - 1 ? fitText(series.name, label - 1, 'left', ascii ? '~' : '…') + ' ' : ' '.repeat(label)
-    return [span(name, 'label'), span(sparkText(part, step, ascii), series.style)]
+    return [span(name, 'label', series.about), span(sparkText(part, step, ascii), series.style)]
   })
 }
 

@@ -6,6 +6,7 @@ import { kindOf } from '../sample/counters.ts'
 import { type Field, type FieldGroups, type FieldRow, UNIT_WIDTH, type Unit } from './fields/field.ts'
 import { MEMINFO } from './fields/meminfo.ts'
 import { KHUGEPAGED, KSM, NUMASTAT, POOL, PRESSURE, THP_SIZE, ZONE, ZSWAP } from './fields/other.ts'
+import { COST_KINDS, MIGRATION, USERFAULT } from './fields/simulated.ts'
 import { VMSTAT_EVENTS } from './fields/vmstat_events.ts'
 import { VMSTAT_LEVELS } from './fields/vmstat_levels.ts'
 
@@ -20,6 +21,9 @@ const PARTS: readonly { readonly groups: FieldGroups; readonly source: (key: str
   { groups: KHUGEPAGED, source: key => `/sys/kernel/mm/transparent_hugepage/${key.replace('_', '/')}` },
   { groups: KSM, source: key => `/sys/kernel/mm/ksm/${key.slice(4)}` },
   { groups: ZSWAP, source: key => `/sys/kernel/debug/zswap/${key.slice(6)}` },
+  { groups: COST_KINDS, source: key => `/mmtop/costs ${key.slice(5)}` },
+  { groups: MIGRATION, source: key => `/mmtop/postcopy ${key.slice(9)}` },
+  { groups: USERFAULT, source: key => `/mmtop/userfaultfd ${key.slice(5)}` },
 ]
 
 function fieldsOf(groups: FieldGroups, source: (key: string) => string): [string, Field][] {

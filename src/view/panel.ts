@@ -90,6 +90,8 @@ export const DEFAULT_UI: PanelUi = {
 export interface Series {
   readonly name: string
   readonly style: Style
+  /** The figure drawn, for the screen's "explain"; of several added up the first. */
+  readonly about?: string
   /** One value a sample or category, oldest first; NaN is a gap. All finite values are 0 .. max. */
   readonly values: readonly number[]
 }
@@ -99,6 +101,8 @@ export interface ChartSpec {
   readonly kind: 'line' | 'bar' | 'gauge'
   readonly title: string
   readonly unit: Unit
+  /** What the scale counts: "bytes", "per second", "% of the time". */
+  readonly axis: string
   readonly series: readonly Series[]
   /** Line: machine time of each value. Bar: name of each category. */
   readonly labels: readonly string[]

@@ -7,7 +7,7 @@ import { type Field, UNIT_WIDTH } from './fields/field.ts'
 import type { Filterable } from './filter.ts'
 import { parseFilter } from './filter.ts'
 import { formatValue, MISSING } from './format.ts'
-import { type Block, block } from './layout.ts'
+import { type Block, block, stack } from './layout.ts'
 import { type ListState, type PanelUi, type Row, type Span, type Style, span } from './panel.ts'
 import { crop, displayWidth, fitText } from './width.ts'
 
@@ -140,6 +140,23 @@ export function listRows<R>(
   return { rows, state: { ids: rows.map(idOf), selected, first, sortKeys, sort, problem: filter.problem } }
 }
 
+/** Rows of which a figure is not what it was in the sample before, and those that were not there. */
+export function movedRows<R>(
+  now: readonly R[],
+  before: readonly R[],
+  columns: readonly Column<R>[],
+  idOf: (row: R) => string,
+  model: Model,
+): R[] {
+  const old = new Map(before.map(row => [idOf(row), row]))
+  return now.filter(row => {
+    const then = old.get(idOf(row))
+    return (
+      then === undefined || columns.some(({ value }) => typeof value(row, model) === 'number' && value(row, model) !== value(then, model))
+    )
+  })
+}
+
 function filterable<R>(row: R, columns: readonly Column<R>[], model: Model): Filterable {
   const texts = columns.filter(column => column.kind === 'label').map(column => String(column.value(row, model) ?? ''))
   const value = (key: string) => {
@@ -170,12 +187,21 @@ export function drawList<R>(
 ): Block {
   const { state } = listed
   const rows = height === Number.POSITIVE_INFINITY ? listed.rows : listed.rows.slice(state.first, state.first + Math.max(0, height - 1))
+  const empty = listed.rows.length === 0 && (ui.filter !== '' || ui.moving)
+  if (empty && height > 1)
+    return stack([drawTable({ columns, rows, sort: state.sort, selected: -1 }, model, width, ui.ascii), emptyBlock(ui, width)])
   return drawTable(
     { columns, rows, sort: state.sort, selected: state.selected < 0 ? -1 : state.selected - state.first },
     model,
     width,
     ui.ascii,
   )
+}
+
+/** Why there is nothing in a list that has rows otherwise. */
+function emptyBlock({ filter, ascii }: PanelUi, width: number): Block {
+  const why = filter === '' ? 'nothing moved since the sample before: m shows all' : 'nothing passes the filter: Esc ends it'
+  return block([[span(why, 'dim')]], width, ascii)
 }
 
 /** Width of the longest text of a column, for tables whose names vary from machine to machine. */

@@ -8,8 +8,9 @@ const charts = newCharts({ ascii: false, colours: true, braille: true })
 
 const spec = (values: readonly (readonly number[])[], more: Partial<ChartSpec> = {}): ChartSpec => ({
   kind: 'line',
-  title: 'faults/s',
+  title: 'faults',
   unit: 'count',
+  axis: 'per second',
   series: values.map((each, i) => ({ name: `line${i}`, style: i === 0 ? 'series1' : 'series2', values: each })),
   labels: (values[0] ?? []).map((_, i) => String(i * 1e9)),
   span: 60,
@@ -31,10 +32,10 @@ describe('line charts', () => {
     const text = lines(rows)
     expect(rows.length).toBe(14)
     for (const line of text) expect(displayWidth(line)).toBe(70)
-    expect(text[0]).toMatch(/^faults\/s +━ line0 59 +━ line1 41$/)
+    expect(text[0]).toMatch(/^faults, per second +━ line0 59 +━ line1 41$/)
     expect(text[1]).toMatch(/^ {2}100 /)
     expect(text.join('\n')).toMatch(/^ {4}0 /m)
-    expect(text.at(-1)).toContain('-59s')
+    expect(text.at(-1)).toMatch(/-59s .*now$/)
   })
 
   it('look as they do on a screen of their own, whatever was drawn before', () => {

@@ -110,7 +110,7 @@ describe('bars, sparklines and charts', () => {
     const frames = Array.from({ length: 12 }, (_, i) =>
       frameOf(i * 1e9, { '/proc/vmstat': `pgfault ${i * i * 100}\n`, '/mmtop/events': i === 8 ? '7500000000 knob swappiness 10\n' : '' }),
     )
-    const spec = lineChart(modelFrom(frames), 'page faults/s', [{ name: 'all', keys: ['pgfault'] }], 60)
+    const spec = lineChart(modelFrom(frames), 'page faults', [{ name: 'all', keys: ['pgfault'] }], 60)
     expect(spec).toMatchObject({ kind: 'line', unit: 'count', max: 5000, markers: [{ index: 7, text: 'swappiness 10' }] })
     expect(lineChart(modelFrom(frames), 'later', [{ name: 'all', keys: ['pgfault'] }], 3).markers).toEqual([])
     expect(spec.series[0].values).toEqual(
@@ -118,7 +118,7 @@ describe('bars, sparklines and charts', () => {
     )
     const rows = chartRows(spec, 40, 5, false)
     expect(rows.map(rowWidth)).toEqual([40, 40, 40, 40, 40])
-    expect(plain(rows[0])).toBe('page faults/s                  max 5.00k')
+    expect(plain(rows[0])).toBe('page faults, per second        max 5.00k')
     expect(plain(rows[4])).toBe('00:00:01                            ▴   ')
     expect(plain(chartRows(spec, 40, 5, true)[3])).toMatch(/^[ -~]*$/)
   })

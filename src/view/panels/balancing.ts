@@ -2,12 +2,13 @@
 
 import { growth } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
 import { formatCount, formatDuration, formatPercent } from '../format.ts'
-import { arrange, type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
+import { arrange, block, type Part } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, counterBlock, knobBlock, levelOf, nowOf, words } from './common.ts'
+import { type Clauses, knobBlock, levelOf, nowOf, words } from './common.ts'
+import { counterPanel, counterRows } from './counter_list.ts'
 
 const COUNTERS = [
   'numa_pte_updates',
@@ -34,27 +35,43 @@ const SETTLED_PERCENT = 70
 
 export const balancing: PanelFunction = (model, ui, size): Panel => {
   const said = words(clauses(model), size, ui.ascii)
+  const locks = lockPart(model, ui)
   const parts = [
-    { title: 'per second', least: 42, weight: 2, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
-    {
-      title: 'knobs',
-      least: 32,
-      make: (width: number) => stack([knobBlock(model, KNOBS, width, ui), ...lockBlocks(model, width, ui)]),
-    },
+    { title: 'knobs', least: 32, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
+    ...(locks === undefined ? [] : [locks]),
   ]
-  const blocks = [said, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 20 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  const lines = [
-    { name: 'faults', keys: ['numa_hint_faults'] },
-    { name: 'local', keys: ['numa_hint_faults_local'] },
-    { name: 'moved', keys: ['numa_pages_migrated'] },
-  ]
-  const chart =
-    left >= 6
-      ? [section('over time', chartBlock(lineChart(model, 'pages/s', lines, ui.zoom), size.width, Math.min(left - 1, 16)), ui.ascii)]
-      : []
-  return toPanel([...blocks, ...chart], size, ui)
+  return counterPanel(model, ui, size, {
+    above: [said],
+    after: arrange(parts, size.width, ui.ascii),
+    rows: counterRows(model, COUNTERS),
+    charts: CHARTS,
+  })
 }
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'hinting faults and what they move',
+    lines: [
+      { name: 'faults', keys: ['numa_hint_faults'] },
+      { name: 'local', keys: ['numa_hint_faults_local'] },
+      { name: 'moved', keys: ['numa_pages_migrated'] },
+    ],
+  },
+  {
+    title: 'entries watched',
+    lines: [
+      { name: 'small', keys: ['numa_pte_updates'] },
+      { name: 'huge', keys: ['numa_huge_pte_updates'] },
+    ],
+  },
+  {
+    title: 'pages moved',
+    lines: [
+      { name: 'moved', keys: ['pgmigrate_success'] },
+      { name: 'failed', keys: ['pgmigrate_fail'] },
+    ],
+  },
+]
 
 /** Columns of one figure about locks. */
 const FIGURE = 7
@@ -66,9 +83,9 @@ const LOCKS = [
   ['mm', 'whole space'],
 ] as const
 
-function lockBlocks(model: Model, width: number, ui: PanelUi): Block[] {
+function lockPart(model: Model, ui: PanelUi): Part | undefined {
   const [locks, before] = [model.sample.locks(), model.previous?.locks()]
-  if (locks.size === 0) return []
+  if (locks.size === 0) return undefined
   const [now, then] = [(key: string) => locks.get(key) ?? 0, (key: string) => before?.get(key) ?? 0]
   const head: Row = [
     span(fitText('taken', 11), 'head'),
@@ -80,7 +97,7 @@ function lockBlocks(model: Model, width: number, ui: PanelUi): Block[] {
     const figures = [formatCount(now(met)), formatCount(rate), formatDuration(now(`${level}_waited_ns`))]
     return [span(fitText(what, 11), 'label'), ...figures.map(text => span(fitText(text, FIGURE, 'right'), now(met) > 0 ? 'value' : 'dim'))]
   })
-  return [section('page-table locks', block([head, ...rows], width, ui.ascii), ui.ascii)]
+  return { title: 'page-table locks', least: 11 + 3 * FIGURE, make: width => block([head, ...rows], width, ui.ascii) }
 }
 
 function clauses(model: Model): Clauses {

@@ -1,15 +1,16 @@
 /** Memory control groups: who is near a limit; opened, one group with its memory.stat and its memory by node. */
 import { changeOf, type Model } from '../../sample/model.ts'
 import type { Cgroup } from '../../sample/sample.ts'
-import { lineChart } from '../chart.ts'
+import { type ChartOf, chartsOfMany } from '../chart.ts'
+import { CHARTS_TOO, chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatCount, formatExact, formatPercent, plural } from '../format.ts'
 import { shareBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, fillBlock, type Part, toPanel } from '../layout.ts'
-import { type ChartSpec, type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
+import { arrange, type Block, block, type Part, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
 import { amountText, CGROUP_COLUMNS, type CgroupRow, cgroupRows, limitOf, usedPercent } from '../subjects/cgroups.ts'
-import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
 
 export const cgroups: PanelFunction = (model, ui, size): Panel => {
   const rows = cgroupRows(model)
@@ -20,54 +21,55 @@ export const cgroups: PanelFunction = (model, ui, size): Panel => {
 function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly CgroupRow[]): Panel {
   const said = words(clauses(rows), size, ui.ascii)
   if (rows.length === 0) return toPanel([said], size, ui)
-  const room = size.height - said.rows.length
-  // The chart has what the list leaves, and the list what a low screen has.
-  const chartHeight = room === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, room - rows.length - 1)
-  const chart = chartHeight < CHART_ROWS ? [] : [chartBlock(largestChart(model, ui, rows), size.width, chartHeight)]
-  const height = room === Number.POSITIVE_INFINITY || chart.length === 0 ? room : room - chartHeight
-  const shown = ui.moving ? rows.filter(row => moved(model, row)) : rows
-  const listed = listRows(shown, CGROUP_COLUMNS, row => row.group.name, {
-    model,
-    ui,
-    height: height - 1,
+  return listPanel(model, ui, size, {
+    above: [said],
+    rows,
+    moves: row => moved(model, row),
+    columns: CGROUP_COLUMNS,
+    idOf: row => row.group.name,
     fallback: { key: 'current_bytes', descending: true },
+    charts: () => chartsOf(model, ui, rows),
+    share: CHARTS_TOO,
   })
-  const list = drawList(listed, CGROUP_COLUMNS, { model, ui, width: size.width, height })
-  return toPanel([said, fillBlock(list, height), ...chart], size, ui, { list: listed.state })
 }
 
 /** Whether its memory or swap changed, or it faulted. */
 const moved = (model: Model, { group: { name }, rate }: CgroupRow): boolean =>
   ['current', 'swap'].some(what => (changeOf(model, `cgroup:${name}:${what}`) ?? 0) !== 0) || (rate('pgfault') ?? 0) > 0
 
-const CHART_ROWS = 7
-const MOST_CHART_ROWS = 20
-/** Rows from which one group's screen has room for a chart. */
-const ROOMY = 18
-/** Groups that a chart shows; more lines are not told apart. */
-const LINES = 4
+/** What the groups had over time, and how the machine fared meanwhile. */
+function chartsOf(model: Model, ui: PanelUi, rows: readonly CgroupRow[]): ChartOf[] {
+  const lines = (what: string) =>
+    rows
+      .map(({ group: { name } }) => ({ name: name.replace(/^.*\//, ''), keys: [`cgroup:${name}:${what}`] }))
+      .filter(({ keys }) => model.scalars.has(keys[0]))
+  const many = (title: string, what: string) =>
+    lines(what).length === 0 ? [] : chartsOfMany(model, ui.zoom, { title, lines: lines(what) }, 'groups')
+  const [first, ...others] = many('memory of groups', 'current')
+  const [swapped] = many('swap of groups', 'swap')
+  return [...(first === undefined ? [] : [first]), ...(swapped === undefined ? [] : [swapped]), WAITS, ...others]
+}
 
-/** What the largest groups had over time. */
-function largestChart(model: Model, ui: PanelUi, rows: readonly CgroupRow[]): ChartSpec {
-  const lines = [...rows]
-    .sort((a, b) => (limitOf(b.group, 'current') ?? 0) - (limitOf(a.group, 'current') ?? 0))
-    .slice(0, LINES)
-    // By name, so that no line changes its colour when another one grows.
-    .sort((a, b) => (a.group.name < b.group.name ? -1 : 1))
-    .map(({ group: { name } }) => ({ name: name.replace(/^.*\//, ''), keys: [`cgroup:${name}:current`] }))
-  return lineChart(model, 'memory of the largest groups', lines, ui.zoom)
+const WAITS: ChartOf = {
+  title: 'waiting for memory, whole machine',
+  lines: [
+    { name: 'some', keys: ['psi_some_avg10'] },
+    { name: 'all', keys: ['psi_full_avg10'] },
+  ],
 }
 
 /** What one group had over time, below its hard limit. */
-function groupChart(model: Model, ui: PanelUi, { name, limits }: Cgroup, width: number): Block[] {
+function groupChart({ name, limits }: Cgroup): ChartOf[] {
   const max = limits.get('memory.max')
+  const limited = max !== undefined && Number.isFinite(max)
   const lines = [
     { name: 'memory', keys: [`cgroup:${name}:current`] },
-    ...(model.scalars.has(`cgroup:${name}:swap`) ? [{ name: 'swap', keys: [`cgroup:${name}:swap`] }] : []),
+    { name: 'swap', keys: [`cgroup:${name}:swap`] },
   ]
-  const limited = max !== undefined && Number.isFinite(max)
-  const title = limited ? `memory, hard limit ${formatBytes(max)}` : 'memory, no hard limit'
-  return [chartBlock(lineChart(model, title, lines, ui.zoom, limited ? max : undefined), width, CHART_ROWS)]
+  return [
+    { title: limited ? `memory, hard limit ${formatBytes(max)}` : 'memory, no hard limit', lines, ...(limited ? { max } : {}) },
+    WAITS,
+  ]
 }
 
 function clauses(rows: readonly CgroupRow[]): Clauses {
@@ -103,9 +105,16 @@ function detailPanel(model: Model, ui: PanelUi, size: Size, { group, rate }: Cgr
     { title: 'per second', least: 34, make: width => rateBlock(group.stat, rate, width, ui) },
     ...(group.numaStat.size === 0 ? [] : [{ title: 'by node', least: 40, make: (width: number) => nodeBlock(group.numaStat, width, ui) }]),
   ]
-  const chart = size.height >= ROOMY ? groupChart(model, ui, group, size.width) : []
-  return toPanel([words(facts, size, ui.ascii), ...chart, ...arrange(parts, size.width, ui.ascii)], size, ui)
+  const said = words(facts, size, ui.ascii)
+  const blocks = arrange(parts, size.width, ui.ascii)
+  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
+  const height = left >= CHART_ROWS ? left : size.height >= ROOMY ? CHART_ROWS : 0
+  return toPanel([said, ...chartGrid(model, ui, groupChart(group), size.width, height), ...blocks], size, ui)
 }
+
+const CHART_ROWS = 7
+/** Rows from which one group's screen has room for a chart. */
+const ROOMY = 18
 
 /** Counts among the lines of memory.stat, which are bytes otherwise. */
 const COUNTS = /^(pg|thp_|workingset_|zswp|numa_)/

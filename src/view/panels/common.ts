@@ -162,3 +162,7 @@ const LOW = 7
 
 /** Where something worth a look stands out by a sign as well as a colour. */
 export const alarm = (ascii: boolean): string => (ascii ? '!' : '▲')
+
+/** Whether a user walks, filters or sorts the list of a panel that shows something else until then. */
+export const isAsked = ({ selected, filter, moving, sort }: PanelUi): boolean =>
+  selected >= 0 || filter !== '' || moving || sort !== undefined

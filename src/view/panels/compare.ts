@@ -9,12 +9,13 @@
 import { growth, kindOf } from '../../sample/counters.ts'
 import { levels, perSecond, timesOf } from '../../sample/history.ts'
 import type { Model } from '../../sample/model.ts'
+import type { ChartOf } from '../chart.ts'
 import { fieldOf, glanceUnit } from '../fields.ts'
 import { formatClock, formatDuration, formatValue, plural } from '../format.ts'
-import { toPanel } from '../layout.ts'
 import type { Mark, Panel, PanelFunction, PanelUi } from '../panel.ts'
-import { type Column, column, drawList, listRows } from '../table.ts'
+import { type Column, column } from '../table.ts'
 import { type Clauses, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
 
 const COMPARED = 60
 
@@ -96,13 +97,42 @@ const COLUMNS: readonly Column<Compared>[] = [
 export const compare: PanelFunction = (model, ui, size): Panel => {
   const all = comparison(model, ui)
   // What nodes and zones did adds up to what the machine did: they are there for those who ask for them.
-  const rows = ui.filter === '' ? all.rows.filter(({ key }) => !/^N\d+\./.test(key)) : all.rows
+  const rows = ui.filter === '' ? all.rows.filter(({ key }) => !PLACED.test(key)) : all.rows
   const says = rows.length < all.rows.length ? [...all.says, 'those of nodes and zones with a filter: /N0'] : all.says
-  const said = words(says, size, ui.ascii)
-  const height = size.height - said.rows.length
-  const listed = listRows(rows, COLUMNS, row => row.key, { model, ui, height: height - 1, fallback: { key: 'change', descending: true } })
-  return toPanel([said, drawList(listed, COLUMNS, { model, ui, width: size.width, height })], size, ui, { list: listed.state })
+  const most = chartsMoved(all.rows)
+  return listPanel(model, ui, size, {
+    above: [words(says, size, ui.ascii)],
+    rows,
+    columns: COLUMNS,
+    idOf: row => row.key,
+    fallback: { key: 'change', descending: true },
+    charts: selected => [...(selected === undefined ? [] : [chartOf(selected.key)]), ...most],
+  })
 }
+
+const chartOf = (key: string): ChartOf => ({ title: key, lines: [{ name: key, keys: [key] }] })
+
+/** Figures charted at most. */
+const CHARTED = 12
+
+/** The figures of the machine as a whole that changed most, roughly in this order: an order by every digit would never stand still. */
+function chartsMoved(rows: readonly Compared[]): ChartOf[] {
+  return rows
+    .filter(({ key }) => !PLACED.test(key))
+    .map(row => ({ key: row.key, rank: Math.round(Math.log2(weight(row) + 1)) }))
+    .sort((a, b) => b.rank - a.rank)
+    .slice(0, CHARTED)
+    .map(({ key }) => chartOf(key))
+}
+
+/** Charts of what moved most since the knob that was turned last. */
+export function chartsSinceKnob(model: Model): readonly ChartOf[] {
+  const turned = model.events.findLast(event => event.kind === 'knob')
+  return turned === undefined ? [] : chartsMoved(aroundKnob(model, turned.ns, turned.text).rows)
+}
+
+/** Figures of nodes and zones. */
+const PLACED = /^N\d+\./
 
 function comparison(model: Model, { marks }: PanelUi): Comparison {
   const { a, b } = marks

@@ -1,13 +1,16 @@
 /** Costs: where the simulated machine's time went, by what was done and by who did it. */
 import type { Model } from '../../sample/model.ts'
+import type { ChartOf } from '../chart.ts'
+import { CHARTS_TOO, chartGrid } from '../chart_grid.ts'
+import { ACTIVITIES, type Activity } from '../fields/simulated.ts'
 import { formatCount, formatDuration, formatPercent } from '../format.ts'
 import { shareBar } from '../glyphs.ts'
 import { arrange, type Block, block, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
-import { ACTIVITIES, type Activity, busyNs, COST_COLUMNS, costRows, cpuPercent, lockRows, spentOn } from '../subjects/costs.ts'
-import { drawList, listRows } from '../table.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
+import { busyNs, COST_COLUMNS, type CostRow, costRows, cpuPercent, lockRows, type Spent, spentOn } from '../subjects/costs.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, words } from './common.ts'
+import { type Clauses, isAsked, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
 
 /** Share of the CPU time now from which a wait for locks is worth a word. */
 const LOCKS_PERCENT = 1
@@ -15,36 +18,69 @@ const LOCKS_PERCENT = 1
 export const costs: PanelFunction = (model, ui, size): Panel => {
   const said = words(clauses(model), size, ui.ascii)
   if (model.sample.costs().size === 0) return toPanel([said], size, ui)
-  const parts = arrange(
+  const rows = costRows(model)
+  const opened = rows.find(row => row.who === ui.open && row.who !== '')
+  if (opened !== undefined) return onePanel(model, ui, size, opened)
+  const machine = (width: number) => activityBlock(model, model.sample.costs(), model.previous?.costs(), width, ui)
+  const [first, ...others] = arrange(
     [
-      { title: 'time by what was done', least: 50, weight: 2, make: width => activityBlock(model, width, ui) },
+      { title: 'time by what was done', least: 50, weight: 2, make: machine },
       { title: 'locks found taken', least: 44, make: width => lockBlock(model, width, ui) },
     ],
     size.width,
     ui.ascii,
   )
-  const rows = costRows(model)
-  const used = said.rows.length + (parts[0]?.rows.length ?? 0)
-  const height = Math.max(4, size.height - used - 1)
-  const listed = listRows(rows, COST_COLUMNS, row => row.who, {
-    model,
-    ui,
-    height: height - 1,
+  const share = size.height - said.rows.length - first.rows.length
+  return listPanel(model, ui, size, {
+    above: isAsked(ui) && share < LEAST_LIST ? [said] : [said, first],
+    // On a narrow screen the locks come below the list.
+    ...(others.length > 0 ? { after: others } : {}),
+    title: 'time since start by who spent it',
+    rows,
+    moves: row => (row.cpuPercent ?? 0) > 0,
+    columns: COST_COLUMNS,
+    idOf: row => row.who,
     fallback: { key: 'busy_ns', descending: true },
+    charts: () => chartsOf(model),
+    share: CHARTS_TOO,
   })
-  const list = section(
-    'time since start by who spent it',
-    drawList(listed, COST_COLUMNS, { model, ui, width: size.width, height }),
-    ui.ascii,
-  )
-  const [first, ...others] = parts
-  return toPanel([said, first, list, ...others], size, ui, { list: listed.state })
+}
+
+/** Rows in which the list says something. */
+const LEAST_LIST = 4
+
+const lineOf = ({ key, kinds }: Activity) => ({ name: key, keys: kinds.map(kind => `cost_${kind}`) })
+const named = (...keys: readonly string[]) => ACTIVITIES.filter(({ key }) => keys.includes(key)).map(lineOf)
+
+/** CPU time a second by what was done: what most of it went to since start, and what costs come from. */
+function chartsOf(model: Model): ChartOf[] {
+  const spent = model.sample.costs()
+  const busy = ACTIVITIES.filter(({ waits }) => waits !== true).sort((a, b) => spentOn(spent, b) - spentOn(spent, a))
+  return [
+    { title: 'CPU time by what most of it went to', lines: busy.slice(0, 5).map(lineOf) },
+    { title: 'CPU time of reclaim', lines: named('reclaim', 'swap', 'compaction', 'ksm', 'khugepaged') },
+    { title: 'CPU time of faults', lines: named('faults', 'clearing', 'pages', 'tables') },
+    { title: 'waiting', lines: named('locks', 'disk', 'moves', 'far') },
+  ]
+}
+
+/** One process or kernel thread: what its time went to. */
+function onePanel(model: Model, ui: PanelUi, size: Size, { who, name, busyNs: busy, cpuPercent: percent }: CostRow): Panel {
+  const facts: Clauses = [
+    `${who} ${name === who ? '' : name}`.trim(),
+    `${formatDuration(busy)} of CPU time since start`,
+    percent !== undefined && `${formatPercent(percent)} of a CPU now`,
+    'Esc goes back to all',
+  ]
+  const said = words(facts, size, ui.ascii)
+  const spent = model.sample.accounts().get(who) ?? new Map()
+  const part = section('time by what was done', activityBlock(model, spent, model.previous?.accounts().get(who), size.width, ui), ui.ascii)
+  const left = size.height - said.rows.length - part.rows.length
+  return toPanel([said, part, ...chartGrid(model, ui, chartsOf(model), size.width, left)], size, ui)
 }
 
 /** What was done, most of it first, and how much of it just now; what never was is left out. */
-function activityBlock(model: Model, width: number, ui: PanelUi): Block {
-  const { sample, previous } = model
-  const spent = sample.costs()
+function activityBlock(model: Model, spent: Spent, before: Spent | undefined, width: number, ui: PanelUi): Block {
   const all = Math.max(1, busyNs(spent))
   const barWidth = Math.max(0, Math.min(24, width - 80))
   const rows = ACTIVITIES.map(activity => ({ activity, ns: spentOn(spent, activity) }))
@@ -52,7 +88,7 @@ function activityBlock(model: Model, width: number, ui: PanelUi): Block {
     .sort((a, b) => b.ns - a.ns)
     .map(({ activity, ns }): Row => {
       const about = `${activity.key}_ns`
-      const now = cpuPercent(model, ns, previous === undefined ? undefined : spentOn(previous.costs(), activity))
+      const now = cpuPercent(model, ns, before === undefined ? undefined : spentOn(before, activity))
       const share = activity.waits === true ? 'waits' : formatPercent((ns / all) * 100)
       return [
         span(fitText(activity.key, 11), 'label', about),

@@ -6,14 +6,15 @@
  */
 import type { Model } from '../../sample/model.ts'
 import type { FreeBlocks } from '../../sample/parse/buddyinfo.ts'
-import { lineChart } from '../chart.ts'
+import { type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
-import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Style, span } from '../panel.ts'
+import { arrange, type Block, block } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Style, span } from '../panel.ts'
 import { buddyColumns } from '../subjects/zones.ts'
-import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, counterBlock, knobBlock, words } from './common.ts'
+import { counterPanel, counterRowsBelow } from './counter_list.ts'
+import { listPanel } from './list_panel.ts'
 
 const COUNTERS = [
   'compact_stall',
@@ -30,19 +31,14 @@ const KNOBS = ['extfrag_threshold', 'compaction_proactiveness', 'compact_unevict
   name => `/proc/sys/vm/${name}`,
 )
 const HUGE_ORDER = 9
-/** Lines in a chart that can still be told apart. */
-const LINES = 5
 /** Columns for a zone's name. */
 const LABEL = 10
 
 export const fragmentation: PanelFunction = (model, ui, size): Panel => {
   const rows = model.sample.buddy()
+  const opened = rows.find(row => idOf(row) === ui.open)
+  if (opened !== undefined) return onePanel(model, ui, size, opened)
   const said = words(clauses(rows), size, ui.ascii)
-  const counts = section(
-    'free blocks by order (4 KiB x 2^order)',
-    drawTable({ columns: buddyColumns(model), rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
-    ui.ascii,
-  )
   const parts = [
     { title: 'where free memory is, by order', least: 38, make: (width: number) => heatBlock(rows, width, ui) },
     { title: 'page blocks by type', least: 40, make: (width: number) => ownedBlock(model, width, ui) },
@@ -53,23 +49,72 @@ export const fragmentation: PanelFunction = (model, ui, size): Panel => {
     },
     { title: 'knobs', least: 34, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, counts, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 10 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  return toPanel([...blocks, ...largeBlocks(model, rows, size.width, left, ui)], size, ui)
+  return listPanel(model, ui, size, {
+    above: [said],
+    after: arrange(parts, size.width, ui.ascii),
+    title: 'free blocks by order (4 KiB x 2^order)',
+    rows,
+    before: ({ sample }) => sample.buddy(),
+    columns: buddyColumns(model),
+    idOf,
+    charts: selected => chartsOf(model, ui, rows, selected),
+  })
 }
 
-/** The recent past of the blocks that a huge page can be made of, zone by zone, where there is room. */
-function largeBlocks(model: Model, rows: readonly FreeBlocks[], width: number, height: number, ui: PanelUi): Block[] {
+const idOf = ({ node, zone }: FreeBlocks): string => `N${node}.${zone}`
+const nameOf = ({ node, zone }: FreeBlocks): string => `N${node} ${zone}`
+
+/** The recent past of the blocks that a huge page can be made of, zone by zone, and of what makes more of them. */
+function chartsOf(model: Model, ui: PanelUi, rows: readonly FreeBlocks[], selected: FreeBlocks | undefined): ChartOf[] {
   const lines = rows
-    .filter(({ zone }) => zone !== 'DMA')
-    .map(({ node, zone, blocks }) => ({
-      name: `N${node} ${zone}`,
-      keys: blocks.flatMap((_, order) => (order >= HUGE_ORDER ? [`N${node}.${zone}.order${order}`] : [])),
+    .filter(row => row.zone !== 'DMA' || row === selected)
+    .map(row => ({
+      name: nameOf(row),
+      keys: row.blocks.flatMap((_, order) => (order >= HUGE_ORDER ? [`${idOf(row)}.order${order}`] : [])),
     }))
     .filter(({ keys }) => keys.length > 0)
-    .slice(0, LINES)
-  if (height < 5 || lines.length === 0) return []
-  return [chartBlock(lineChart(model, 'free blocks of 2 MiB and more', lines, ui.zoom), width, Math.min(height, 24))]
+  const chosen = selected === undefined ? undefined : nameOf(selected)
+  const [first, ...others] =
+    lines.length === 0 ? [] : chartsOfMany(model, ui.zoom, { title: 'free blocks of 2 MiB and more', lines }, 'zones', chosen)
+  return [...(first === undefined ? [] : [first]), ...COMPACTION, ...others]
+}
+
+const COMPACTION: readonly ChartOf[] = [
+  {
+    title: 'compaction',
+    lines: [
+      { name: 'stalls', keys: ['compact_stall'] },
+      { name: 'success', keys: ['compact_success'] },
+      { name: 'failed', keys: ['compact_fail'] },
+    ],
+  },
+  {
+    title: 'pages looked at by compaction',
+    lines: [
+      { name: 'to move', keys: ['compact_migrate_scanned'] },
+      { name: 'for room', keys: ['compact_free_scanned'] },
+      { name: 'taken', keys: ['compact_isolated'] },
+    ],
+  },
+  {
+    title: 'pages moved',
+    lines: [
+      { name: 'moved', keys: ['pgmigrate_success'] },
+      { name: 'failed', keys: ['pgmigrate_fail'] },
+    ],
+  },
+]
+
+/** One zone: its free blocks, order by order, as they were and are. */
+function onePanel(model: Model, ui: PanelUi, size: Size, row: FreeBlocks): Panel {
+  const share = formatPercent(unusable(row, HUGE_ORDER) * 100)
+  const facts = [
+    `node ${row.node} ${row.zone}: ${formatBytes(pagesIn(row) * 4096)} free`,
+    `${share} of it in blocks smaller than 2 MiB`,
+    'Esc goes back to all zones',
+  ]
+  const above = [words(facts, size, ui.ascii)]
+  return counterPanel(model, ui, size, { above, rows: counterRowsBelow(model, `${idOf(row)}.order`), charts: COMPACTION })
 }
 
 const pagesIn = (row: FreeBlocks, from = 0): number =>

@@ -1,48 +1,77 @@
 /** Huge page pools: sizes, nodes, who holds what, and what would be refused. */
 import type { Model } from '../../sample/model.ts'
 import type { HugePool } from '../../sample/sample.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
 import { formatBytes, formatCount, plural } from '../format.ts'
 import { segmentBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { arrange, type Block, block, section } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
 import { POOL_COLUMNS, poolName, poolPages, poolRows, poolSizeBytes, usedPages } from '../subjects/pools.ts'
-import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, counterBlock, knobBlock, words } from './common.ts'
+import { counterPanel, counterRowsBelow } from './counter_list.ts'
+import { listPanel } from './list_panel.ts'
 
 const KNOBS = ['nr_hugepages', 'nr_hugepages_mempolicy', 'nr_overcommit_hugepages', 'hugetlb_shm_group', 'hugetlb_optimize_vmemmap'].map(
   name => `/proc/sys/vm/${name}`,
 )
 
+/** Pools up to which their bars stand above the list. */
+const FEW = 8
+
 export const hugetlb: PanelFunction = (model, ui, size): Panel => {
   const pools = poolRows(model)
+  const opened = pools.find(pool => prefixOf(pool) === ui.open)
+  if (opened !== undefined) return onePanel(model, ui, size, opened)
   const said = words(clauses(pools), size, ui.ascii)
   const bars = section('who has the pages', barBlock(pools, size.width, ui), ui.ascii)
-  const table = section(
-    'pools',
-    drawTable({ columns: POOL_COLUMNS, rows: pools, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
-    ui.ascii,
-  )
   const parts = [
-    {
-      title: 'per second',
-      least: 44,
-      make: (width: number) => counterBlock(model, ['htlb_buddy_alloc_success', 'htlb_buddy_alloc_fail'], width, ui),
-    },
+    { title: 'per second', least: 44, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
     { title: 'knobs', least: 30, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, bars, table, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 6 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  return toPanel([...blocks, ...chartOf(model, pools, ui, size.width, left)], size, ui)
+  const few = pools.length <= FEW
+  return listPanel(model, ui, size, {
+    above: few ? [said, bars] : [said],
+    after: [...(few ? [] : [bars]), ...arrange(parts, size.width, ui.ascii)],
+    title: 'pools',
+    rows: pools,
+    before: poolRows,
+    columns: POOL_COLUMNS,
+    idOf: prefixOf,
+    charts: selected => [...(selected === undefined ? pools.filter(isWhole) : [selected]).map(chartOf), ...CHARTS],
+  })
 }
 
-/** Free pages of each machine-wide pool over time. */
-function chartOf(model: Model, pools: readonly HugePool[], ui: PanelUi, width: number, height: number): Block[] {
-  const lines = pools
-    .filter(pool => pool.node === undefined && poolPages(pool, 'nr_hugepages') > 0)
-    .map(pool => ({ name: `free ${poolName(pool)}`, keys: [`hugetlb_${pool.sizeKb}kB_free_hugepages`] }))
-  return height < 4 || lines.length === 0 ? [] : [chartBlock(lineChart(model, 'free pages', lines, ui.zoom), width, Math.min(height, 10))]
+const COUNTERS = ['htlb_buddy_alloc_success', 'htlb_buddy_alloc_fail'] as const
+const FILES = ['nr_hugepages', 'free_hugepages', 'resv_hugepages', 'surplus_hugepages'] as const
+
+const isWhole = (pool: HugePool): boolean => pool.node === undefined && poolPages(pool, 'nr_hugepages') > 0
+
+/** What the names of a pool's figures begin with. */
+const prefixOf = ({ node, sizeKb }: HugePool): string => `${node === undefined ? '' : `N${node}.`}hugetlb_${sizeKb}kB_`
+
+const chartOf = (pool: HugePool): ChartOf => ({
+  title: `pages of ${poolName(pool)}${pool.node === undefined ? '' : ` on N${pool.node}`}`,
+  lines: FILES.map(file => ({ name: file.replace('_hugepages', '').replace('nr', 'all'), keys: [`${prefixOf(pool)}${file}`] })),
+})
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'pages asked of the allocator',
+    lines: [
+      { name: 'got', keys: ['htlb_buddy_alloc_success'] },
+      { name: 'refused', keys: ['htlb_buddy_alloc_fail'] },
+    ],
+  },
+  { title: 'memory in pools', lines: [{ name: 'Hugetlb', keys: ['Hugetlb'] }] },
+  { title: 'free memory', lines: [{ name: 'free', keys: ['MemFree'] }] },
+]
+
+/** One pool: its files, as counters. */
+function onePanel(model: Model, ui: PanelUi, size: Size, pool: HugePool): Panel {
+  const where = pool.node === undefined ? 'of the machine' : `of node ${pool.node}`
+  const said = words([`pool of ${poolName(pool)} pages ${where}`, 'Esc goes back to all pools'], size, ui.ascii)
+  return counterPanel(model, ui, size, { above: [said], rows: counterRowsBelow(model, prefixOf(pool)), charts: [chartOf(pool)] })
 }
 
 function clauses(pools: readonly HugePool[]): Clauses {

@@ -1,15 +1,17 @@
 /** KSM: what merging saves, what looking for it costs, how far the scan is, and who has merged pages. */
 import type { Model } from '../../sample/model.ts'
 import { toInteger } from '../../sample/text.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
+import { CHARTS_TOO } from '../chart_grid.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { segmentBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, type Part, section, stack, toPanel } from '../layout.ts'
+import { arrange, type Block, block, type Part, stack, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { MERGED_COLUMNS, mergedRows, scanCostPercent } from '../subjects/ksm.ts'
-import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, counterBlock, filesOfTasks, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
+import { type Clauses, counterBlock, filesOfTasks, isAsked, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
+import { openedTask } from './processes.ts'
 
 const DIRECTORY = '/sys/kernel/mm/ksm/'
 const PAGE = 4096
@@ -34,39 +36,59 @@ const PARTS = [
 const WATCHED = 60
 
 export const ksm: PanelFunction = (model, ui, size): Panel => {
+  const opened = openedTask(model, ui, size)
+  if (opened !== undefined) return opened
   const said = words(clauses(model), size, ui.ascii)
   const parts: Part[] = [
     { title: 'pages that KSM knows', least: 46, weight: 2, make: width => knownBlock(model, width, ui) },
     { title: 'scans, copies, trees', least: 34, make: width => counterBlock(model, COUNTERS, width, ui) },
     { title: 'knobs', least: 36, make: width => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, ...arrange(parts, size.width, ui.ascii)]
-  const used = blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  const left = size.height === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : size.height - used
+  const blocks = arrange(parts, size.width, ui.ascii)
   const wants = filesOfTasks(model, WATCHED, ['ksm_merging_pages', 'ksm_stat'])
-  const rest = left >= 4 && model.scalars.has('ksm_run') ? restOf(model, ui, size.width, left) : undefined
-  return toPanel([...blocks, ...(rest?.blocks ?? [])], size, ui, { wants, ...(rest === undefined ? {} : { list: rest.list }) })
+  if (!model.scalars.has('ksm_run')) return toPanel([said, ...blocks], size, ui, { wants })
+  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
+  return listPanel(model, ui, size, {
+    // Where little room is left, who has merged pages is shown to those who ask.
+    above: isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks],
+    title: 'processes by merged pages',
+    rows: mergedRows(model),
+    before: mergedRows,
+    columns: MERGED_COLUMNS,
+    idOf: row => String(row.pid),
+    fallback: { key: 'merging_pages', descending: true },
+    charts: () => CHARTS,
+    share: CHARTS_TOO,
+    wants,
+  })
 }
 
-/** Where there is room: history, and who has merged pages. */
-function restOf(model: Model, ui: PanelUi, width: number, height: number) {
-  const chartHeight = height === Number.POSITIVE_INFINITY ? 8 : height >= 12 ? Math.floor(height / 2) : 0
-  const lines = [
-    { name: 'sharing', keys: ['ksm_pages_sharing'] },
-    { name: 'shared', keys: ['ksm_pages_shared'] },
-    { name: 'unshared', keys: ['ksm_pages_unshared'] },
-  ]
-  const chart = chartHeight > 0 ? [chartBlock(lineChart(model, 'pages', lines, ui.zoom), width, chartHeight)] : []
-  const room = height - chartHeight - 1
-  const listed = listRows(mergedRows(model), MERGED_COLUMNS, row => String(row.pid), {
-    model,
-    ui,
-    height: room - 1,
-    fallback: { key: 'merging_pages', descending: true },
-  })
-  const list = section('processes by merged pages', drawList(listed, MERGED_COLUMNS, { model, ui, width, height: room }), ui.ascii)
-  return { blocks: [...chart, list], list: listed.state }
-}
+/** Rows in which a list of processes says something. */
+const LEAST_LIST = 4
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'pages that KSM knows',
+    lines: [
+      { name: 'sharing', keys: ['ksm_pages_sharing'] },
+      { name: 'shared', keys: ['ksm_pages_shared'] },
+      { name: 'unshared', keys: ['ksm_pages_unshared'] },
+      { name: 'volatile', keys: ['ksm_pages_volatile'] },
+    ],
+  },
+  {
+    title: 'merged pages copied again',
+    lines: [
+      { name: 'written to', keys: ['cow_ksm'] },
+      { name: 'swapped in', keys: ['ksm_swpin_copy'] },
+    ],
+  },
+  { title: 'full scans', lines: [{ name: 'scans', keys: ['ksm_full_scans'] }] },
+  {
+    title: 'CPU time of looking and comparing',
+    lines: [{ name: 'ksmd', keys: ['cost_ksm_page', 'cost_ksm_checksum', 'cost_ksm_compare', 'cost_ksm_compare_whole'] }],
+  },
+]
 
 const known = (model: Model): number => PARTS.reduce((sum, [key]) => sum + levelOf(model, key), 0)
 

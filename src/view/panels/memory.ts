@@ -1,13 +1,15 @@
 /** Where memory is: /proc/meminfo as parts of a whole, and line by line. */
 import type { Model } from '../../sample/model.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
+import { chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatPercent } from '../format.ts'
 import { fillOf, segmentBar, shareBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, type Part, section, toPanel } from '../layout.ts'
+import { arrange, type Block, block, type Part, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { memoryParts } from '../subjects/memory.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, levelOf, shareBlock, words } from './common.ts'
+import { alarm, type Clauses, isAsked, levelOf, shareBlock, words } from './common.ts'
+import { counterPanel, counterRows } from './counter_list.ts'
 
 const GROUPS: readonly (readonly [title: string, keys: readonly string[]])[] = [
   ['in use lately or not', ['Active(anon)', 'Inactive(anon)', 'Active(file)', 'Inactive(file)', 'Unevictable', 'Mlocked']],
@@ -21,18 +23,36 @@ const GROUPS: readonly (readonly [title: string, keys: readonly string[]])[] = [
 export const memory: PanelFunction = (model, ui, size): Panel => {
   const { parts, totalBytes } = memoryParts(model)
   const said = words(clauses(model, totalBytes), size, ui.ascii)
+  const keys = [...model.sample.meminfo().bytes.keys(), ...model.sample.meminfo().counts.keys()]
+  const lines = { above: [said], rows: counterRows(model, keys), charts: chartsOf(parts, totalBytes) }
+  const list = counterPanel(model, ui, size, lines)
+  // Line by line where someone looks for a line, as parts of the whole until then.
+  if (isAsked(ui)) return list
   const whole = section('all memory', wholeBlock(model, ui, size.width), ui.ascii)
   const groups = GROUPS.map(
-    ([title, keys]): Part => ({ title, least: size.height < 26 ? 25 : 36, make: width => shareBlock(model, keys, totalBytes, width, ui) }),
+    ([title, names]): Part => ({
+      title,
+      least: size.height < 26 ? 25 : 36,
+      make: width => shareBlock(model, names, totalBytes, width, ui),
+    }),
   )
   const blocks = [said, whole, ...arrange(groups, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  const lines = parts.filter(part => ['anon', 'file', 'free'].includes(part.name)).map(part => ({ name: part.name, keys: [part.about] }))
-  const chart =
-    left >= 5
-      ? [chartBlock(lineChart(model, 'anonymous, page cache, free', lines, ui.zoom, totalBytes), size.width, Math.min(left, 24))]
-      : []
-  return toPanel([...blocks, ...chart], size, ui)
+  const left = size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  const charts = chartGrid(model, ui, lines.charts, size.width, left)
+  return { ...toPanel([...blocks, ...charts], size, ui), list: list.list }
+}
+
+function chartsOf(parts: ReturnType<typeof memoryParts>['parts'], max: number): ChartOf[] {
+  const large = parts.filter(part => ['anon', 'file', 'free'].includes(part.name)).map(part => ({ name: part.name, keys: [part.about] }))
+  const line = (name: string, key = name) => ({ name, keys: [key] })
+  return [
+    { title: 'anonymous, page cache, free', lines: large, max },
+    { title: 'kernel', lines: ['SReclaimable', 'SUnreclaim', 'PageTables', 'KernelStack'].map(key => line(key)) },
+    { title: 'to be written', lines: ['Dirty', 'Writeback'].map(key => line(key)) },
+    { title: 'promised', lines: [line('Committed_AS'), line('CommitLimit')] },
+    { title: 'huge', lines: [line('AnonHugePages'), line('ShmemHugePages'), line('FileHugePages'), line('Hugetlb')] },
+    { title: 'free swap', lines: [line('free', 'SwapFree')] },
+  ]
 }
 
 function clauses(model: Model, total: number): Clauses {

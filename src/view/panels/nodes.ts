@@ -1,14 +1,15 @@
 /** NUMA nodes: what each holds, who got memory where it wanted it, and how far they are apart. */
 import type { Model } from '../../sample/model.ts'
-import { lineChart } from '../chart.ts'
+import { type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, span } from '../panel.ts'
+import { arrange, type Block, block, section } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, span } from '../panel.ts'
 import { NODE_COLUMNS, type NodeRow, nodeRows, numastatRate, usedBytes } from '../subjects/nodes.ts'
-import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, counterBlock, knobBlock, words } from './common.ts'
+import { counterPanel, counterRowsBelow } from './counter_list.ts'
+import { listPanel } from './list_panel.ts'
 
 const COUNTERS = [
   'numa_hit',
@@ -41,17 +42,17 @@ const PARTS: readonly { readonly name: string; readonly about: string; readonly 
 
 const bytesOf = ({ node }: NodeRow, key: string): number => node.meminfo.bytes.get(key) ?? 0
 
+/** Nodes up to which their bars stand above the list. */
+const FEW = 8
+
 export const nodes: PanelFunction = (model, ui, size): Panel => {
   const rows = nodeRows(model)
+  const opened = rows.find(row => idOf(row) === ui.open)
+  if (opened !== undefined) return onePanel(model, ui, size, opened)
   const said = words(clauses(model, rows), size, ui.ascii)
   const bars = section(
     'what each node holds',
     barBlock(rows, model.sample.meminfo().bytes.get('Hugepagesize') ?? 0, size.width, ui),
-    ui.ascii,
-  )
-  const table = section(
-    'memory and allocations per second',
-    drawTable({ columns: NODE_COLUMNS, rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
     ui.ascii,
   )
   const parts = [
@@ -63,13 +64,73 @@ export const nodes: PanelFunction = (model, ui, size): Panel => {
     { title: 'distances', least: 8 + 5 * Math.min(8, rows.length), make: (width: number) => distanceBlock(rows, width, ui) },
     { title: 'knobs', least: 24, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, bars, table, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  const lines = rows.slice(0, 5).map(row => ({ name: `N${row.node.node}`, keys: [`N${row.node.node}.MemFree`] }))
-  const most = Math.max(1, ...rows.map(row => row.node.meminfo.bytes.get('MemTotal') ?? 0))
-  const chart =
-    left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free memory', lines, ui.zoom, most), size.width, Math.min(left, 24))] : []
-  return toPanel([...blocks, ...chart], size, ui)
+  const few = rows.length <= FEW
+  return listPanel(model, ui, size, {
+    above: few ? [said, bars] : [said],
+    after: [...(few ? [] : [bars]), ...arrange(parts, size.width, ui.ascii)],
+    title: 'memory and allocations per second',
+    rows,
+    before: nodeRows,
+    columns: NODE_COLUMNS,
+    idOf,
+    charts: selected => chartsOf(model, ui, rows, selected),
+  })
+}
+
+const idOf = ({ node }: NodeRow): string => `N${node.node}`
+
+const perNode = (rows: readonly NodeRow[], keys: readonly string[]) =>
+  rows.map(row => ({ name: idOf(row), keys: keys.map(key => `${idOf(row)}.${key}`) }))
+
+function chartsOf(model: Model, ui: PanelUi, rows: readonly NodeRow[], selected: NodeRow | undefined): ChartOf[] {
+  if (rows.length === 0) return []
+  const max = Math.max(1, ...rows.map(row => bytesOf(row, 'MemTotal')))
+  const chosen = selected === undefined ? undefined : idOf(selected)
+  const [first, ...others] = chartsOfMany(model, ui.zoom, { title: 'free memory', lines: perNode(rows, ['MemFree']), max }, 'nodes', chosen)
+  const [missed] = chartsOfMany(
+    model,
+    ui.zoom,
+    { title: 'allocations meant for another node', lines: perNode(rows, ['numa_miss']) },
+    'nodes',
+    chosen,
+  )
+  const [anon] = chartsOfMany(model, ui.zoom, { title: 'anonymous memory', lines: perNode(rows, ['AnonPages']), max }, 'nodes', chosen)
+  const [file] = chartsOfMany(model, ui.zoom, { title: 'page cache', lines: perNode(rows, ['FilePages']), max }, 'nodes', chosen)
+  return [first, missed, anon, file, MOVED, ...others]
+}
+
+const MOVED: ChartOf = {
+  title: 'pages moved between nodes',
+  lines: [
+    { name: 'moved', keys: ['pgmigrate_success'] },
+    { name: 'failed', keys: ['pgmigrate_fail'] },
+  ],
+}
+
+/** One node: all its figures. */
+function onePanel(model: Model, ui: PanelUi, size: Size, row: NodeRow): Panel {
+  const name = idOf(row)
+  const said = words(
+    [
+      `node ${row.node.node}: ${formatBytes(usedBytes(row) ?? 0)} of ${formatBytes(bytesOf(row, 'MemTotal'))} in use`,
+      'Esc goes back to all nodes',
+    ],
+    size,
+    ui.ascii,
+  )
+  const allocations: ChartOf = {
+    title: `allocations on ${name}`,
+    lines: [
+      { name: 'hit', keys: [`${name}.numa_hit`] },
+      { name: 'miss', keys: [`${name}.numa_miss`] },
+      { name: 'foreign', keys: [`${name}.numa_foreign`] },
+    ],
+  }
+  const memory: ChartOf = {
+    title: `memory of ${name}`,
+    lines: ['MemFree', 'AnonPages', 'FilePages'].map(key => ({ name: key, keys: [`${name}.${key}`] })),
+  }
+  return counterPanel(model, ui, size, { above: [said], rows: counterRowsBelow(model, `${name}.`), charts: [memory, allocations] })
 }
 
 function clauses(model: Model, rows: readonly NodeRow[]): Clauses {

@@ -10,16 +10,18 @@ import { kindOf } from '../../sample/counters.ts'
 import { summaryPaths } from '../../sample/files.ts'
 import { timesOf } from '../../sample/history.ts'
 import type { Model } from '../../sample/model.ts'
-import { lineChart, summed } from '../chart.ts'
+import { type ChartOf, summed } from '../chart.ts'
+import { chartGrid } from '../chart_grid.ts'
 import { fieldOf } from '../fields.ts'
 import { formatBytes, formatClock, formatCount, formatValue, plural } from '../format.ts'
-import { type Block, beside, block, chartBlock, fillBlock, section, stack, toPanel } from '../layout.ts'
-import type { ChartSpec, Panel, PanelFunction, PanelUi, Row } from '../panel.ts'
+import { type Block, beside, block, fillBlock, section, stack, toPanel } from '../layout.ts'
+import type { ListState, Panel, PanelFunction, PanelUi, Row, Size } from '../panel.ts'
 import { span } from '../panel.ts'
-import { TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
+import { isBusy, TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, levelOf, notHere, sumNow, words } from './common.ts'
+import { openedTask } from './processes.ts'
 
 /** A column of the rolling rows: one or several scalars added up, totals per second. */
 interface Rolling {
@@ -49,7 +51,9 @@ const COLUMN_WIDTH = 6
 const WIDE = 118
 const CHART_ROWS = 6
 
-export const overview: PanelFunction = (model, ui, size): Panel => {
+export const overview: PanelFunction = (model, ui, size): Panel => openedTask(model, ui, size) ?? wholePanel(model, ui, size)
+
+function wholePanel(model: Model, ui: PanelUi, size: Size): Panel {
   const said = words(clauses(model), size, ui.ascii)
   const room = size.height - said.rows.length
   const taskHeight = room === Number.POSITIVE_INFINITY ? room : Math.max(0, Math.min(model.sample.tasks().length + 2, Math.floor(room / 3)))
@@ -57,7 +61,7 @@ export const overview: PanelFunction = (model, ui, size): Panel => {
   const top = size.width >= WIDE ? wideTop(model, ui, size.width, upper) : narrowTop(model, ui, size.width, upper)
   if (taskHeight <= 2) return toPanel([said, top], size, ui)
   const tasks = taskBlock(model, ui, size.width, taskHeight)
-  return toPanel([said, top, tasks.part], size, ui, { wants: summaryPaths(tasks.pids.slice(0, TASKS_WATCHED)) })
+  return toPanel([said, top, tasks.part], size, ui, { list: tasks.list, wants: summaryPaths(tasks.pids.slice(0, TASKS_WATCHED)) })
 }
 
 /** Processes whose page tables are looked at, at most. */
@@ -92,54 +96,52 @@ function clauses(model: Model): Clauses {
 
 function wideTop(model: Model, ui: PanelUi, width: number, height: number): Block {
   const left = rollingWidth(Math.floor(width * 0.62))
-  const right = width - left - 2
-  const charts = chartsOf(model, ui)
-  const shown = charts.slice(0, Math.max(1, Math.floor(height / CHART_ROWS)))
-  const edge = (i: number) => Math.floor((i * height) / shown.length)
-  const column = stack(shown.map((spec, i) => chartBlock(spec, right, edge(i + 1) - edge(i))))
-  return beside([rollingBlock(model, ui, left, height), column], 2)
+  const charts = chartGrid(model, ui, chartsOf(model), width - left - 2, height)
+  return beside([rollingBlock(model, ui, left, height), ...charts], 2)
 }
 
 function narrowTop(model: Model, ui: PanelUi, width: number, height: number): Block {
   const chartHeight = height >= 12 ? CHART_ROWS : 0
   const rows = rollingBlock(model, ui, width, height - chartHeight)
-  if (chartHeight === 0) return rows
-  const specs = chartsOf(model, ui).slice(0, width >= 60 ? 2 : 1)
-  const wide = Math.floor((width - 2 * (specs.length - 1)) / specs.length)
-  return stack([
-    rows,
-    beside(
-      specs.map(spec => chartBlock(spec, wide, chartHeight)),
-      2,
-    ),
-  ])
+  return chartHeight === 0 ? rows : stack([rows, ...chartGrid(model, ui, chartsOf(model), width, chartHeight)])
 }
 
-export function chartsOf(model: Model, ui: PanelUi): ChartSpec[] {
-  return [
-    lineChart(model, 'page faults/s', [{ name: 'all', keys: ['pgfault'] }], ui.zoom),
-    lineChart(
-      model,
-      'huge pages/s',
-      [
-        { name: 'fault', keys: ['thp_fault_alloc'] },
-        { name: 'fallback', keys: ['thp_fault_fallback'] },
-        { name: 'collapse', keys: ['thp_collapse_alloc'] },
-      ],
-      ui.zoom,
-    ),
-    lineChart(
-      model,
-      'reclaim, pages/s',
-      [
-        { name: 'scanned', keys: ['pgscan_kswapd', 'pgscan_direct'] },
-        { name: 'stolen', keys: ['pgsteal_kswapd', 'pgsteal_direct'] },
-      ],
-      ui.zoom,
-    ),
-    lineChart(model, 'free memory', [{ name: 'free', keys: ['MemFree'] }], ui.zoom, levelOf(model, 'MemTotal')),
-  ]
-}
+/** What goes on, as every machine has it. */
+export const chartsOf = (model: Model): ChartOf[] => [
+  { title: 'page faults', lines: [{ name: 'all', keys: ['pgfault'] }] },
+  {
+    title: 'huge pages',
+    lines: [
+      { name: 'fault', keys: ['thp_fault_alloc'] },
+      { name: 'fallback', keys: ['thp_fault_fallback'] },
+      { name: 'collapse', keys: ['thp_collapse_alloc'] },
+    ],
+  },
+  {
+    title: 'reclaim',
+    lines: [
+      { name: 'scanned', keys: ['pgscan_kswapd', 'pgscan_direct'] },
+      { name: 'stolen', keys: ['pgsteal_kswapd', 'pgsteal_direct'] },
+    ],
+  },
+  { title: 'free memory', lines: [{ name: 'free', keys: ['MemFree'] }], max: levelOf(model, 'MemTotal') },
+  {
+    title: 'swap',
+    lines: [
+      { name: 'out', keys: ['pswpout'] },
+      { name: 'in', keys: ['pswpin'] },
+    ],
+  },
+  {
+    title: 'memory',
+    lines: [
+      { name: 'anon', keys: ['AnonPages'] },
+      { name: 'file', keys: ['Cached'] },
+      { name: 'slab', keys: ['Slab'] },
+    ],
+    max: levelOf(model, 'MemTotal'),
+  },
+]
 
 /** Columns that fit, by priority. */
 function rollingColumns(width: number): readonly Rolling[] {
@@ -175,13 +177,21 @@ function rollingBlock(model: Model, ui: PanelUi, width: number, height: number):
   return fillBlock(headed ? section('vmstat', part, ui.ascii) : part, Math.max(2, height))
 }
 
-/** The table, and the processes that it shows. */
-function taskBlock(model: Model, ui: PanelUi, width: number, height: number): { readonly part: Block; readonly pids: readonly number[] } {
-  const rows = taskRows(model)
+interface TaskBlock {
+  readonly part: Block
+  readonly list: ListState
+  /** The processes that it shows. */
+  readonly pids: readonly number[]
+}
+
+function taskBlock(model: Model, ui: PanelUi, width: number, height: number): TaskBlock {
+  const all = taskRows(model)
+  const rows = ui.moving ? all.filter(isBusy) : all
   const fallback = { key: 'rss_bytes', descending: true }
-  const plainUi = { ...ui, sort: undefined, filter: '', selected: -1 }
-  const listed = listRows(rows, TASK_COLUMNS, row => String(row.pid), { model, ui: plainUi, height: height - 2, fallback })
-  const table = drawList(listed, TASK_COLUMNS, { model, ui: plainUi, width, height: height - 1 })
-  const shown = listed.rows.slice(0, Math.max(0, height - 2))
-  return { part: section('processes by RSS', table, ui.ascii), pids: shown.map(row => row.pid) }
+  const listed = listRows(rows, TASK_COLUMNS, row => String(row.pid), { model, ui, height: height - 2, fallback })
+  const table = drawList(listed, TASK_COLUMNS, { model, ui, width, height: height - 1 })
+  const { first, sort } = listed.state
+  const shown = listed.rows.slice(first, first + Math.max(0, height - 2))
+  const title = sort === fallback ? 'processes by RSS' : 'processes'
+  return { part: section(title, table, ui.ascii), list: listed.state, pids: shown.map(row => row.pid) }
 }

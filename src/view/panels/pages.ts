@@ -7,8 +7,10 @@
 import type { Model } from '../../sample/model.ts'
 import { type MapCell, type PageMap, parseFrameStory, parsePageMap } from '../../sample/parse/pages.ts'
 import { factSince } from '../../sample/since.ts'
+import type { ChartOf } from '../chart.ts'
+import { chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatClock, formatCount, formatPercent } from '../format.ts'
-import { type Block, block, section, toPanel } from '../layout.ts'
+import { type Block, block, fillBlock, section, toPanel } from '../layout.ts'
 import { type ListState, type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
 import { taskName } from '../subjects/tasks.ts'
 import { fitText } from '../width.ts'
@@ -44,7 +46,9 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 export const pages: PanelFunction = (model, ui, size): Panel => {
   const [start, end] = rangeOf(ui.open)
   if (end - start === 1) return storyPanel(model, ui, size, start)
-  const height = size.height === Number.POSITIVE_INFINITY ? 24 : size.height
+  const whole = size.height === Number.POSITIVE_INFINITY ? 24 : size.height
+  const below = end === 0 && whole >= ROOMY && size.height !== Number.POSITIVE_INFINITY ? Math.floor(whole / 4) : 0
+  const height = whole - below
   const columns = Math.max(8, size.width - LABEL)
   const rows = Math.max(1, height - 5)
   const path = `/mmtop/pages/map/${end === 0 ? WHOLE : `${start}/${end}`}/${end > 0 && end - start <= LISTED ? end - start : rows * columns}`
@@ -61,13 +65,37 @@ export const pages: PanelFunction = (model, ui, size): Panel => {
     .map((cells, i) => rowOf(cells, mode, owners, wide === 1, list.first + i === list.selected, size.width))
   const said = words(clauses(map), { ...size, height: 8 }, ui.ascii)
   const key = legend(model, mode, map, owners, size.width)
-  return toPanel(
-    [said, section(`by ${mode} (s: ${MODES.join(', ')}; Enter: closer)`, key, ui.ascii), block(shown, size.width, ui.ascii)],
-    size,
-    ui,
-    { list, wants: [path] },
-  )
+  const cells = block(shown, size.width, ui.ascii)
+  const body = below === 0 ? cells : fillBlock(cells, height - said.rows.length - key.rows.length - 1)
+  const charts = below === 0 ? [] : chartGrid(model, ui, CHARTS, size.width, below)
+  return toPanel([said, section(`by ${mode} (s: ${MODES.join(', ')}; Enter: closer)`, key, ui.ascii), body, ...charts], size, ui, {
+    list,
+    wants: [path],
+  })
 }
+
+/** Rows from which memory over time has room below the map. */
+const ROOMY = 30
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'memory by kind',
+    lines: [
+      { name: 'free', keys: ['nr_free_pages'] },
+      { name: 'anon', keys: ['nr_anon_pages'] },
+      { name: 'file', keys: ['nr_file_pages'] },
+      { name: 'slab', keys: ['nr_slab_reclaimable', 'nr_slab_unreclaimable'] },
+      { name: 'tables', keys: ['nr_page_table_pages'] },
+    ],
+  },
+  {
+    title: 'pages given out and back',
+    lines: [
+      { name: 'given', keys: ['pgalloc_dma32', 'pgalloc_normal', 'pgalloc_movable'] },
+      { name: 'back', keys: ['pgfree'] },
+    ],
+  },
+]
 
 function missing(model: Model): Clauses {
   return [model.kind === 'simulation' ? 'The page map is being read' : 'A page map is shown of simulated machines only']

@@ -1,12 +1,15 @@
 /** The latest live migration: how far it is, what the switch cost, how long the target's faults waited, and the knobs it goes on by. */
 import type { Model } from '../../sample/model.ts'
+import type { ChartOf } from '../chart.ts'
+import { chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
 import { shareBar } from '../glyphs.ts'
 import { arrange, type Block, block, type Part, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { taskName } from '../subjects/tasks.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, knobBlock, words } from './common.ts'
+import { type Clauses, isAsked, knobBlock, words } from './common.ts'
+import { counterPanel, counterRowsBelow } from './counter_list.ts'
 
 const KNOBS = ['bandwidth', 'latency', 'rounds'].map(name => `/mmtop/migration/${name}`)
 /** As the lines of /mmtop/postcopy number them. */
@@ -21,15 +24,41 @@ export const postcopy: PanelFunction = (model, ui, size): Panel => {
   const figures = model.sample.postcopy()
   const said = words(clauses(model, figures), size, ui.ascii)
   const knobs: Part = { title: 'knobs: they act at once', least: 34, make: width => knobBlock(model, KNOBS, width, ui) }
-  if (figures.size === 0) return toPanel([said, ...arrange([knobs], size.width, ui.ascii)], size, ui)
+  if (figures.size === 0) {
+    const blocks = [said, ...arrange([knobs], size.width, ui.ascii)]
+    const left = size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+    return toPanel([...blocks, ...chartGrid(model, ui, USUAL, size.width, left)], size, ui)
+  }
+  const list = counterPanel(model, ui, size, { above: [said], rows: counterRowsBelow(model, 'postcopy_'), charts: CHARTS })
+  // Figure by figure where someone looks for one.
+  if (isAsked(ui)) return list
   const parts: Part[] = [
     { title: 'pages', least: 44, make: width => pageBlock(model, figures, width, ui) },
     knobs,
     { title: 'how long faults waited', least: 44, make: width => waitBlock(figures, width, ui) },
     { title: 'rounds of pre-copy', least: 34, make: width => roundBlock(figures, width, ui) },
   ]
-  return toPanel([said, section('there', thereBlock(figures, size.width, ui), ui.ascii), ...arrange(parts, size.width, ui.ascii)], size, ui)
+  const blocks = [said, section('there', thereBlock(figures, size.width, ui), ui.ascii), ...arrange(parts, size.width, ui.ascii)]
+  const left = size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  return { ...toPanel([...blocks, ...chartGrid(model, ui, CHARTS, size.width, left)], size, ui), list: list.list }
 }
+
+const one = (name: string, key: string) => ({ name, keys: [`postcopy_${key}`] })
+
+/** How far it is, how fast it goes, and what it makes the target wait. */
+const CHARTS: readonly ChartOf[] = [
+  { title: 'pages', lines: [one('at the target', 'sent'), one('missing there', 'left'), one('on the network', 'underway')] },
+  { title: 'sent', lines: [one('pre-copy', 'precopied'), one('pushed', 'pushed'), one('asked for', 'urgent')] },
+  { title: 'faults that waited for a page', lines: [one('faults', 'faults')] },
+  { title: 'how long a fault waits', lines: [one('mean', 'fault_ns'), one('longest', 'longest_ns')] },
+  { title: 'over the network', lines: [one('bytes', 'bytes')] },
+]
+
+/** What a machine does that migrates nothing. */
+const USUAL: readonly ChartOf[] = [
+  { title: 'page faults', lines: [{ name: 'all', keys: ['pgfault'] }] },
+  { title: 'anonymous memory', lines: [{ name: 'anon', keys: ['AnonPages'] }] },
+]
 
 function clauses(model: Model, figures: Figures): Clauses {
   if (figures.size === 0)

@@ -1,65 +1,77 @@
 /** Processes: a table to sort and filter; opened, one process area by area. */
 import { detailPaths, summaryPaths } from '../../sample/files.ts'
 import type { Model } from '../../sample/model.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent, plural } from '../format.ts'
-import { type Block, beside, block, chartBlock, fillBlock, section, toPanel } from '../layout.ts'
+import { block, fillBlock, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Size, span } from '../panel.ts'
 import { AREA_COLUMNS, type AreaRow, areaRows } from '../subjects/areas.ts'
-import { hugeBytes, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
+import { hugeBytes, isBusy, policyOf, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
 import { drawList, listRows } from '../table.ts'
 import { type Clauses, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
 import { OVERLAY_ROWS, overlayBlock, overlayPath } from './overlays.ts'
 
 /** Processes whose page tables are read every sample: what fits a tall screen. */
 const WATCHED = 100
 
-export const processes: PanelFunction = (model, ui, size): Panel => {
+export const processes: PanelFunction = (model, ui, size): Panel => openedTask(model, ui, size) ?? tablePanel(model, ui, size)
+
+/** The process that was opened, area by area; "PID START" is the one with an area of it. */
+export function openedTask(model: Model, ui: PanelUi, size: Size): Panel | undefined {
+  const pid = /^(\d{1,10})(?: |$)/.exec(ui.open)?.[1]
+  const opened = pid === undefined ? undefined : taskRows(model).find(row => String(row.pid) === pid)
+  return opened === undefined ? undefined : detailPanel(model, ui, size, opened)
+}
+
+function tablePanel(model: Model, ui: PanelUi, size: Size): Panel {
   const rows = taskRows(model)
-  const opened = rows.find(row => String(row.pid) === ui.open)
-  return opened === undefined ? tablePanel(model, ui, size, rows) : detailPanel(model, ui, size, opened)
-}
-
-function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly TaskRow[]): Panel {
   const said = words(clauses(model, rows), size, ui.ascii)
-  const room = size.height - said.rows.length
-  const height = size.height >= TALL && size.height !== Number.POSITIVE_INFINITY ? room - CHART_ROWS : room
-  const shown = ui.moving ? rows.filter(row => (row.minfltPerSecond ?? 0) > 0 || (row.majfltPerSecond ?? 0) > 0) : rows
-  const listed = listRows(shown, TASK_COLUMNS, row => String(row.pid), {
-    model,
-    ui,
-    height: height - 1,
+  const panel = listPanel(model, ui, size, {
+    above: [said],
+    rows,
+    moves: isBusy,
+    columns: TASK_COLUMNS,
+    idOf: row => String(row.pid),
     fallback: { key: 'rss_bytes', descending: true },
+    charts: () => CHARTS,
   })
-  const wants = summaryPaths(listed.rows.slice(listed.state.first, listed.state.first + WATCHED).map(row => row.pid))
-  const list = drawList(listed, TASK_COLUMNS, { model, ui, width: size.width, height })
-  const blocks = height < room ? [said, fillBlock(list, height), historyOf(model, ui, size.width)] : [said, list]
-  return toPanel(blocks, size, ui, { list: listed.state, wants })
+  const { ids, first } = panel.list ?? { ids: [], first: 0 }
+  return { ...panel, wants: summaryPaths(ids.slice(first, first + WATCHED).map(Number)) }
 }
-
-/** Rows from which there is room for more than the list. */
-const TALL = 30
-const CHART_ROWS = 8
 
 /** What all of them do and have. */
-function historyOf(model: Model, ui: PanelUi, width: number): Block {
-  const faults = [
-    { name: 'all', keys: ['pgfault'] },
-    { name: 'major', keys: ['pgmajfault'] },
-  ]
-  const memory = [
-    { name: 'anon', keys: ['AnonPages'] },
-    { name: 'mapped', keys: ['Mapped'] },
-  ]
-  const half = Math.floor((width - 2) / 2)
-  return beside(
-    [
-      chartBlock(lineChart(model, 'page faults/s', faults, ui.zoom), half, CHART_ROWS),
-      chartBlock(lineChart(model, 'memory of processes', memory, ui.zoom), width - 2 - half, CHART_ROWS),
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'page faults',
+    lines: [
+      { name: 'all', keys: ['pgfault'] },
+      { name: 'major', keys: ['pgmajfault'] },
     ],
-    2,
-  )
-}
+  },
+  {
+    title: 'memory of processes',
+    lines: [
+      { name: 'anon', keys: ['AnonPages'] },
+      { name: 'mapped', keys: ['Mapped'] },
+      { name: 'huge', keys: ['AnonHugePages'] },
+    ],
+  },
+  {
+    title: 'swap',
+    lines: [
+      { name: 'out', keys: ['pswpout'] },
+      { name: 'in', keys: ['pswpin'] },
+    ],
+  },
+  {
+    title: 'waiting for memory',
+    lines: [
+      { name: 'some', keys: ['psi_some_avg10'] },
+      { name: 'all', keys: ['psi_full_avg10'] },
+    ],
+  },
+]
 
 function clauses(model: Model, rows: readonly TaskRow[]): Clauses {
   if (rows.length === 0) return ['This source has no processes']

@@ -1,14 +1,19 @@
 /** Swap: areas, compressed memory in front of them (zswap) or instead of them (zram), and what goes in and out. */
+import { summaryPaths } from '../../sample/files.ts'
 import type { Model } from '../../sample/model.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
+import { CHARTS_TOO } from '../chart_grid.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { segmentBar, shareBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, type Part, section, stack, toPanel } from '../layout.ts'
+import { arrange, type Block, block, type Part, section, stack } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { SWAP_COLUMNS, ZRAM_COLUMNS, zswapPool } from '../subjects/swaps.ts'
+import { isBusy, TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, counterBlock, knobBlock, levelOf, sumNow, whyMissing, words } from './common.ts'
+import { alarm, type Clauses, counterBlock, isAsked, knobBlock, levelOf, sumNow, whyMissing, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
+import { openedTask } from './processes.ts'
 
 const COUNTERS = [
   'pswpin',
@@ -49,6 +54,8 @@ const KNOBS = [
 const FULL = 0.95
 
 export const swap: PanelFunction = (model, ui, size): Panel => {
+  const opened = openedTask(model, ui, size)
+  if (opened !== undefined) return opened
   const said = words(clauses(model), size, ui.ascii)
   const room = size.height === Number.POSITIVE_INFINITY ? 99 : size.height
   const areas = section('areas', areaBlock(model, size.width, ui), ui.ascii)
@@ -73,25 +80,74 @@ export const swap: PanelFunction = (model, ui, size): Panel => {
     },
     { title: 'knobs', least: 30, make: width => knobBlock(model, KNOBS, width, ui) },
   ]
-  const blocks = [said, areas, ...zrams, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  return toPanel([...blocks, ...chartOf(model, ui, size.width, left)], size, ui)
+  const blocks = [areas, ...zrams, ...arrange(parts, size.width, ui.ascii)]
+  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
+  const rows = taskRows(model).filter(({ task }) => (task.status?.bytes.get('VmSwap') ?? 0) > 0)
+  return listPanel(model, ui, size, {
+    // Where little room is left, who is swapped out is shown to those who ask.
+    above: isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks],
+    title: rows.length === 0 ? 'processes by swap: none has any' : 'processes by swap',
+    rows,
+    moves: isBusy,
+    columns: TASK_COLUMNS.filter(({ key }) => COLUMNS.includes(key)),
+    idOf: row => String(row.pid),
+    fallback: { key: 'swap_bytes', descending: true },
+    charts: () => CHARTS,
+    share: CHARTS_TOO,
+    wants: summaryPaths(
+      model.sample
+        .tasks()
+        .map(({ pid }) => pid)
+        .slice(0, WATCHED),
+    ),
+  })
 }
 
-function chartOf(model: Model, ui: PanelUi, width: number, height: number): Block[] {
-  if (height < 5) return []
-  const lines = [
-    { name: 'out', keys: ['pswpout'] },
-    { name: 'in', keys: ['pswpin'] },
-    ...(model.scalars.has('zswpout')
-      ? [
-          { name: 'zswap out', keys: ['zswpout'] },
-          { name: 'zswap in', keys: ['zswpin'] },
-        ]
-      : []),
-  ]
-  return [chartBlock(lineChart(model, 'pages/s', lines, ui.zoom), width, Math.min(height, 20))]
-}
+/** Processes whose files are read. */
+const WATCHED = 50
+/** Rows in which a list of processes says something. */
+const LEAST_LIST = 4
+const COLUMNS: readonly string[] = ['pid', 'name', 'rss_bytes', 'swap_bytes', 'minflt_per_second', 'majflt_per_second', 'activity']
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'pages to and from swap',
+    lines: [
+      { name: 'out', keys: ['pswpout'] },
+      { name: 'in', keys: ['pswpin'] },
+      { name: 'zswap out', keys: ['zswpout'] },
+      { name: 'zswap in', keys: ['zswpin'] },
+    ],
+  },
+  {
+    title: 'swap space',
+    lines: [
+      { name: 'free', keys: ['SwapFree'] },
+      { name: 'all', keys: ['SwapTotal'] },
+    ],
+  },
+  {
+    title: 'read ahead from swap',
+    lines: [
+      { name: 'read', keys: ['swap_ra'] },
+      { name: 'of use', keys: ['swap_ra_hit'] },
+    ],
+  },
+  {
+    title: 'zswap',
+    lines: [
+      { name: 'stored', keys: ['zswap_stored_pages'] },
+      { name: 'of one word', keys: ['zswap_same_filled_pages'] },
+    ],
+  },
+  {
+    title: 'came back after reclaim',
+    lines: [
+      { name: 'anon', keys: ['workingset_refault_anon'] },
+      { name: 'file', keys: ['workingset_refault_file'] },
+    ],
+  },
+]
 
 function areaBlock(model: Model, width: number, ui: PanelUi): Block {
   const areas = model.sample.swaps()

@@ -2,15 +2,18 @@
 import { summaryPaths } from '../../sample/files.ts'
 import type { Model } from '../../sample/model.ts'
 import { parseChoice } from '../../sample/parse/choice.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
+import { CHARTS_TOO } from '../chart_grid.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
-import { arrange, type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
+import { arrange, type Block, block, section, stack } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
-import { hugeBytes, TASK_COLUMNS, type TaskRow, taskRows } from '../subjects/tasks.ts'
+import { hugeBytes, isBusy, TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { anonBytes, SIZE_COLUMNS, sizeRows } from '../subjects/thp_sizes.ts'
-import { drawList, drawTable, listRows } from '../table.ts'
+import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, counterBlock, knobBlock, knobFlow, levelOf, sumNow, words } from './common.ts'
+import { alarm, type Clauses, counterBlock, isAsked, knobBlock, knobFlow, levelOf, sumNow, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
+import { openedTask } from './processes.ts'
 
 const DIRECTORY = '/sys/kernel/mm/transparent_hugepage/'
 const KNOBS = ['enabled', 'defrag', 'shmem_enabled', 'use_zero_page'].map(name => DIRECTORY + name)
@@ -44,6 +47,8 @@ const COUNTERS = [
 const LEVELS = ['AnonHugePages', 'ShmemHugePages', 'ShmemPmdMapped', 'FileHugePages', 'FilePmdMapped'] as const
 
 export const thp: PanelFunction = (model, ui, size): Panel => {
+  const opened = openedTask(model, ui, size)
+  if (opened !== undefined) return opened
   const said = words(clauses(model), size, ui.ascii)
   const parts = [
     {
@@ -59,47 +64,68 @@ export const thp: PanelFunction = (model, ui, size): Panel => {
     },
   ]
   const khugepaged = section('khugepaged', knobFlow(model, KHUGEPAGED, size.width, ui), ui.ascii)
-  const blocks = [said, ...arrange(parts, size.width, ui.ascii), khugepaged, ...sizeBlocks(model, ui, size.width)]
-  const used = blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  const left = size.height === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : size.height - used
-  const rest = left >= 4 ? restBlocks(model, ui, size.width, left) : []
+  const blocks = [...arrange(parts, size.width, ui.ascii), khugepaged, ...sizeBlocks(model, ui, size.width)]
+  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
   const tasks = model.sample.tasks().map(task => task.pid)
-  return toPanel([...blocks, ...rest], size, ui, { wants: summaryPaths(tasks.slice(0, 50)) })
+  // Where little room is left, who has them is shown to those who ask.
+  const above = isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks]
+  return listPanel(model, ui, size, {
+    above,
+    title: 'processes by share of huge pages',
+    rows: taskRows(model),
+    moves: isBusy,
+    columns: TASK_COLUMNS.filter(({ key }) => COLUMNS.includes(key)),
+    idOf: row => String(row.pid),
+    fallback: { key: 'huge_percent', descending: true },
+    charts: () => CHARTS,
+    share: CHARTS_TOO,
+    wants: summaryPaths(tasks.slice(0, 50)),
+  })
 }
+
+/** Rows in which a list of processes says something. */
+const LEAST_LIST = 4
+const COLUMNS: readonly string[] = ['pid', 'name', 'rss_bytes', 'huge_percent', 'swap_bytes', 'minflt_per_second', 'activity']
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'huge pages',
+    lines: [
+      { name: 'fault', keys: ['thp_fault_alloc'] },
+      { name: 'fallback', keys: ['thp_fault_fallback'] },
+      { name: 'collapse', keys: ['thp_collapse_alloc'] },
+    ],
+  },
+  {
+    title: 'huge memory',
+    lines: [
+      { name: 'anon', keys: ['AnonHugePages'] },
+      { name: 'shmem', keys: ['ShmemHugePages'] },
+      { name: 'file', keys: ['FileHugePages'] },
+      { name: 'all anon', keys: ['AnonPages'] },
+    ],
+  },
+  {
+    title: 'taken apart',
+    lines: [
+      { name: 'mapping', keys: ['thp_split_pmd'] },
+      { name: 'page', keys: ['thp_split_page'] },
+    ],
+  },
+  {
+    title: 'compaction',
+    lines: [
+      { name: 'stalls', keys: ['compact_stall'] },
+      { name: 'success', keys: ['compact_success'] },
+    ],
+  },
+]
 
 /** Huge pages by size, on kernels that have several. */
 function sizeBlocks(model: Model, ui: PanelUi, width: number): Block[] {
   const rows = sizeRows(model)
   if (rows.length === 0) return []
   return [section('by size', drawTable({ columns: SIZE_COLUMNS, rows, sort: undefined, selected: -1 }, model, width, ui.ascii), ui.ascii)]
-}
-
-/** Where there is room: history, and who has huge pages. */
-function restBlocks(model: Model, ui: PanelUi, width: number, height: number): Block[] {
-  const chartHeight = height === Number.POSITIVE_INFINITY ? 8 : height >= 12 ? Math.floor(height / 2) : 0
-  const lines = [
-    { name: 'fault', keys: ['thp_fault_alloc'] },
-    { name: 'fallback', keys: ['thp_fault_fallback'] },
-    { name: 'collapse', keys: ['thp_collapse_alloc'] },
-  ]
-  const chart = chartHeight > 0 ? [chartBlock(lineChart(model, 'huge pages/s', lines, ui.zoom), width, chartHeight)] : []
-  const columns = TASK_COLUMNS.filter(column =>
-    ['pid', 'name', 'rss_bytes', 'huge_percent', 'swap_bytes', 'minflt_per_second', 'activity'].includes(column.key),
-  )
-  const plainUi = { ...ui, sort: undefined, filter: '', selected: -1 }
-  const rows = taskRows(model)
-  const room = height - chartHeight - 1
-  const listed = listRows<TaskRow>(rows, columns, row => String(row.pid), {
-    model,
-    ui: plainUi,
-    height: room - 1,
-    fallback: { key: 'huge_percent', descending: true },
-  })
-  if (rows.length === 0) return chart
-  return [
-    ...chart,
-    section('processes by share of huge pages', drawList(listed, columns, { model, ui: plainUi, width, height: room }), ui.ascii),
-  ]
 }
 
 function whereBlock(model: Model, width: number, ui: PanelUi): Block {

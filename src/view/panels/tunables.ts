@@ -7,12 +7,14 @@
  *     ▸ khugepaged              7 knobs
  */
 import { plural } from '../format.ts'
-import { toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, span } from '../panel.ts'
 import { KNOB_COLUMNS, type KnobRow, knobRows, shortPath } from '../subjects/knobs.ts'
-import { type Column, drawList, listRows } from '../table.ts'
+import type { Column } from '../table.ts'
 import { fitText } from '../width.ts'
 import { words } from './common.ts'
+import { chartsSinceKnob } from './compare.ts'
+import { listPanel } from './list_panel.ts'
+import { chartsOf } from './overview.ts'
 
 /** Fewer than this are seen at a glance. */
 const MANY = 20
@@ -97,15 +99,22 @@ export const tunables: PanelFunction = (model, ui, size): Panel => {
       (changed.length === 0
         ? 'none known to differ from its default'
         : `${changed.length} not at the default: ${list.join(', ')}${changed.length > 4 ? ' ...' : ''}`),
-    turned !== undefined && `last turned: ${turned.text}`,
+    turned !== undefined && `last turned: ${turned.text}; charts are of what moved most since`,
   ]
-  const said = words(facts, size, ui.ascii)
-  const height = size.height - said.rows.length
   const shown = ui.moving ? changed : rows
   // What is read by programs and what is sorted or filtered is a list.
   const flat = shown.length < MANY || ui.filter !== '' || ui.sort !== undefined || size.height === Number.POSITIVE_INFINITY
-  const tree = flat ? shown.map((knob): TreeRow => ({ knob, name: shortPath(knob.tunable.path) })) : treeOf(shown, ui)
-  const listed = listRows(tree, COLUMNS, idOf, { model, ui, height: height - 1, fallback: undefined })
   const wants = rows.flatMap(row => (row.text === undefined ? [row.tunable.path] : []))
-  return toPanel([said, drawList(listed, COLUMNS, { model, ui, width: size.width, height })], size, ui, { list: listed.state, wants })
+  return listPanel(model, ui, size, {
+    above: [words(facts, size, ui.ascii)],
+    rows: flat ? shown.map((knob): TreeRow => ({ knob, name: shortPath(knob.tunable.path) })) : treeOf(shown, ui),
+    moves: () => true,
+    columns: COLUMNS,
+    idOf,
+    charts: () => [...chartsSinceKnob(model), ...chartsOf(model)].slice(0, CHARTED),
+    wants,
+  })
 }
+
+/** What moved since the last turn, or what goes on. */
+const CHARTED = 4

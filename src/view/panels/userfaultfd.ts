@@ -2,15 +2,18 @@
 import type { Model } from '../../sample/model.ts'
 import type { WaitingThread } from '../../sample/parse/mmtop.ts'
 import type { UserFaultFd } from '../../sample/sample.ts'
+import type { ChartOf } from '../chart.ts'
+import { CHARTS_TOO, chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
 import { spark } from '../glyphs.ts'
 import { type Block, block, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { taskName } from '../subjects/tasks.ts'
 import { UFFD_COLUMNS, type UffdRow, uffdRows } from '../subjects/uffd.ts'
-import { drawList, listRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, filesOfTasks, knobFlow, words } from './common.ts'
+import { listPanel } from './list_panel.ts'
+import { openedTask } from './processes.ts'
 
 const KNOBS = ['/proc/sys/vm/unprivileged_userfaultfd']
 /** Processes whose areas are read. */
@@ -19,6 +22,8 @@ const WATCHED = 40
 const WAITING_SHOWN = 6
 
 export const userfaultfd: PanelFunction = (model, ui, size): Panel => {
+  const opened = openedTask(model, ui, size)
+  if (opened !== undefined) return opened
   const rows = uffdRows(model)
   const fds = model.sample.userFaultFds()
   const said = words(clauses(model, rows, fds), size, ui.ascii)
@@ -27,17 +32,44 @@ export const userfaultfd: PanelFunction = (model, ui, size): Panel => {
   const waiting = model.sample.waiting()
   const threads = waiting.length === 0 ? [] : [section('threads that wait', waitingBlock(model, waiting, size.width, ui), ui.ascii)]
   const fixed = [said, ...handlers, ...threads, knobs]
-  const height = size.height - fixed.reduce((sum, part) => sum + part.rows.length, 0) - 1
-  const listed = listRows(rows, UFFD_COLUMNS, row => `${row.pid} ${row.area.start}`, {
-    model,
-    ui,
-    height: height - 1,
-    fallback: { key: 'size_bytes', descending: true },
-  })
-  const list = section('ranges', drawList(listed, UFFD_COLUMNS, { model, ui, width: size.width, height }), ui.ascii)
   const wants = filesOfTasks(model, WATCHED, ['smaps'])
-  return toPanel([...fixed, ...(rows.length === 0 ? [] : [list])], size, ui, { list: listed.state, wants })
+  if (rows.length === 0) {
+    const left = size.height - fixed.reduce((sum, part) => sum + part.rows.length, 0)
+    return toPanel([...fixed, ...chartGrid(model, ui, CHARTS, size.width, left)], size, ui, { wants })
+  }
+  return listPanel(model, ui, size, {
+    above: fixed,
+    title: 'ranges',
+    rows,
+    before: uffdRows,
+    columns: UFFD_COLUMNS,
+    idOf: row => `${row.pid} ${row.area.start}`,
+    fallback: { key: 'size_bytes', descending: true },
+    charts: () => CHARTS,
+    share: CHARTS_TOO,
+    wants,
+  })
 }
+
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'faults for a handler',
+    lines: [
+      { name: 'faults', keys: ['uffd_faults'] },
+      { name: 'let go on', keys: ['uffd_woken'] },
+    ],
+  },
+  {
+    title: 'pages filled by handlers',
+    lines: [
+      { name: 'copied', keys: ['uffd_copied'] },
+      { name: 'zeros', keys: ['uffd_zeroed'] },
+      { name: 'continued', keys: ['uffd_continued'] },
+    ],
+  },
+  { title: 'waiting for handlers', lines: [{ name: 'all', keys: ['uffd_waited_ns'] }] },
+  { title: 'page faults', lines: [{ name: 'all', keys: ['pgfault'] }] },
+]
 
 function clauses(model: Model, rows: readonly UffdRow[], fds: readonly UserFaultFd[]): Clauses {
   const [size, present] = [rows.reduce((sum, row) => sum + row.sizeBytes, 0), rows.reduce((sum, row) => sum + row.presentBytes, 0)]

@@ -6,17 +6,20 @@ import type { Model } from '../../sample/model.ts'
 import { type DamonContext, damonPaths } from '../../sample/parse/damon.ts'
 import { generationsOn, LRU_GEN, LRU_GEN_ENABLED } from '../../sample/parse/lru_gen.ts'
 import { type AgedRow, parseWorkingSet, type WorkingSet } from '../../sample/parse/working_set.ts'
-import { lineChart } from '../chart.ts'
+import type { ChartOf } from '../chart.ts'
+import { chartGrid } from '../chart_grid.ts'
 import { formatBytes, formatDuration, formatPercent, plural } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
-import { type Block, block, chartBlock, section, stack, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
+import { type Block, block, section, stack, toPanel } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
 import { contexts, SCHEME_COLUMNS } from '../subjects/damon.ts'
 import { GENERATION_COLUMNS, generationRows } from '../subjects/generations.ts'
+import { AGED_COLUMNS } from '../subjects/pages.ts'
 import { taskName } from '../subjects/tasks.ts'
-import { drawTable } from '../table.ts'
+import { drawTable, type Listed, listRows, movedRows } from '../table.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, notHere, words } from './common.ts'
+import { openedTask } from './processes.ts'
 
 const PATH = '/mmtop/working_set'
 const PAGE = 4096
@@ -26,6 +29,8 @@ const SIZE = 8
 const AGES = ['used', '1', '2-3', '4-7', '8-15', '16+'] as const
 
 export const workingSet: PanelFunction = (model, ui, size): Panel => {
+  const opened = openedTask(model, ui, size)
+  if (opened !== undefined) return opened
   const text = model.sample.frame.files.get(PATH)
   const found = text === undefined ? undefined : parseWorkingSet(text)
   const damon = contexts(model)
@@ -34,14 +39,33 @@ export const workingSet: PanelFunction = (model, ui, size): Panel => {
     size,
     ui.ascii,
   )
-  const blocks = found === undefined || found.intervalMs === 0 ? [] : tablesOf(model, found, size.width, ui)
+  const on = found !== undefined && found.intervalMs > 0
+  const listed = listRows(agedRows(ui, model), AGED_COLUMNS, row => String(row.id), {
+    model,
+    ui,
+    height: size.height - LIST_SPARES,
+    fallback: undefined,
+  })
+  const blocks = on ? tablesOf(model, found, listed, size, ui) : []
   const generations = generationBlocks(model, size.width, ui)
   const daemons = (damon ?? []).map(each => section(`DAMON kdamond ${each.kdamond}`, damonBlock(model, each, size.width, ui), ui.ascii))
   const paths = model.kind === 'simulation' ? [] : damonPaths(model.sample.frame.files)
   const used = [said, ...blocks, ...generations, ...daemons].reduce((sum, part) => sum + part.rows.length, 0)
-  const left = size.height === Number.POSITIVE_INFINITY ? CHART_ROWS : Math.min(MOST_CHART_ROWS, size.height - used - 1)
-  const chart = left < CHART_ROWS ? [] : [section('taken too early', refaultChart(model, ui, size.width, left), ui.ascii)]
-  return toPanel([said, ...blocks, ...generations, ...daemons, ...chart], size, ui, { wants: [PATH, LRU_GEN_ENABLED, LRU_GEN, ...paths] })
+  const charts = chartGrid(model, ui, CHARTS, size.width, size.height - used)
+  const rest = { wants: [PATH, LRU_GEN_ENABLED, LRU_GEN, ...paths], ...(on ? { list: listed.state } : {}) }
+  return toPanel([said, ...blocks, ...generations, ...daemons, ...charts], size, ui, rest)
+}
+
+/** Rows around the list of processes: words, legend, headings. */
+const LIST_SPARES = 6
+
+/** Those with most memory first, or only those of which other pages are used than before. */
+function agedRows(ui: PanelUi, model: Model): readonly AgedRow[] {
+  const rowsOf = (sample: Model['sample']) => parseWorkingSet(sample.frame.files.get(PATH) ?? '').tasks
+  const rows = [...rowsOf(model.sample)].sort((a, b) => total(b) - total(a))
+  return ui.moving && model.previous !== undefined
+    ? movedRows(rows, rowsOf(model.previous), AGED_COLUMNS, row => String(row.id), model)
+    : rows
 }
 
 /** The generations of the LRU, the oldest first, while reclaim goes by them. */
@@ -73,20 +97,42 @@ function clauses(model: Model, found: WorkingSet | undefined): Clauses {
   ]
 }
 
-const CHART_ROWS = 7
-const MOST_CHART_ROWS = 20
-
 /** Pages that were reclaimed and came back soon: the working set is larger than what it was given. */
-function refaultChart(model: Model, ui: PanelUi, width: number, height: number): Block {
-  // Before 5.9 both were counted together.
-  const lines = model.scalars.has('workingset_refault')
-    ? [{ name: 'all', keys: ['workingset_refault'] }]
-    : [
-        { name: 'anon', keys: ['workingset_refault_anon'] },
-        { name: 'file', keys: ['workingset_refault_file'] },
-      ]
-  return chartBlock(lineChart(model, 'refaults/s', lines, ui.zoom), width, height)
-}
+const CHARTS: readonly ChartOf[] = [
+  {
+    title: 'refaults: reclaimed too early',
+    lines: [
+      // Before 5.9 both were counted together.
+      { name: 'all', keys: ['workingset_refault'] },
+      { name: 'anon', keys: ['workingset_refault_anon'] },
+      { name: 'file', keys: ['workingset_refault_file'] },
+    ],
+  },
+  {
+    title: 'refaults of pages that were in use',
+    lines: [
+      { name: 'all', keys: ['workingset_activate'] },
+      { name: 'anon', keys: ['workingset_activate_anon'] },
+      { name: 'file', keys: ['workingset_activate_file'] },
+    ],
+  },
+  {
+    title: 'memory by list',
+    lines: [
+      { name: 'active anon', keys: ['nr_active_anon'] },
+      { name: 'inactive anon', keys: ['nr_inactive_anon'] },
+      { name: 'active file', keys: ['nr_active_file'] },
+      { name: 'inactive file', keys: ['nr_inactive_file'] },
+    ],
+  },
+  {
+    title: 'pages that changed their list',
+    lines: [
+      { name: 'to active', keys: ['pgactivate'] },
+      { name: 'to inactive', keys: ['pgdeactivate'] },
+    ],
+  },
+]
 
 /** What the kernel's monitor does, or why nothing is known. */
 function damonClauses(model: Model, damon: readonly DamonContext[] | undefined): Clauses {
@@ -146,11 +192,15 @@ function nameOf(model: Model, pid: number): string {
   return `${taskName(model.sample.tasks().find(task => task.pid === pid))} ${pid}`.trim()
 }
 
-function tablesOf(model: Model, found: WorkingSet, width: number, ui: PanelUi): Block[] {
-  const byAge = [...found.tasks].sort((a, b) => total(b) - total(a))
+function tablesOf(model: Model, found: WorkingSet, listed: Listed<AgedRow>, { width, height }: Size, ui: PanelUi): Block[] {
+  const { first, selected } = listed.state
+  const shown = listed.rows.slice(
+    first,
+    height === Number.POSITIVE_INFINITY ? listed.rows.length : first + Math.max(1, height - LIST_SPARES),
+  )
   const tasks = section(
     'processes by rounds not used',
-    barBlock(byAge, row => nameOf(model, row.id), width, ui),
+    barBlock(shown, row => nameOf(model, row.id), width, ui, selected < 0 ? -1 : selected - first),
     ui.ascii,
   )
   const groups = section(
@@ -170,21 +220,22 @@ function legend(width: number, ui: PanelUi): Block {
 }
 
 /** A row each: what was used, in figures, and a bar of all ages. */
-function barBlock(rows: readonly AgedRow[], name: (row: AgedRow) => string, width: number, ui: PanelUi): Block {
+function barBlock(rows: readonly AgedRow[], name: (row: AgedRow) => string, width: number, ui: PanelUi, selected = -1): Block {
   const most = Math.max(1, ...rows.map(total))
-  const lines = rows.map(
-    (row): Row => [
+  const lines = rows.map((row, at): Row => {
+    const all: Row = [
       span(fitText(name(row), NAME, 'left', ui.ascii ? '~' : '…'), 'label'),
-      span(fitText(formatBytes(row.pages[0] * PAGE), SIZE, 'right'), 'value'),
+      span(fitText(formatBytes(row.pages[0] * PAGE), SIZE, 'right'), 'value', AGED_COLUMNS[1].key),
       span(fitText(`of ${formatBytes(total(row) * PAGE)}`, SIZE + 3, 'right'), 'dim'),
       span(' '),
       ...segmentBar(
-        row.pages.map(value => ({ value })),
+        row.pages.map((value, i) => ({ value, about: AGED_COLUMNS[i + 1].key })),
         most,
         Math.max(0, width - NAME - 2 * SIZE - 4),
         ui.ascii,
       ),
-    ],
-  )
+    ]
+    return at === selected ? all.map(each => ({ ...each, style: 'selected' })) : all
+  })
   return block(lines.length > 0 ? lines : [[span('none', 'dim')]], width, ui.ascii)
 }

@@ -1,15 +1,16 @@
 /** Zones: how far each is from its watermarks, what is on its lists, and how hard kswapd works. */
 import type { Model } from '../../sample/model.ts'
 import type { Zone } from '../../sample/parse/zoneinfo.ts'
-import { lineChart } from '../chart.ts'
+import { type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
-import { arrange, type Block, block, chartBlock, section, toPanel } from '../layout.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Span, type Style, span } from '../panel.ts'
+import { arrange, type Block, block, section } from '../layout.ts'
+import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
 import { pagesOf, ZONE_COLUMNS, zoneRows, zoneState } from '../subjects/zones.ts'
-import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, counterBlock, knobBlock, sumNow, words } from './common.ts'
+import { counterPanel, counterRowsBelow } from './counter_list.ts'
+import { listPanel } from './list_panel.ts'
 
 const COUNTERS = [
   'pgscan_kswapd',
@@ -29,28 +30,87 @@ const KNOBS = [
   'percpu_pagelist_high_fraction',
 ].map(name => `/proc/sys/vm/${name}`)
 
+/** Zones up to which their gauges stand above the list. */
+const FEW = 10
+
 export const zones: PanelFunction = (model, ui, size): Panel => {
   const rows = zoneRows(model)
+  const opened = rows.find(zone => idOf(zone) === ui.open)
+  if (opened !== undefined) return onePanel(model, ui, size, opened)
   const said = words(clauses(model, rows), size, ui.ascii)
   const gauges = section('free against the watermarks min, low and high', gaugeBlock(rows, size.width, ui), ui.ascii)
-  const table = section(
-    'zones',
-    drawTable({ columns: ZONE_COLUMNS, rows, sort: undefined, selected: -1 }, model, size.width, ui.ascii),
-    ui.ascii,
-  )
   const parts = [
     { title: 'reclaim per second', least: 44, make: (width: number) => counterBlock(model, COUNTERS, width, ui) },
     { title: 'knobs', least: 30, make: (width: number) => knobBlock(model, KNOBS, width, ui) },
   ]
   const lists = section('pages that reclaim looks at, by list', lruBlock(model, size.width, ui), ui.ascii)
-  const blocks = [said, gauges, table, ...arrange(parts, size.width, ui.ascii), lists]
-  const left = size.height === Number.POSITIVE_INFINITY ? 8 : size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
+  const few = rows.length <= FEW
+  return listPanel(model, ui, size, {
+    above: few ? [said, gauges] : [said],
+    after: [...(few ? [] : [gauges]), ...arrange(parts, size.width, ui.ascii), lists],
+    title: 'zones',
+    rows,
+    before: zoneRows,
+    columns: ZONE_COLUMNS,
+    idOf,
+    charts: selected => chartsOf(model, ui, rows, selected),
+  })
+}
+
+const idOf = ({ node, zone }: Zone): string => `N${node}.${zone}`
+const nameOf = ({ node, zone }: Zone): string => `N${node} ${zone}`
+
+function chartsOf(model: Model, ui: PanelUi, rows: readonly Zone[], selected: Zone | undefined): ChartOf[] {
+  // The first 16 MiB say nothing about the rest, and are asked for by few.
   const lines = rows
-    .filter(zone => zone.zone !== 'DMA')
-    .slice(0, 5)
-    .map(zone => ({ name: `N${zone.node} ${zone.zone}`, keys: [`N${zone.node}.${zone.zone}.free`] }))
-  const chart = left >= 5 && lines.length > 0 ? [chartBlock(lineChart(model, 'free', lines, ui.zoom), size.width, Math.min(left, 24))] : []
-  return toPanel([...blocks, ...chart], size, ui)
+    .filter(zone => zone.zone !== 'DMA' || zone === selected)
+    .map(zone => ({ name: nameOf(zone), keys: [`${idOf(zone)}.free`] }))
+  const chosen = selected === undefined ? undefined : nameOf(selected)
+  const [first, ...others] = lines.length === 0 ? [] : chartsOfMany(model, ui.zoom, { title: 'free', lines }, 'zones', chosen)
+  return [...(first === undefined ? [] : [first]), ...RECLAIM, ...others]
+}
+
+const RECLAIM: readonly ChartOf[] = [
+  {
+    title: 'reclaim',
+    lines: [
+      { name: 'kswapd looked', keys: ['pgscan_kswapd'] },
+      { name: 'took', keys: ['pgsteal_kswapd'] },
+      { name: 'others looked', keys: ['pgscan_direct'] },
+      { name: 'took', keys: ['pgsteal_direct'] },
+    ],
+  },
+  {
+    title: 'memory by list',
+    lines: [
+      { name: 'active anon', keys: ['nr_active_anon'] },
+      { name: 'inactive anon', keys: ['nr_inactive_anon'] },
+      { name: 'active file', keys: ['nr_active_file'] },
+      { name: 'inactive file', keys: ['nr_inactive_file'] },
+    ],
+  },
+  {
+    title: 'came back after reclaim',
+    lines: [
+      { name: 'anon', keys: ['workingset_refault_anon'] },
+      { name: 'file', keys: ['workingset_refault_file'] },
+    ],
+  },
+]
+
+/** One zone: all its figures, below its watermarks. */
+function onePanel(model: Model, ui: PanelUi, size: Size, zone: Zone): Panel {
+  const said = words(
+    [`zone ${zone.zone} of node ${zone.node}`, `${formatBytes(pagesOf(zone, 'managed') * 4096)} managed`, 'Esc goes back to all zones'],
+    size,
+    ui.ascii,
+  )
+  const marks: ChartOf = {
+    title: `${nameOf(zone)} against its watermarks`,
+    lines: ['free', 'min', 'low', 'high'].map(key => ({ name: key, keys: [`${idOf(zone)}.${key}`] })),
+  }
+  const above = [said, section('free against the watermarks min, low and high', gaugeBlock([zone], size.width, ui), ui.ascii)]
+  return counterPanel(model, ui, size, { above, rows: counterRowsBelow(model, `${idOf(zone)}.`), charts: [marks] })
 }
 
 function clauses(model: Model, rows: readonly Zone[]): Clauses {

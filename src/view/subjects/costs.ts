@@ -4,42 +4,11 @@
  */
 import { growth } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
+import { ACTIVITIES, type Activity } from '../fields/simulated.ts'
 import { type Column, column } from '../table.ts'
 import { taskName } from './tasks.ts'
 
-export interface Activity {
-  readonly key: string
-  readonly what: string
-  /** Kinds of src/kernel/base/cost.ts. */
-  readonly kinds: readonly string[]
-  /** The CPU is free for others meanwhile. */
-  readonly waits?: boolean
-  /** How soon its column goes where there is little room. */
-  readonly priority: number
-}
-
-/** Every kind is in one of them. */
-// biome-ignore format: one line an activity
-export const ACTIVITIES: readonly Activity[] = [
-  { key: 'access', what: 'programs using their memory', kinds: ['access', 'line_miss', 'copy_user'], priority: 3 },
-  { key: 'faults', what: 'fault entry and table entry', kinds: ['fault_entry', 'fault_pte', 'file_map', 'follow_page', 'numa_hint'], priority: 1 },
-  { key: 'clearing', what: 'clearing and copying pages', kinds: ['clear_page', 'copy_page', 'page_miss'], priority: 1 },
-  { key: 'pages', what: 'allocator and page cache', kinds: ['page_alloc', 'page_free', 'page_cache', 'page_find', 'block_write_begin'], priority: 2 },
-  { key: 'tables', what: 'page tables, areas, TLBs', kinds: ['pte_visit', 'pte_change', 'tlb_flush', 'vma_change'], priority: 5 },
-  { key: 'calls', what: 'system calls, switches, forks', kinds: ['syscall', 'file_read', 'lookup', 'context_switch', 'fork_task', 'exit_task'], priority: 6 },
-  { key: 'reclaim', what: 'scanning and dropping pages', kinds: ['lru_scan', 'reclaim_page', 'lru_move', 'rmap_unmap', 'shrink_slab', 'prune_dentry', 'evict_inode'], priority: 1 },
-  { key: 'swap', what: 'swap, zswap, disk requests', kinds: ['swap_page', 'zswap_page', 'block_request'], priority: 4 },
-  { key: 'compaction', what: 'compaction and moving pages', kinds: ['compact_scan', 'migrate_page'], priority: 2 },
-  { key: 'khugepaged', what: 'khugepaged looking at entries', kinds: ['khugepaged_pte'], priority: 7 },
-  { key: 'ksm', what: 'KSM: checksums and comparing', kinds: ['ksm_page', 'ksm_checksum', 'ksm_compare', 'ksm_compare_whole'], priority: 2 },
-  { key: 'locks', what: 'waiting for kernel locks', kinds: ['pt_lock', 'zone_lock'], priority: 2 },
-  { key: 'far', what: 'far or crowded memory', kinds: ['remote_access'], priority: 6 },
-  { key: 'disk', what: 'waiting for disks', kinds: ['io_wait'], waits: true, priority: 4 },
-  { key: 'moves', what: 'waiting for pages being moved', kinds: ['migration_wait'], waits: true, priority: 8 },
-  { key: 'idle', what: 'rates and sleeps inside an op', kinds: ['idle'], waits: true, priority: 8 },
-]
-
-type Spent = ReadonlyMap<string, number>
+export type Spent = ReadonlyMap<string, number>
 
 /** Nanoseconds that went into an activity since start. */
 export const spentOn = (spent: Spent, { kinds }: Activity): number => kinds.reduce((sum, kind) => sum + (spent.get(kind) ?? 0), 0)

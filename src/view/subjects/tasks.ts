@@ -72,6 +72,9 @@ function privateBytes({ task }: TaskRow): number | undefined {
   return rollup === undefined ? undefined : (rollup.get('Private_Clean') ?? 0) + (rollup.get('Private_Dirty') ?? 0)
 }
 
+/** Whether it took faults since the sample before. */
+export const isBusy = ({ minfltPerSecond, majfltPerSecond }: TaskRow): boolean => (minfltPerSecond ?? 0) > 0 || (majfltPerSecond ?? 0) > 0
+
 /** Resident memory that is mapped by huge entries. */
 export function hugeBytes({ task }: TaskRow): number | undefined {
   const { rollup } = task

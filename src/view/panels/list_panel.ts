@@ -1,0 +1,75 @@
+/**
+ * A panel around one list: blocks above it, the list, and below it what else there is to say and charts of the past.
+ *
+ *     many rows                        few rows (nodes, zones, pools)
+ *     +------------------------+       +------------------------+
+ *     | words, knobs           |       | words, bars            |
+ *     | list                   |       | list                   |
+ *     | :                      |       | counters, knobs        |
+ *     | charts                 |       | charts                 |
+ *     +------------------------+       +------------------------+
+ */
+import type { Model } from '../../sample/model.ts'
+import type { ChartOf } from '../chart.ts'
+import { chartGrid, chartRoom, type Share } from '../chart_grid.ts'
+import { type Block, fillBlock, section, toPanel } from '../layout.ts'
+import type { ChartSpec, ListState, Panel, PanelUi, Size } from '../panel.ts'
+import { type Column, drawList, type Listed, listRows, movedRows } from '../table.ts'
+
+export interface ListPanel<R> {
+  readonly above: readonly Block[]
+  /** What follows the list, which then takes no more rows than it has. */
+  readonly after?: readonly Block[]
+  readonly title?: string
+  readonly rows: readonly R[]
+  /** The rows of the sample before, to tell which ones moved; or whether one moved. */
+  readonly before?: (model: Model) => readonly R[]
+  readonly moves?: (row: R) => boolean
+  readonly columns: readonly Column<R>[]
+  readonly idOf: (row: R) => string
+  readonly fallback?: ListState['sort']
+  /** In order of weight; of the row that is selected, if one is. */
+  readonly charts: (selected: R | undefined) => readonly (ChartOf | ChartSpec)[]
+  readonly wants?: readonly string[]
+  readonly share?: Share
+}
+
+const rowsIn = (blocks: readonly Block[]): number => blocks.reduce((sum, part) => sum + part.rows.length, 0)
+
+export function listPanel<R>(model: Model, ui: PanelUi, size: Size, spec: ListPanel<R>): Panel {
+  const { above, after = [], title, columns, wants = [], share } = spec
+  const shown = ui.moving ? movingRows(model, spec) : spec.rows
+  const room = size.height - rowsIn(above) - (title === undefined ? 0 : 1)
+  const { listHeight, chartHeight } = heightsOf(room, shown.length + 1, after.length === 0 ? undefined : rowsIn(after), share)
+  const listed = listRows(shown, columns, spec.idOf, { model, ui, height: listHeight - 1, fallback: spec.fallback })
+  const table = drawList(listed, columns, { model, ui, width: size.width, height: listHeight })
+  const list = title === undefined ? table : section(title, table, ui.ascii)
+  const charts = chartHeight === 0 ? [] : chartGrid(model, ui, spec.charts(selectedOf(listed)), size.width, chartHeight)
+  const filled = charts.length === 0 || after.length > 0 ? list : fillBlock(list, listHeight + (title === undefined ? 0 : 1))
+  return toPanel([...above, filled, ...after, ...charts], size, ui, { list: listed.state, wants })
+}
+
+const selectedOf = <R>({ rows, state }: Listed<R>): R | undefined => rows[state.selected]
+
+function movingRows<R>(model: Model, { rows, before, moves, columns, idOf }: ListPanel<R>): readonly R[] {
+  if (moves !== undefined) return rows.filter(moves)
+  if (before === undefined || model.previous === undefined) return rows
+  return movedRows(rows, before({ ...model, sample: model.previous, previous: undefined }), columns, idOf, model)
+}
+
+/** Fewest rows of a list that what follows it may push it to. */
+const LEAST_LIST = 5
+
+/**
+ * @param wanted rows of the list, heading included
+ * @param after rows that follow it; undefined where the list may have all
+ */
+function heightsOf(room: number, wanted: number, after: number | undefined, share: Share | undefined) {
+  if (room === Number.POSITIVE_INFINITY) return { listHeight: room, chartHeight: room }
+  if (after === undefined) {
+    const chartHeight = chartRoom(room, wanted, share)
+    return { listHeight: room - chartHeight, chartHeight }
+  }
+  const listHeight = Math.max(1, Math.min(wanted, Math.max(LEAST_LIST, room)))
+  return { listHeight, chartHeight: Math.max(0, room - listHeight - after) }
+}
