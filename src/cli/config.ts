@@ -10,7 +10,7 @@ import { makeDirectory } from './files.ts'
 const SIZE_LIMIT = 1 << 20
 
 /** $XDG_CONFIG_HOME/mmtop/config.json, or below ~/.config. */
-export function configPath(env: NodeJS.ProcessEnv): string {
+function configPath(env: NodeJS.ProcessEnv): string {
   const home = env.XDG_CONFIG_HOME
   return join(home?.startsWith('/') === true ? home : join(homedir(), '.config'), 'mmtop', 'config.json')
 }

@@ -21,7 +21,7 @@ import { freePagesOf, nodeSum, zoneSum } from './sums.ts'
 const VMALLOC_TOTAL_KB = 13_743_895_347_199
 
 /** Pages that new programs could get without swapping (si_mem_available). */
-export function memAvailable(k: Kernel): number {
+function memAvailable(k: Kernel): number {
   const low = k.zones.reduce((sum, zone) => sum + zone.wmarkLow + zone.watermarkBoost, 0)
   const spare = (pages: number) => pages - Math.min(Math.floor(pages / 2), low)
   const cache = nodeSum(k.nodes, NS.nr_active_file) + nodeSum(k.nodes, NS.nr_inactive_file)

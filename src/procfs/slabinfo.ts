@@ -13,10 +13,9 @@ const HEAD = `slabinfo - version: 2.1
 
 const right = (n: number, width: number) => String(n).padStart(width)
 
-export const slabsOf = (cache: KmemCache): number => cache.bootSlabs + cache.nrSlabs
-export const objectsOf = (cache: KmemCache): number => cache.bootSlabs * cache.objectsPerSlab + cache.total
-export const freeObjects = (k: Kernel, cache: KmemCache): number =>
-  k.nodes.reduce((sum, node) => sum + partialSlabs(k, cache, node.id).free, 0)
+const slabsOf = (cache: KmemCache): number => cache.bootSlabs + cache.nrSlabs
+const objectsOf = (cache: KmemCache): number => cache.bootSlabs * cache.objectsPerSlab + cache.total
+const freeObjects = (k: Kernel, cache: KmemCache): number => k.nodes.reduce((sum, node) => sum + partialSlabs(k, cache, node.id).free, 0)
 
 function line(k: Kernel, cache: KmemCache): string {
   const objects = objectsOf(cache)

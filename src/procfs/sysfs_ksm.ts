@@ -11,7 +11,7 @@ import { type Directory, dir, knobs, sysfs } from './file.ts'
 
 const figure = (of: (ksm: KsmState) => number) => sysfs(k => `${of(k.ksm)}\n`)
 
-export const pagesVolatile = (ksm: KsmState): number => Math.max(0, ksm.rmapItems - ksm.pagesShared - ksm.pagesSharing - ksm.pagesUnshared)
+const pagesVolatile = (ksm: KsmState): number => Math.max(0, ksm.rmapItems - ksm.pagesShared - ksm.pagesSharing - ksm.pagesUnshared)
 
 export const ksmDirectory: Directory = dir({
   ...knobs('/sys/kernel/mm/ksm'),

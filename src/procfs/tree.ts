@@ -72,7 +72,7 @@ const PROCESS: Directory = dir({
   status: pid(status),
 })
 
-export const TREE: Directory = dir({
+const TREE: Directory = dir({
   proc: dir({
     buddyinfo: proc(buddyinfo),
     cmdline: proc(cmdline),

@@ -19,7 +19,7 @@ export interface WallClock {
   after(ms: number, wake: () => void): () => void
 }
 
-export const realClock: WallClock = {
+const realClock: WallClock = {
   now: () => performance.now(),
   after: (ms, wake) => {
     const timer = setTimeout(wake, ms)

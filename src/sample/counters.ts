@@ -27,7 +27,7 @@ const NR_TOTALS: ReadonlySet<string> = new Set([
 const LEVELS: ReadonlySet<string> = new Set(['workingset_nodes'])
 
 /** The kind of a line of /proc/vmstat (or of the same counters of a node or zone). */
-export function kindOfVmstat(name: string): Kind {
+function kindOfVmstat(name: string): Kind {
   if (name.startsWith('nr_')) return NR_TOTALS.has(name) ? 'counter' : 'gauge'
   return LEVELS.has(name) ? 'gauge' : 'counter'
 }

@@ -1,25 +1,7 @@
 /** Where to jump in a recording and how fast to go: what is typed and pressed, as numbers. */
 
 /** Machine seconds per wall second, from slow motion to as fast as it goes. */
-export const SPEEDS: readonly number[] = [
-  0.01,
-  0.02,
-  0.05,
-  0.1,
-  0.2,
-  0.5,
-  1,
-  2,
-  5,
-  10,
-  20,
-  50,
-  100,
-  200,
-  500,
-  1000,
-  Number.POSITIVE_INFINITY,
-]
+const SPEEDS: readonly number[] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, Number.POSITIVE_INFINITY]
 
 /** The next speed of the ladder above or below. */
 export function nextSpeed(speed: number, direction: 1 | -1): number {

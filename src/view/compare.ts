@@ -47,7 +47,7 @@ export function note(course: Course, model: Model): void {
 }
 
 /** The mean of a figure: per second for totals. */
-export function meanOf(course: Course, key: string): number | undefined {
+function meanOf(course: Course, key: string): number | undefined {
   const sum = course.sums.get(key)
   if (sum === undefined) return undefined
   if (kindOf(key) === 'gauge') return sum / (course.counts.get(key) ?? 1)
@@ -80,7 +80,7 @@ function weight({ before, after }: Change): number {
 }
 
 /** Knobs that stood differently. */
-export function knobChanges(a: Course, b: Course): { readonly path: string; readonly before: string; readonly after: string }[] {
+function knobChanges(a: Course, b: Course): { readonly path: string; readonly before: string; readonly after: string }[] {
   return [...a.knobs].flatMap(([path, before]) => {
     const after = b.knobs.get(path)
     return after === undefined || after === before ? [] : [{ path, before, after }]

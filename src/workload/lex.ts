@@ -86,7 +86,7 @@ export function substitutePids(text: string, pidOf: PidOf): string {
 }
 
 /** For lines in which `$` means nothing. */
-export const NO_PIDS: PidOf = () => undefined
+const NO_PIDS: PidOf = () => undefined
 
 /**
  * One line. Throws a UserError when it is too long or holds control characters.

@@ -58,7 +58,7 @@ export function memcgCharge(k: Kernel, head: Pfn, mm: Mm | undefined, gfp: numbe
 }
 
 /** Charges a user's page to a group. */
-export function memcgChargeTo(k: Kernel, head: Pfn, id: number, gfp: number): boolean {
+function memcgChargeTo(k: Kernel, head: Pfn, id: number, gfp: number): boolean {
   const pages = compoundPages(k, head)
   if (!tryCharge(k, id, pages, gfp)) return false
   commitCharge(k, head, id, pages)
@@ -99,7 +99,7 @@ function chargeObjPages(k: Kernel, id: number, bytes: number, gfp: number): bool
 }
 
 /** Charges pages to a group and all above it; false when they are over a limit that nothing helped against (try_charge). */
-export function tryCharge(k: Kernel, id: number, pages: number, gfp: number): boolean {
+function tryCharge(k: Kernel, id: number, pages: number, gfp: number): boolean {
   if (id === ROOT_MEMCG || (pages <= MEMCG_CHARGE_BATCH && consumeStock(k, id, pages))) return true
   const batch = Math.max(MEMCG_CHARGE_BATCH, pages)
   if (counterTryCharge(k, id, 'memory', batch) === ROOT_MEMCG) {
@@ -162,7 +162,7 @@ function force(k: Kernel, id: number, over: number, pages: number, raised: boole
 const isDying = (k: Kernel): boolean => k.current !== undefined && k.current.killed !== 0
 
 /** Pages until the group's memory.max (mem_cgroup_margin). */
-export function memcgMargin(k: Kernel, id: number): number {
+function memcgMargin(k: Kernel, id: number): number {
   const { usage, max } = memcgOf(k, id).memory
   return Math.max(0, max - usage)
 }

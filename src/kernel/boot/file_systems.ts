@@ -19,7 +19,7 @@ const SHMEM_DEV = '00:01'
 const DISK_DEVS = ['fe:00', 'fe:10']
 
 /** Where the machine's disk is mounted. */
-export const DISK_MOUNT = '/mnt'
+const DISK_MOUNT = '/mnt'
 /** ext4's root directory, and the first number that a file gets. */
 const EXT4_ROOT_INO = 2
 const EXT4_FIRST_INO = 12

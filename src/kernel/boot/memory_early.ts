@@ -153,7 +153,7 @@ const RESOURCE_BYTES = 64
 const FIRMWARE_MAP_ENTRY_BYTES = 104
 const NOSAVE_REGION_BYTES = 32
 /** What every command line starts with on these machines. */
-export const BASE_COMMAND_LINE =
+const BASE_COMMAND_LINE =
   'console=ttyS0 quiet panic=-1 rootfstype=ramfs norandmaps nokaslr nowatchdog random.trust_cpu=on raid=noautodetect'
 
 function takeSmallTables(mb: Memblock, machine: BootMachine, fw: Firmware): void {

@@ -17,7 +17,7 @@
  */
 import { type BootMachine, KIB, parseSize } from './memory_machine.ts'
 
-export const GIGANTIC_KB = 1048576
+const GIGANTIC_KB = 1048576
 export const HUGE_KB = 2048
 
 /** How many pages of a size the command line asks for: of the nodes in turn, or by node. */

@@ -21,7 +21,7 @@ export interface Memblock {
   readonly free: RamRange[]
 }
 
-export const NO_NODE_WANTED = -1
+const NO_NODE_WANTED = -1
 
 export const memblock = (ram: readonly RamRange[]): Memblock => ({
   free: ram.map(run => ({ start: run.start * PAGE_SIZE, end: run.end * PAGE_SIZE, node: run.node })),

@@ -78,8 +78,8 @@ const held = (part: BasePart, from: number, pages: number, what: Held['what']): 
 const reads = (part: BasePart, from: number, to: number): Touch[] => Array.from({ length: to - from }, (_, i) => [part, from + i, 'read'])
 const writes = (part: BasePart, ...pages: number[]): Touch[] => pages.map(page => [part, page, 'write'])
 
-export const INIT_FILE = '/init'
-export const CONTROL_FILE = '/ctl'
+const INIT_FILE = '/init'
+const CONTROL_FILE = '/ctl'
 /** Pages of ramfs files: the executor, its control area, the workload's text and its settings. */
 export const RAMFS_FILES: readonly { readonly path: string; readonly pages: number }[] = [
   { path: INIT_FILE, pages: 249 },

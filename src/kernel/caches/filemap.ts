@@ -87,7 +87,7 @@ export function countCached(k: Kernel, head: Pfn, pages: number): void {
 }
 
 /** Whether the leaf holds shadows only. */
-export const onlyShadows = (node: XaNode | undefined): node is XaNode => node !== undefined && node.count > 0 && node.count === node.shadows
+const onlyShadows = (node: XaNode | undefined): node is XaNode => node !== undefined && node.count > 0 && node.count === node.shadows
 
 /** The node that a leaf of nothing but shadows counts for; -1 when the leaf is none. To be asked before a leaf is changed. */
 export function shadowLeafNode(mapping: Mapping, key: number): number {

@@ -23,7 +23,7 @@ import { inodeTakeObjects } from './inode_objects.ts'
 /** The first number of an unnamed device that mounts at run time get; Linux' own mounts have those below. */
 const FIRST_MINOR = 0x16
 /** Inode numbers that a CPU takes at once from the kernel's own mount of memory files (SHMEM_INO_BATCH). */
-export const INO_BATCH = 1024
+const INO_BATCH = 1024
 
 /** No file system mounted yet. */
 export const fileSystems = (nodes: number): FileSystems => ({
@@ -145,7 +145,7 @@ function nextIno(k: Kernel, sb: SuperBlock): number {
 // --- paths
 
 /** Where a file of a mount is found: another mount may hide it, so the path alone does not tell. */
-export const pathKey = (sb: SuperBlock, path: string): string => `${sb.id}:${path}`
+const pathKey = (sb: SuperBlock, path: string): string => `${sb.id}:${path}`
 
 /** The path without empty and "." parts, and ".." resolved. */
 export function normalizePath(path: string): string {

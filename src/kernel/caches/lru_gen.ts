@@ -101,7 +101,7 @@ export function updateLruSize(node: Node, zone: Zone, lruvec: Lruvec, lru: numbe
 }
 
 /** Counts a page in another generation than before; -1 is none (lru_gen_update_size). */
-export function updateGenSize(k: Kernel, lruvec: Lruvec, head: Pfn, from: number, to: number): void {
+function updateGenSize(k: Kernel, lruvec: Lruvec, head: Pfn, from: number, to: number): void {
   const zone = k.zones[k.blockZone[head >>> PAGEBLOCK_ORDER]]
   const node = k.nodes[zone.node]
   const type = typeOf(k, head)

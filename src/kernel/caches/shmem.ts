@@ -16,7 +16,7 @@ import { inodeCreate } from './inode.ts'
 import { MAX_FILE_BYTES } from './shmem_range.ts'
 
 /** The kernel's own mount of memory files. */
-export const shmemMount = (k: Kernel): SuperBlock =>
+const shmemMount = (k: Kernel): SuperBlock =>
   must(
     k.fs.superBlocks.find(sb => sb.type === 'shmem'),
     'no mount for memory files',

@@ -195,7 +195,7 @@ function noteHuge(k: Kernel, inode: Inode, first: number): void {
  * Splits the huge page at the end of one of the mount's files that reaches beyond it; what lies beyond is freed.
  * @returns huge pages split, or -1 when no file has one.
  */
-export function unusedHugeShrink(k: Kernel, inode: Inode): number {
+function unusedHugeShrink(k: Kernel, inode: Inode): number {
   const { shrinklist } = inode.sb
   for (const id of [...shrinklist]) {
     const file = k.fs.inodes.get(id)

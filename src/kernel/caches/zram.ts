@@ -136,7 +136,7 @@ export function zramWrite(k: Kernel, number: number, block: number, pfn: Pfn): n
 }
 
 /** Stores content at a block. @returns 0, or a negative errno where there is no memory for it or the device's limit is reached. */
-export function zramWriteContent(k: Kernel, device: ZramDevice, block: number, content: number, index: number): number {
+function zramWriteContent(k: Kernel, device: ZramDevice, block: number, content: number, index: number): number {
   const { stats } = device
   const same = k.contents.classes[content].sameFilled
   const stored = same ? { handle: 0, size: 0 } : store(k, device, content)

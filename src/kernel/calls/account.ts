@@ -20,8 +20,8 @@ import { PAGE_KB, PAGE_SIZE } from '../base/units.ts'
 /** Whether the task is root with all its capabilities: those are all or none here. */
 export const capable = (task: Task): boolean => task.uid === 0
 
-export const OVERCOMMIT_GUESS = 0
-export const OVERCOMMIT_ALWAYS = 1
+const OVERCOMMIT_GUESS = 0
+const OVERCOMMIT_ALWAYS = 1
 export const OVERCOMMIT_NEVER = 2
 
 /** Least pages that a CPU promises before it tells the others. */

@@ -225,7 +225,7 @@ export function cgroupMkdirAt(k: Kernel, path: string): number {
 }
 
 /** mkdir(2) in a group's directory. @returns the new group, or a negative errno */
-export function cgroupMkdir(k: Kernel, parent: Cgroup, name: string): Cgroup | number {
+function cgroupMkdir(k: Kernel, parent: Cgroup, name: string): Cgroup | number {
   if (cgroupChild(k, parent, name) !== undefined) return -EEXIST
   if (name.includes('\n')) return -EINVAL
   if (!underLimits(k, parent)) return -EAGAIN

@@ -36,9 +36,9 @@ import { eachVma } from '../spaces/vma.ts'
 import { walkPmds } from '../spaces/walk.ts'
 
 export const CLEAR_REFS_ALL = 1
-export const CLEAR_REFS_ANON = 2
-export const CLEAR_REFS_MAPPED = 3
-export const CLEAR_REFS_SOFT_DIRTY = 4
+const CLEAR_REFS_ANON = 2
+const CLEAR_REFS_MAPPED = 3
+const CLEAR_REFS_SOFT_DIRTY = 4
 export const CLEAR_REFS_MM_HIWATER_RSS = 5
 
 /** Does what a valid number written to clear_refs asks for. */

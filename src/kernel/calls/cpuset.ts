@@ -34,7 +34,7 @@ const ROOT = 1
 const onlineCpus = (k: Kernel): number[] => k.cpus.filter(cpu => cpu.online).map(cpu => cpu.id)
 
 /** The nearest group, from this one up, that has a cpuset; the root always has one. */
-export function cpusetGroup(k: Kernel, group: Cgroup): Cgroup {
+function cpusetGroup(k: Kernel, group: Cgroup): Cgroup {
   let at = group
   while (at.cpuset === undefined) at = must(k.cgroup.groups.get(at.parent), 'the root cgroup has no cpuset')
   return at

@@ -59,7 +59,7 @@ import { lruAddDrainAll } from '../reclaim/zap.ts'
 const NO_ZONE = 255
 const TOP_ORDER = MAX_ORDER - 1
 
-export const blockOwner = (block: MemoryBlock): NodeId => block.nodes[block.nodes.length - 1]
+const blockOwner = (block: MemoryBlock): NodeId => block.nodes[block.nodes.length - 1]
 
 /** Takes a block away. @returns 0, -EINVAL for one that never can go, -EBUSY or -EINTR for one that cannot now; its owner sees to it that it is online. */
 export function offlineMemoryBlock(k: Kernel, block: MemoryBlock): number {

@@ -13,7 +13,7 @@ import { findVma, vmaNext } from '../spaces/vma.ts'
 import { fsyncRange } from './files_io.ts'
 
 export const MS_ASYNC = 1
-export const MS_INVALIDATE = 2
+const MS_INVALIDATE = 2
 export const MS_SYNC = 4
 
 /** @returns 0; -EINVAL for bad flags or address, or secret memory, which cannot be written anywhere, -EBUSY to invalidate locked pages, -ENOMEM where nothing is mapped. */

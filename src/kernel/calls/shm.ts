@@ -31,9 +31,9 @@ export const IPC_EXCL = 0o2000
 export const SHM_HUGETLB = 0o4000
 export const SHM_NORESERVE = 0o10000
 export const SHM_RDONLY = 0o10000
-export const SHM_RND = 0o20000
-export const SHM_REMAP = 0o40000
-export const SHM_EXEC = 0o100000
+const SHM_RND = 0o20000
+const SHM_REMAP = 0o40000
+const SHM_EXEC = 0o100000
 /** Where shmget's flags hold the logarithm of the size of huge pages, 0 for the default size. */
 export const SHM_HUGE_SHIFT = 26
 const SHM_HUGE_MASK = 0x3f
@@ -45,7 +45,7 @@ const EXECUTE = 0o111
 const MOST_SEGMENTS = 4096
 
 /** Areas that a segment is attached to (shm_nattch). */
-export const attachments = (segment: ShmSegment): number => segment.inode.mapping.rmap.reduce((sum, entry) => sum + entry.vmas, 0)
+const attachments = (segment: ShmSegment): number => segment.inode.mapping.rmap.reduce((sum, entry) => sum + entry.vmas, 0)
 
 /** The segment of a number; one that was removed is gone when nobody has it attached any more. */
 function segmentAt(k: Kernel, id: number): ShmSegment | undefined {

@@ -25,6 +25,7 @@ import { userfaultExit } from '../fault/userfault_2014.ts'
 import { forgetWaiter, holdUffd } from '../fault/userfaultfd.ts'
 import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { kmemUncharge } from '../frames/memcg_charge.ts'
+import { OWED, owe, payer } from '../frames/owed.ts'
 import { freePages } from '../frames/rmqueue.ts'
 import { lruGenAddMm, lruGenDelMm, mmGen } from '../spaces/lru_gen_mm.ts'
 import { mmRelease, PGD_ORDER, tableAllocate } from '../spaces/pagetable.ts'
@@ -44,10 +45,10 @@ const NR_CACHED_STACKS = 2
 /** What a process without root's rights may lock unless told otherwise (MLOCK_LIMIT), in bytes. */
 const DEFAULT_MEMLOCK = 8 * 2 ** 20
 /** Where mmap looks downwards from, with an 8 MiB stack limit, its guard gap and no randomness. */
-export const MMAP_BASE = 0x7ffff7fff
+const MMAP_BASE = 0x7ffff7fff
 
 /** An address space with nothing in it, or undefined when there is no page for its top table. */
-export function mmCreate(k: Kernel): Mm | undefined {
+function mmCreate(k: Kernel): Mm | undefined {
   const pfn = allocPages(k, GFP_KERNEL_ACCOUNT | __GFP_ZERO, PGD_ORDER)
   if (pfn === NO_PAGE) return undefined
   const mm: Mm = {
@@ -71,7 +72,8 @@ export function mmCreate(k: Kernel): Mm | undefined {
     pgtablesBytes: 0,
     defFlags: 0,
     thpDisable: false,
-    memcg: k.current?.memcg ?? ROOT_MEMCG,
+    memcg: payer(k),
+    payer: payer(k),
     khugepaged: false,
     hugeZeroPage: false,
     mergeable: false,
@@ -92,6 +94,7 @@ export function mmCreate(k: Kernel): Mm | undefined {
     locks: undefined,
   }
   k.spaces.mms.set(mm.id, mm)
+  owe(k, mm.payer, OWED.space, 1)
   return mm
 }
 
@@ -134,6 +137,7 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     memsAllowed: -1,
     numa: taskNuma(k, k.cpu),
     memcg: ROOT_MEMCG,
+    payer: ROOT_MEMCG,
     overHighPages: 0,
     uid: 0,
     gid: 0,
@@ -221,6 +225,7 @@ function taskBorn(k: Kernel, parent: Task, { mm, stack }: ForkRest): Task {
     killed: 0,
     exiting: false,
     stack,
+    payer: payer(k),
     numa: taskNuma(k, parent.cpu),
     wait: undefined,
     restart: undefined,
@@ -230,6 +235,7 @@ function taskBorn(k: Kernel, parent: Task, { mm, stack }: ForkRest): Task {
   }
   const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
+  owe(k, child.payer, OWED.process, 1)
   for (const id of parent.uffds) holdUffd(k, child, id)
   lruGenAddMm(k, mm)
   return child
@@ -272,6 +278,7 @@ export function taskExit(k: Kernel, task: Task): boolean {
   for (const stack of task.threads) stackFree(k, stack)
   stackFree(k, task.stack)
   k.tasks.delete(task.pid)
+  owe(k, task.payer, OWED.process, -1)
   return true
 }
 

@@ -147,7 +147,7 @@ function reuse(k: Kernel, vma: Vma, pfn: Pfn): void {
 }
 
 /** Gives the process its own copy of the page that the entry maps; NO_PAGE stands for the zero page (wp_page_copy). */
-export function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
+function wpPageCopy(k: Kernel, vma: Vma, old: Pfn): number {
   const { table, i, offset } = k.vmf
   prepareAnon(k, vma)
   const shared = entryValue(k, table, i)

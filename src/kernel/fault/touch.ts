@@ -92,7 +92,7 @@ function accessEntry(k: Kernel, table: number, i: number, write: boolean, offset
 }
 
 /** Sets one byte of the page to 1. */
-export function patchPage(k: Kernel, pfn: Pfn, offset: number): void {
+function patchPage(k: Kernel, pfn: Pfn, offset: number): void {
   const before = pageContent(k, pfn)
   const after = patchContent(k.contents, before, offset)
   if (after === before) return

@@ -49,7 +49,7 @@ import { PAGE_SIZE } from '../base/units.ts'
 import { eachVma } from '../spaces/vma.ts'
 
 /** Classes of waiting times: less than 2^10 ns, 2^11 ns, ..., and all that is longer. */
-export const UFFD_HISTOGRAM = 24
+const UFFD_HISTOGRAM = 24
 export const UFFD_FIRST_CLASS = 10
 
 /**

@@ -70,7 +70,7 @@ export function freeBlocks(k: Kernel, zone: Zone, order: number, type: number): 
 export const virginBlocks = (zone: Zone) => zone.virgin.reduce((sum, range) => sum + (range.end - range.next) / (1 << TOP_ORDER), 0)
 
 /** First block of a list: the most recently freed one. NO_PAGE when there is none. */
-export function firstFree(k: Kernel, zone: Zone, order: number, type: number): Pfn {
+function firstFree(k: Kernel, zone: Zone, order: number, type: number): Pfn {
   const list = freeList(zone, order, type)
   const first = listFirst(k.heads, list)
   if (first !== NO_PAGE || order !== TOP_ORDER || type !== MIGRATE_MOVABLE || zone.virgin.length === 0) return first
@@ -109,7 +109,7 @@ function addToFreeList(k: Kernel, zone: Zone, pfn: Pfn, order: number, type: num
 }
 
 /** Takes a free block off its list; its record is then that of a fresh page. */
-export function deleteFromFreeList(k: Kernel, zone: Zone, pfn: Pfn, order: number): void {
+function deleteFromFreeList(k: Kernel, zone: Zone, pfn: Pfn, order: number): void {
   const at = pfn * PAGE_WORDS
   listDelete(k.heads, k.page, freeList(zone, order, k.page[at + W_INDEX]), pfn)
   k.page[at + W_FLAGS] &= ~PG_buddy
@@ -256,7 +256,7 @@ const canSteal = (order: number, type: number) =>
   order >= PAGEBLOCK_ORDER >> 1 || type === MIGRATE_RECLAIMABLE || type === MIGRATE_UNMOVABLE
 
 /** The type to take a block of this order from, or -1. */
-export function suitableFallback(k: Kernel, zone: Zone, order: number, type: number): number {
+function suitableFallback(k: Kernel, zone: Zone, order: number, type: number): number {
   if (zone.nrFree[order] === 0) return -1
   for (const other of FALLBACKS[type]) if (freeBlocks(k, zone, order, other) > 0) return other
   return -1

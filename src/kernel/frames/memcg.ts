@@ -30,7 +30,7 @@ import { pageMemcg } from './page.ts'
 export const PAGE_COUNTER_MAX = 2 ** 51 - 1
 export const ROOT_MEMCG = 0
 /** Groups there can be at once, those without a directory included: as many as a page's record can tell apart. */
-export const MAX_MEMCGS = 4096
+const MAX_MEMCGS = 4096
 const NR_LRU_LISTS = 5
 
 const pageCounter = (): PageCounter => ({

@@ -102,7 +102,7 @@ export function pgdatBalanced(k: Kernel, node: Node, order: number, highest: num
   return !managed
 }
 
-export function pgdatWatermarkBoosted(k: Kernel, node: Node, highest: number): boolean {
+function pgdatWatermarkBoosted(k: Kernel, node: Node, highest: number): boolean {
   for (let i = 0; i <= highest; i++) if (k.zones[node.id * MAX_NR_ZONES + i].watermarkBoost > 0) return true
   return false
 }

@@ -165,7 +165,7 @@ export function buildZonelists(k: Kernel): void {
   }
 }
 
-export const nodeHasMemory = (k: Kernel, node: Node) => zonesOf(k, node.id).length > 0
+const nodeHasMemory = (k: Kernel, node: Node) => zonesOf(k, node.id).length > 0
 
 const zonesOf = (k: Kernel, node: number) =>
   k.zones

@@ -107,7 +107,7 @@ function contigPageInfo(zone: Zone, order: number): { pages: number; blocks: num
 }
 
 /** Why an allocation of this order fails: 0 for lack of memory to 1000 for fragmentation; -1000: it does not fail. */
-export function fragmentationIndex(zone: Zone, order: number): number {
+function fragmentationIndex(zone: Zone, order: number): number {
   const { pages, blocks, suitable } = contigPageInfo(zone, order)
   if (blocks === 0) return 0
   if (suitable > 0) return -1000
@@ -115,7 +115,7 @@ export function fragmentationIndex(zone: Zone, order: number): number {
 }
 
 /** Percent of the zone's free memory that is in pieces smaller than this order (extfrag_for_order). */
-export function extfragForOrder(zone: Zone, order: number): number {
+function extfragForOrder(zone: Zone, order: number): number {
   const { pages, suitable } = contigPageInfo(zone, order)
   return pages === 0 ? 0 : Math.floor(((pages - suitable * 2 ** order) * 100) / pages)
 }

@@ -35,7 +35,7 @@ export interface AllocContext {
   readonly highest: number
 }
 
-export const PRIO_SYNC_FULL = 0
+const PRIO_SYNC_FULL = 0
 export const PRIO_SYNC_LIGHT = 1
 export const PRIO_ASYNC = 2
 

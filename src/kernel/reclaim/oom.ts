@@ -108,7 +108,7 @@ function checkPanicOnOom(k: Kernel, oc: OomReport): void {
 const candidates = (k: Kernel, oc: OomControl): Task[] =>
   [...k.tasks.values()].filter(task => task.pid !== INIT_PID && eligible(k, task, oc))
 
-export function oomConstraint(k: Kernel, { gfp, nodemask, memcg }: OomControl): OomReport['constraint'] {
+function oomConstraint(k: Kernel, { gfp, nodemask, memcg }: OomControl): OomReport['constraint'] {
   if (memcg !== ROOT_MEMCG) return 'memcg'
   if ((gfp & __GFP_THISNODE) !== 0) return 'none'
   if (nodemask !== ALL_NODES) return 'memory_policy'
@@ -123,7 +123,7 @@ function cpusetNodes(k: Kernel): number {
 }
 
 /** Pages that the processes compete for: all memory and swap, or what the group may have, or that of the nodes the request is bound to. */
-export function oomTotalPages(k: Kernel, oc: OomControl): number {
+function oomTotalPages(k: Kernel, oc: OomControl): number {
   if (oc.memcg !== ROOT_MEMCG) return memcgMax(k, oc.memcg)
   const constraint = oomConstraint(k, oc)
   if (constraint === 'none') return k.totalramPages + k.swapPages

@@ -30,7 +30,7 @@ import { pageIndex, pageOwner } from '../frames/page.ts'
 export const KSM_WORDS = 9
 export const K_NEXT = 0
 export const K_SLOT = 1
-export const K_VPN = 2
+const K_VPN = 2
 export const K_STATE = 3
 export const K_CHECKSUM = 4
 export const K_ANON_VMA = 5

@@ -25,6 +25,7 @@ import type { Mm, PageTables } from '../base/state_mm.ts'
 import { asPfn, PAGE_SIZE, type Pfn, PTRS_PER_TABLE } from '../base/units.ts'
 import { gatherTable } from '../caches/gather.ts'
 import { modLruvecState } from '../frames/memcg.ts'
+import { OWED, owe } from '../frames/owed.ts'
 import { pageSet } from '../frames/page.ts'
 import { freePages } from '../frames/rmqueue.ts'
 
@@ -104,9 +105,10 @@ function tableForget(k: Kernel, table: number): Pfn {
 export const PGD_ORDER = 1
 
 /** The last who held the emptied address space lets it go, its top table with it (__mmdrop). */
-export function mmDrop(k: Kernel, mm: Mm): void {
+function mmDrop(k: Kernel, mm: Mm): void {
   tableFree(k, mm.pgd, PGD_ORDER)
   k.spaces.mms.delete(mm.id)
+  owe(k, mm.payer, OWED.space, -1)
 }
 
 /** The same once nobody uses the address space and no daemon stands in it. */

@@ -53,6 +53,7 @@ import type { Mempolicy } from '../base/state_shared.ts'
 import { HPAGE_PMD_NR } from '../base/units.ts'
 import { hugePages } from '../frames/hugetlb_pool.ts'
 import { samePolicy } from '../frames/mempolicy.ts'
+import { OWED, owe, payer } from '../frames/owed.ts'
 import { splitHugePmdAt } from './huge_pmd.ts'
 import { hstateOfArea, hugeAreaOpen, unshareAround } from './hugetlb.ts'
 import { anonVmaClone, anonVmaPrepare, anonVmaUnlink, fileRmapLink, fileRmapUnlink } from './rmap_link.ts'
@@ -63,7 +64,7 @@ const UNKNOWN = -1
 /** The lowest page that a search for room may give. */
 const LOWEST = 1
 /** Pages that stay free below an area that grows downwards (stack_guard_gap). */
-export const STACK_GUARD_PAGES = 256
+const STACK_GUARD_PAGES = 256
 
 export const vmaTree = (): VmaTree => ({ leaves: [], gaps: [], count: 0 })
 
@@ -118,7 +119,7 @@ export function vmaBefore(mm: Mm, vpn: number): Vma | undefined {
 }
 
 export const vmaNext = (vma: Vma): Vma | undefined => findVma(vma.mm, vma.end)
-export const vmaPrev = (vma: Vma): Vma | undefined => vmaBefore(vma.mm, vma.start)
+const vmaPrev = (vma: Vma): Vma | undefined => vmaBefore(vma.mm, vma.start)
 
 /** Makes sure the area can own anonymous pages (anon_vma_prepare). */
 export function prepareAnon(k: Kernel, vma: Vma): void {
@@ -227,6 +228,8 @@ export const isSharedMaywrite = (flags: number): boolean => (flags & (VM_SHARED 
 /** Puts a new VMA into its address space and links it to what it maps. */
 export function insertVma(k: Kernel, vma: Vma): void {
   insert(vma.mm.vmas, vma)
+  vma.payer = payer(k)
+  owe(k, vma.payer, OWED.area, 1)
   if (vma.mapping !== undefined) {
     fileRmapLink(vma.mapping, vma)
     if (isSharedMaywrite(vma.flags)) vma.mapping.writable++
@@ -243,11 +246,12 @@ export function removeVma(k: Kernel, vma: Vma): void {
     if (isSharedMaywrite(vma.flags)) vma.mapping.writable--
   }
   anonVmaUnlink(k, vma)
+  owe(k, vma.payer, OWED.area, -1)
   spend(k, COST.vma_change, 1)
 }
 
 /** Moves a VMA's bounds; its tree position must not change. */
-export function resizeVma(vma: Vma, start: number, end: number): void {
+function resizeVma(vma: Vma, start: number, end: number): void {
   if (start > vma.start || end < vma.end) forgetGaps(vma.mm.vmas, leafFor(vma.mm.vmas, vma.start))
   vma.pgoff += start - vma.start
   vma.start = start
@@ -305,11 +309,11 @@ const mergeableAnon = (a: number, b: number, vma: Vma | undefined) =>
   ((a === 0 || b === 0) && (vma === undefined || vma.chain.length === 1)) || a === b
 
 /** Whether [addr, ...) with these attributes can join the end of `prev`. */
-export const canMergeAfter = (prev: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
+const canMergeAfter = (prev: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
   mergeable(prev, attributes) && mergeableAnon(anonVma, prev.anonVma, prev) && prev.pgoff + prev.end - prev.start === pgoff
 
 /** Whether [..., end) with these attributes can join the start of `next`; `pgoff` is that of `end`. */
-export const canMergeBefore = (next: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
+const canMergeBefore = (next: Vma, attributes: VmaAttributes, anonVma: number, pgoff: number): boolean =>
   mergeable(next, attributes) && mergeableAnon(anonVma, next.anonVma, next) && next.pgoff === pgoff
 
 /**

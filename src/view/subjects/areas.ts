@@ -31,7 +31,7 @@ function holdsHugeRange({ start, end }: AreaRow): boolean {
 }
 
 /** Why an area has no huge pages, as far as its own files say: alignment, advice, or what the kernel answers (THPeligible). */
-export function whyNotHuge(area: AreaRow): string {
+function whyNotHuge(area: AreaRow): string {
   if (area.flags.includes('ht')) return 'hugetlb'
   if ((hugePercent(area) ?? 0) >= 99.9) return ''
   if (area.flags.includes('nh')) return 'MADV_NOHUGEPAGE'

@@ -49,7 +49,7 @@ export const EVENT_MEANINGS: Readonly<Record<EventKind, string>> = {
 
 const BAD: readonly EventKind[] = ['oom', 'kill', 'allocfail', 'expect']
 
-export function styleOf(kind: EventKind): Style {
+function styleOf(kind: EventKind): Style {
   if (BAD.includes(kind)) return 'bad'
   if (kind === 'op' || kind === 'note') return 'dim'
   return kind === 'knob' ? 'knob' : 'warn'

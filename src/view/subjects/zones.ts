@@ -13,7 +13,7 @@ export function zoneRows(model: Model): Zone[] {
 export const pagesOf = (zone: Zone, key: string): number => zone.pages.get(key) ?? 0
 
 /** Pages on the per-CPU lists: neither on the buddy lists nor in use. */
-export const pcpPages = (zone: Zone): number => zone.pagesets.reduce((sum, set) => sum + set.count, 0)
+const pcpPages = (zone: Zone): number => zone.pagesets.reduce((sum, set) => sum + set.count, 0)
 
 /** How a zone stands against its watermarks. */
 export function zoneState(zone: Zone): 'ok' | 'low' | 'min' {
