@@ -21,7 +21,7 @@ import line, { type Context, type LineWidget } from 'blessed-contrib/lib/widget/
 import { chartRows, titleSpans } from '../view/chart_text.ts'
 import { formatDuration, formatValue } from '../view/format.ts'
 import { fitRow, rowWidth } from '../view/layout.ts'
-import { type ChartSpec, type Row, type Span, type Style, span } from '../view/panel.ts'
+import { type ChartSpec, type Row, type Series, type Span, type Style, span } from '../view/panel.ts'
 import { fitText } from '../view/width.ts'
 import type { Looks } from './screen.ts'
 
@@ -129,23 +129,32 @@ function widgetOf(widgets: Map<string, LineWidget>, width: number, rows: number)
   return widget
 }
 
-/** Makes a canvas leave out gaps and the widget's own labels, and empty itself at once. */
+/**
+ * Makes a canvas leave out gaps and the widget's own labels, empty itself at once, and take points and dots as they are: a matrix of no
+ * change for each point and an escape sequence for each dot are most of what drawing costs.
+ */
 function tame(ctx: Context): void {
-  const { moveTo, lineTo, beginPath } = { moveTo: ctx.moveTo.bind(ctx), lineTo: ctx.lineTo.bind(ctx), beginPath: ctx.beginPath.bind(ctx) }
+  const { _canvas: canvas } = ctx
   let penUp = true
   ctx.clearRect = () => {
-    ctx._canvas.content.fill(0)
-    ctx._canvas.colors.fill(null)
-    ctx._canvas.chars.fill(null)
+    canvas.content.fill(0)
+    canvas.colors.fill(null)
+    canvas.chars.fill(null)
   }
   ctx.fillText = () => undefined
+  canvas.set = (x, y) => {
+    if (x < 0 || x >= canvas.width || y < 0 || y >= canvas.height) return
+    setDot(ctx, x, y, canvas.color)
+  }
+  const point = (x: number, y: number, stroke: boolean) =>
+    ctx._currentPath.push({ point: [Math.floor(Math.fround(x)), Math.floor(Math.fround(y))], stroke })
   ctx.beginPath = () => {
     penUp = true
-    beginPath()
+    ctx._currentPath = []
   }
   ctx.moveTo = (x, y) => {
     penUp = false
-    moveTo(x, y)
+    point(x, y, false)
   }
   ctx.lineTo = (x, y) => {
     if (!Number.isFinite(y)) {
@@ -153,10 +162,25 @@ function tame(ctx: Context): void {
       return
     }
     // A point between two gaps is a line to itself.
-    if (penUp) moveTo(x, y)
+    if (penUp) point(x, y, false)
     penUp = false
-    lineTo(x, y)
+    point(x, y, true)
   }
+}
+
+/** Bits of the dots in a braille character, row by row. */
+const DOTS = [
+  [0x01, 0x08],
+  [0x02, 0x10],
+  [0x04, 0x20],
+  [0x40, 0x80],
+] as const
+
+function setDot({ _canvas: { width, content, colors, chars } }: Context, x: number, y: number, colour: number): void {
+  const at = (y >> 2) * (width >> 1) + (x >> 1)
+  content[at] |= DOTS[y & 3][x & 1]
+  colors[at] = colour
+  chars[at] = null
 }
 
 function draw(widget: LineWidget, spec: ChartSpec, canvas: Canvas): void {
@@ -195,47 +219,31 @@ function scaled(values: readonly number[], points: number, max: number): number[
 /** Where there is one line only, an area shows it better. */
 function fillBelow(ctx: Context, style: Style, { width, rows }: Canvas): void {
   const bottom = rows * 4 - BELOW - ABOVE_AXIS
-  ctx.strokeStyle = numberOf(style)
+  const colour = numberOf(style)
   for (let x = PLOT_DOTS; x < width * 2; x++) {
-    let top = 0
-    while (top < bottom && !isSet(ctx, x, top, width)) top++
-    ctx.beginPath()
-    ctx.moveTo(x, top)
-    if (isSet(ctx, x, top, width)) ctx.lineTo(x, bottom)
-    ctx.stroke()
+    let y = 0
+    while (y < bottom && !isSet(ctx, x, y)) y++
+    if (isSet(ctx, x, y)) for (; y <= bottom; y++) setDot(ctx, x, y, colour)
   }
 }
 
-/** Bits of the dots in a braille character, row by row. */
-const DOTS = [
-  [0x01, 0x08],
-  [0x02, 0x10],
-  [0x04, 0x20],
-  [0x40, 0x80],
-] as const
-
-function isSet({ _canvas: { content } }: Context, x: number, y: number, width: number): boolean {
-  return (content[(y >> 2) * width + (x >> 1)] & DOTS[y & 3][x & 1]) !== 0
+function isSet({ _canvas: { width, content } }: Context, x: number, y: number): boolean {
+  return (content[(y >> 2) * (width >> 1) + (x >> 1)] & DOTS[y & 3][x & 1]) !== 0
 }
 
 /** A dotted line from top to axis, where no line is. */
 function drawMarker(ctx: Context, x: number, { width, rows }: Canvas): void {
-  ctx.strokeStyle = KNOB
+  if (x < 0 || x >= width * 2) return
   for (let y = 0; y < rows * 4 - BELOW; y += 4) {
     if (ctx._canvas.content[(y >> 2) * width + (x >> 1)] !== 0) continue
-    ctx.beginPath()
-    ctx.moveTo(x, y)
-    ctx.lineTo(x, y + 1)
-    ctx.stroke()
+    setDot(ctx, x, y, KNOB)
+    setDot(ctx, x, y + 1, KNOB)
   }
 }
 
 /** Writes characters over the canvas; `x` and `y` in characters. */
 function write({ _canvas: { chars } }: Context, text: string, x: number, y: number, width: number): void {
-  for (const [i, character] of [...text].entries()) {
-    if (x + i < 0 || x + i >= width) continue
-    chars[y * width + x + i] = `\x1b[38;5;${DIM}m${character}\x1b[39m`
-  }
+  for (const [i, character] of [...text].entries()) if (x + i >= 0 && x + i < width) chars[y * width + x + i] = character
 }
 
 function drawScale(ctx: Context, spec: ChartSpec, { width, rows }: Canvas): void {
@@ -263,37 +271,60 @@ function drawAges(ctx: Context, spec: ChartSpec, { width, rows }: Canvas, indexA
 const NOW = 'now'
 
 /** The canvas as rows of spans, one a run of one colour. */
-function readCanvas(ctx: Context): Row[] {
-  return ctx._canvas
-    .frame()
-    .split('\n')
-    .map(text => {
-      const spans: Span[] = []
-      let style: Style = 'text'
-      for (const part of text.split('\x1b[')) {
-        const found = /^(?:38;5;(\d+)|39|49)m/.exec(part)
-        if (found !== null) style = STYLES[Number(found[1] ?? 0)] ?? 'text'
-        const shown = found === null ? part : part.slice(found[0].length)
-        const last = spans.at(-1)
-        if (shown === '') continue
-        if (last !== undefined && (last.style === style || shown.trim() === ''))
-          spans[spans.length - 1] = { ...last, text: last.text + shown }
-        else spans.push(span(shown, style))
-      }
-      return spans
-    })
+function readCanvas({ _canvas: canvas }: Context): Row[] {
+  return Array.from({ length: canvas.height >> 2 }, (_, y) => readRow(canvas, y))
 }
 
-/** Title and unit at the left; at the right each line's sign, name and newest value, and how long the chart is: what fits. */
+/** What is written is dim; blanks have no colour, so they belong to what is before them. */
+function readRow({ width, content, colors, chars }: Context['_canvas'], y: number): Row {
+  const spans: Span[] = []
+  let style: Style = 'text'
+  let text = ''
+  for (let at = y * (width >> 1); at < (y + 1) * (width >> 1); at++) {
+    const written = chars[at]
+    const shown = written ?? (content[at] === 0 ? ' ' : String.fromCharCode(0x2800 + content[at]))
+    const own: Style = shown === ' ' ? style : STYLES[written === null ? (colors[at] ?? 0) : DIM]
+    if (own !== style && text !== '') {
+      spans.push(span(text, style))
+      text = ''
+    }
+    style = own
+    text += shown
+  }
+  return [...spans, span(text, style)]
+}
+
+/**
+ * Title and unit at the left; at the right each line's sign, name and newest value, and how long the chart is. Where there is less room, first
+ * the length goes, then the values, the unit, and at last names.
+ */
 function titleRow(spec: ChartSpec, width: number, withAges: boolean): Row {
   const ns = Number(spec.labels.at(-1)) - Number(spec.labels[0])
-  const items = spec.series.map(({ name, style, about, values }): Row => {
-    const text = `${spec.series.length > 1 ? `${name} ` : ''}${formatValue(values.at(-1), spec.unit)}`
-    return [span('  ━ ', style), span(text, 'value', about)]
-  })
-  if (!withAges && ns > 0) items.push([span(`  last ${formatDuration(ns)}`, 'dim')])
-  const title = titleSpans(spec, width, false)
-  const right: Span[] = []
-  for (const item of items) if (rowWidth(title) + rowWidth(right) + rowWidth(item) <= width) right.push(...item)
-  return [...title, span(' '.repeat(Math.max(0, width - rowWidth(title) - rowWidth(right)))), ...right]
+  const age: Row = withAges || !(ns > 0) ? [] : [span(`  last ${formatDuration(ns)}`, 'dim')]
+  const whole = titleSpans(spec, width, false)
+  const [short, full] = [false, true].map(values => spec.series.map(series => legendItem(series, spec, values)))
+  const title = whole.slice(0, 1)
+  const choices: readonly (readonly [left: Row, right: Row])[] = [
+    [whole, [...full.flat(), ...age]],
+    [whole, full.flat()],
+    [whole, short.flat()],
+    [title, full.flat()],
+    [title, short.flat()],
+  ]
+  const found = choices.find(([left, right]) => rowWidth(left) + rowWidth(right) <= width)
+  const [left, right] = found ?? [title, fittingItems(short, width - rowWidth(title))]
+  return [...left, span(' '.repeat(Math.max(0, width - rowWidth(left) - rowWidth(right)))), ...right]
+}
+
+function legendItem({ name, style, about, values }: Series, { series, unit }: ChartSpec, valued: boolean): Row {
+  const value = valued ? ` ${formatValue(values.at(-1), unit)}` : ''
+  return [span('  ━', style), span(series.length > 1 ? ` ${name}${value}` : value, 'value', about)]
+}
+
+/** As many names as fit, and how many more there are. */
+function fittingItems(items: readonly Row[], room: number): Row {
+  const sign = ' +9'.length
+  let used = 0
+  const shown = items.filter(item => (used += rowWidth(item)) <= room - sign)
+  return room < sign || shown.length === items.length ? shown.flat() : [...shown.flat(), span(` +${items.length - shown.length}`, 'dim')]
 }

@@ -23,13 +23,18 @@ declare module 'blessed-contrib/lib/widget/charts/line.js' {
   }
   export interface Context {
     readonly _canvas: {
+      /** In dots. */
       readonly width: number
       readonly height: number
+      /** By character: its dots, their colour, and what is written in its place. */
       readonly content: Buffer
-      readonly colors: (string | null)[]
+      readonly colors: (number | null)[]
       readonly chars: (string | null)[]
-      frame(): string
+      /** Of the stroke. */
+      readonly color: number
+      set(x: number, y: number): void
     }
+    _currentPath: { readonly point: readonly [number, number]; readonly stroke: boolean }[]
     strokeStyle: number
     fillStyle: number
     clearRect(x: number, y: number, width: number, height: number): void
