@@ -44,6 +44,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import { panic } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
+import type { MemoryBlock } from '../base/state_memory.ts'
 import type { Mm, Task } from '../base/state_mm.ts'
 import { asPfn, NO_PAGE, PAGE_SIZE, PAGEBLOCK_ORDER, type Pfn } from '../base/units.ts'
 import { canWriteback, isShmem } from '../caches/filemap.ts'
@@ -119,7 +120,7 @@ export function injectError(k: Kernel, task: Task, mm: Mm, start: number, end: n
 /** Takes the page at a physical address out of use (soft_offline_page of /sys), moving its contents; -ENXIO where no memory is, -EIO where it is offline. */
 export function softOfflineAddress(k: Kernel, address: number): number {
   const pfn = Math.floor(address / PAGE_SIZE)
-  const block = k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))
+  const block = blockOf(k, pfn)
   if (block === undefined) return -ENXIO
   return block.online ? softOfflinePage(k, asPfn(pfn)) : -EIO
 }
@@ -127,9 +128,10 @@ export function softOfflineAddress(k: Kernel, address: number): number {
 /** Has the page at a physical address treated as broken (hard_offline_page of /sys); -ENXIO where no memory is online. */
 export function hardOfflineAddress(k: Kernel, address: number): number {
   const pfn = Math.floor(address / PAGE_SIZE)
-  const block = k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))
-  return block?.online === true ? memoryFailure(k, asPfn(pfn)) : -ENXIO
+  return blockOf(k, pfn)?.online === true ? memoryFailure(k, asPfn(pfn)) : -ENXIO
 }
+
+const blockOf = (k: Kernel, pfn: number): MemoryBlock | undefined => k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))
 
 /** The page at an address, read if need be; or a negative errno (get_user_pages_fast). */
 function pageAt(k: Kernel, mm: Mm, vpn: number): number {
@@ -182,7 +184,7 @@ function memoryFailure(k: Kernel, pfn: Pfn): number {
     return -EBUSY
   }
   lruAddDrainAll(k)
-  const free = isFree(k, pfn)
+  const free = takeIfFree(k, pfn)
   markPoisoned(k, pfn)
   if (free) return 0
   if ((k.page[pfn * PAGE_WORDS] & PG_lru) === 0) return -EBUSY
@@ -198,8 +200,8 @@ function memoryFailure(k: Kernel, pfn: Pfn): number {
   return 0
 }
 
-/** Whether nobody uses the page; then it is on no free list any more. */
-function isFree(k: Kernel, pfn: Pfn): boolean {
+/** Takes a page that nobody uses off the free lists; false when somebody does. */
+function takeIfFree(k: Kernel, pfn: Pfn): boolean {
   if ((k.page[compoundHead(k, pfn) * PAGE_WORDS] & PG_lru) !== 0) return false
   const zone = k.zones[k.blockZone[pfn >>> PAGEBLOCK_ORDER]]
   if (zone === undefined) return false
@@ -306,7 +308,7 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
 function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
   if (isPoisoned(k, pfn)) return 0
-  if (isFree(k, pfn)) {
+  if (takeIfFree(k, pfn)) {
     markPoisoned(k, pfn)
     return 0
   }
