@@ -322,7 +322,7 @@ export interface Kernel {
   readonly machine: Machine
   readonly rng: Rng
   /**
-   * Nanoseconds since boot at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed. In element 1, when
+   * Nanoseconds since the first process runs, at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed. In element 1, when
    * the turn of who runs is over: Infinity for who is not to be interrupted.
    */
   readonly clock: Float64Array
