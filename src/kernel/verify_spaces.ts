@@ -38,7 +38,7 @@ import {
 } from './base/flags.ts'
 import { PAGE_WORDS } from './base/list.ts'
 import type { Kernel } from './base/state.ts'
-import type { Mm, Vma } from './base/state_mm.ts'
+import type { Mm, MovingArea, Vma } from './base/state_mm.ts'
 import type { RmapEntry } from './base/state_shared.ts'
 import { asPfn, HPAGE_PMD_NR, PAGE_SIZE, type Pfn, PTRS_PER_TABLE, pagesFor } from './base/units.ts'
 import { isShmem } from './caches/filemap.ts'
@@ -208,7 +208,8 @@ function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, 
   const pages = (flags & PTE_HUGE) !== 0 ? HPAGE_PMD_NR : 1
   if ((page & PG_ksm) !== 0) {
     found.rssAnon++
-    if ((flags & PTE_RW) !== 0 || (page & PG_anon_exclusive) !== 0) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is merged and may be written`)
+    if ((flags & PTE_RW) !== 0 || (page & PG_anon_exclusive) !== 0)
+      wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is merged and may be written`)
     return
   }
   if (pageIndex(k, head) + pfn - head !== linearPageIndex(vma, vpn)) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} has another index`)
@@ -223,7 +224,8 @@ function verifyPlace(k: Kernel, vma: Vma, vpn: number, flags: number, pfn: Pfn, 
   if (anon === undefined || !anon.rmap.some(entry => entry.mm === vma.mm.id && entry.delta === vma.start - vma.pgoff))
     wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is of an anon_vma that does not lead here`)
   const exclusive = (k.page[pfn * PAGE_WORDS] & PG_anon_exclusive) !== 0
-  if (exclusive && pageMapcount(k, pfn) !== 1) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is exclusive and mapped ${pageMapcount(k, pfn)} times`)
+  if (exclusive && pageMapcount(k, pfn) !== 1)
+    wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is exclusive and mapped ${pageMapcount(k, pfn)} times`)
   if ((flags & PTE_RW) !== 0 && !exclusive) wrong.push(`${place(vma.mm, vpn)}: page ${pfn} is writable and not exclusive`)
 }
 
@@ -343,5 +345,9 @@ function verifyCommitted(k: Kernel, wrong: string[]): void {
   for (const mm of k.spaces.mms.values()) for (const vma of eachVma(mm)) if ((vma.flags & VM_ACCOUNT) !== 0) pages += vmaPages(vma)
   for (const inode of k.fs.inodes.values())
     if (isShmem(inode.sb) && !inode.directory) pages += inode.noreserve ? inode.alloced : pagesFor(inode.sizeBytes)
+  for (const { restart } of k.tasks.values()) if (restart?.rest?.kind === 'move') pages -= promisedTwice(restart.rest)
   if (pages !== k.committedAs) wrong.push(`${pages} pages are promised, Committed_AS ${k.committedAs}`)
 }
+
+/** Pages that an area which is being moved has in both places, but are promised once. */
+const promisedTwice = ({ area, call, promise }: MovingArea): number => ((area.flags & VM_ACCOUNT) === 0 ? 0 : call.newPages - promise)

@@ -3,7 +3,7 @@
  *
  *     0x200000000000 |--heap--|  2M  |--log--|  2M  ^ bump: the next mapping, rounded up
  */
-import { EEXIST, EINVAL, ENOSPC } from '../kernel/base/errno.ts'
+import { EEXIST, EINVAL, ENOSPC, ERESTARTNOINTR } from '../kernel/base/errno.ts'
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -50,7 +50,7 @@ import { sysMunmap } from '../kernel/calls/unmap.ts'
 import { ADVICE_NUMBERS } from './advice.ts'
 import { backingOf } from './interpreter_files.ts'
 import { extentOf, isAddress, type RangeCall, ranged, regionOf } from './interpreter_regions.ts'
-import type { Doing, OpOf, Region, Run, Worker } from './interpreter_state.ts'
+import type { Doing, MappingState, OpOf, Region, Run, Worker } from './interpreter_state.ts'
 import type { MmapOp, Place } from './program.ts'
 
 const MIB_2 = 2 ** 21
@@ -116,19 +116,17 @@ export function memoryOp(run: Run, worker: Worker, doing: Doing, op: MemoryOp, u
 function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   const { k } = run
   const named = !isAddress(op.region)
-  if (named && regionOf(worker, op.region) !== undefined) return -EEXIST
   const slot = worker.regions.indexOf(undefined)
-  if (named && slot < 0) return -ENOSPC
-  const backing = backingOf(run, worker, op)
-  if (typeof backing === 'number') return backing
-  const { file } = backing
-  const pageBytes = Math.max(backing.pageBytes, op.hugetlbBytes)
-  const base = placeOf(worker, op.place, pageBytes)
+  const wanted = doing.state?.kind === 'mapping' ? doing.state : startMapping(run, worker, op, slot)
+  if (typeof wanted === 'number') return wanted
+  doing.state = wanted
+  const { file, base, pageBytes } = wanted
   const map = () =>
     op.backing.kind === 'shm'
       ? attach(run, worker, op, op.backing.hugetlbBytes, base)
       : sysMmap(k, worker.task, mmapArguments(op, base, file, pageBytes))
   const ret = base < 0 ? base : map()
+  if (ret === -ERESTARTNOINTR) return ret
   if (file !== undefined && (ret < 0 || !named)) sysClose(k, worker.task, file)
   if (ret < 0) return ret
   doing.extra['addr'] = hex(ret)
@@ -136,6 +134,17 @@ function mmap(run: Run, worker: Worker, doing: Doing, op: MmapOp): number {
   worker.regions[slot] = { name: op.region, address: ret, bytes: op.bytes, pageBytes, file }
   if (op.place.kind === 'next') worker.bump = alignUp(base + op.bytes, MIB_2) + MIB_2
   return 0
+}
+
+/** What is to be mapped, opened or made, and where; or a negative errno. */
+function startMapping(run: Run, worker: Worker, op: MmapOp, slot: number): MappingState | number {
+  const named = !isAddress(op.region)
+  if (named && regionOf(worker, op.region) !== undefined) return -EEXIST
+  if (named && slot < 0) return -ENOSPC
+  const backing = backingOf(run, worker, op)
+  if (typeof backing === 'number') return backing
+  const pageBytes = Math.max(backing.pageBytes, op.hugetlbBytes)
+  return { kind: 'mapping', file: backing.file, base: placeOf(worker, op.place, pageBytes), pageBytes }
 }
 
 /** Makes a segment, attaches it and removes it, so that it goes with the last process that has it. */
@@ -177,6 +186,7 @@ function mmapArguments(op: MmapOp, address: number, file: OpenFile | undefined, 
     flags: mapFlags(op, file, pageBytes),
     file,
     pgoff: op.fileOffset / PAGE_SIZE,
+    pauses: true,
   }
 }
 

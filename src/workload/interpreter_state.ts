@@ -366,6 +366,7 @@ export type OpState =
     }
   | { readonly kind: 'check'; readonly run: TouchRun; readonly content: number; match: number; differ: number; zero: number }
   | { readonly kind: 'pieces'; at: number; done: number }
+  | MappingState
   /** `at` bytes of this pass and `total` of all are done, of at most `bytes` a pass. */
   | {
       readonly kind: 'io'
@@ -379,6 +380,14 @@ export type OpState =
   | { readonly kind: 'each'; done: number }
   /** A fork whose child, of this pid, is to run before its parent goes on. */
   | { readonly kind: 'forked'; readonly pid: number }
+
+/** What an mmap maps at which address, or errno: it may take several turns to populate. */
+export interface MappingState {
+  readonly kind: 'mapping'
+  readonly file: OpenFile | undefined
+  readonly base: number
+  readonly pageBytes: number
+}
 
 /** How far an op's repeating, timing and choosing of slots has come. */
 export interface Pacing {

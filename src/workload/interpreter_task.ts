@@ -84,7 +84,7 @@ export function spawnWorker(run: Run, slot: number, name: string, wanted: Wanted
 
 /** The process forks into the free place `slot`. @returns the child, with the same regions, or a negative errno. */
 export function forkWorker(run: Run, parent: Worker, slot: number, name: string): Worker | number {
-  const task = taskFork(run.k, parent.task)
+  const task = taskFork(run.k, parent.task, true)
   if (typeof task === 'number') return task
   touchOwn(run.k, parent.task, TOUCHES.forkParent)
   if (parent.uffd.current > 0) uffdClose(run.k, task, parent.uffd.current)

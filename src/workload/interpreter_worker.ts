@@ -26,11 +26,17 @@ import type { BlockStatement, ExpectStatement, LeafStatement, LoopStatement, Sou
 
 /** One slice of a process. Its readyNs says afterwards when it wants the next one. */
 export function runWorker(run: Run, ports: Ports, worker: Worker, untilNs: number): void {
-  if (worker.task.killed !== 0) endWorker(run, worker, { signal: signalName(worker.task.killed) })
+  if (worker.task.killed !== 0 && !cannotStop(worker)) endWorker(run, worker, { signal: signalName(worker.task.killed) })
   else if (worker.starting !== undefined) startWorker(run, worker, worker.starting)
   else if (worker.stopped || sleepsOn(run, worker)) worker.readyNs = Number.POSITIVE_INFINITY
   else if (worker.doing !== undefined || takeOp(run, ports, worker))
     goOn(run, ports, worker, must(worker.doing, 'an op was taken'), untilNs)
+}
+
+/** Whether it is in the middle of a call that nothing interrupts: it dies after that. */
+const cannotStop = ({ task, doing }: Worker): boolean => {
+  const rest = task.restart?.rest?.kind
+  return doing !== undefined && !task.exiting && (rest === 'move' || rest === 'truncate' || rest === 'allocate')
 }
 
 /** Whether the process still sleeps in its fault or system call. One that was woken takes its fault again, or has more to report. */

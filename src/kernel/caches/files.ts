@@ -82,5 +82,5 @@ export function iput(k: Kernel, inode: Inode): void {
 function evictShmem(k: Kernel, inode: Inode): void {
   if (!inode.noreserve) vmUnacctMemory(k, pagesFor(inode.sizeBytes))
   inode.sizeBytes = 0
-  shmemTruncateRange(k, inode, 0, Number.POSITIVE_INFINITY)
+  shmemTruncateRange(k, inode, 0, Number.POSITIVE_INFINITY, undefined)
 }

@@ -11,7 +11,7 @@
  * Source: fs/read_write.c, fs/open.c (do_sys_ftruncate, vfs_fallocate), fs/sync.c, fs/ext4 (ext4_setattr, ext4_punch_hole).
  */
 import { COST, spend } from '../base/cost.ts'
-import { EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, ETXTBSY } from '../base/errno.ts'
+import { EBADF, EFBIG, EINVAL, EISDIR, EOPNOTSUPP, ERESTARTNOINTR, ETXTBSY } from '../base/errno.ts'
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile } from '../base/state_fs.ts'
@@ -26,7 +26,7 @@ import { dirtyInode } from '../caches/metadata.ts'
 import { shmemAllocateRange, shmemPunch, shmemSetSize } from '../caches/shmem_range.ts'
 import { shmemRead, shmemWrite } from '../caches/shmem_rw.ts'
 import { isSwapFile } from '../caches/swap_area.ts'
-import { truncatePages, unmapMappingRange } from '../reclaim/truncate.ts'
+import { dropPages, truncatedTo } from '../reclaim/truncate.ts'
 import { syncAll, writeAndWait } from '../reclaim/writeback.ts'
 import { hugetlbfsFallocate, hugetlbfsTruncate } from './hugetlb_fs.ts'
 
@@ -77,8 +77,7 @@ export function sysFtruncate(k: Kernel, task: Task, file: OpenFile, bytes: numbe
   if (inode.sb.type === 'hugetlbfs') return hugetlbfsTruncate(k, inode, bytes)
   if (inode.sb.type === 'secretmem') return setSecretSize(inode, bytes)
   if (bytes <= inode.sizeBytes && isSwapFile(k, inode)) return -ETXTBSY
-  setSize(k, inode, bytes)
-  return 0
+  return setSize(k, task, inode, bytes) ? 0 : -ERESTARTNOINTR
 }
 
 /** The length of secret memory can be set once. */
@@ -88,39 +87,44 @@ function setSecretSize(inode: Inode, bytes: number): number {
   return 0
 }
 
-/** Sets the length of a file in the page cache: what lies beyond is unmapped, dropped, and no longer on disk (truncate_setsize). */
-function setSize(k: Kernel, inode: Inode, bytes: number): void {
+/**
+ * Sets the length of a file in the page cache: what lies beyond is unmapped, dropped, and no longer on disk (truncate_setsize).
+ * @returns false when the task's turn was over: it is to call again
+ */
+function setSize(k: Kernel, task: Task, inode: Inode, bytes: number): boolean {
   const first = Math.ceil(bytes / PAGE_SIZE)
-  const shorter = bytes < inode.sizeBytes
-  inode.sizeBytes = bytes
-  if (inode.sb.metadata !== undefined) dirtyInode(k, inode)
-  if (!shorter) return
-  dropRange(k, inode, first, Number.POSITIVE_INFINITY, true)
+  if (truncatedTo(task) === undefined) {
+    const shorter = bytes < inode.sizeBytes
+    inode.sizeBytes = bytes
+    if (inode.sb.metadata !== undefined) dirtyInode(k, inode)
+    if (!shorter) return true
+  }
+  return dropRange(k, inode, first, Number.POSITIVE_INFINITY, true, task)
 }
 
-/** Drops pages [first, end) of the file, cached, mapped (private copies only when `copies`) and on disk. */
-function dropRange(k: Kernel, inode: Inode, first: number, end: number, copies: boolean): void {
-  unmapMappingRange(k, inode.mapping, first, end, copies ? 'all' : 'file')
-  truncatePages(k, inode.mapping, first, end)
+/** Drops pages [first, end) of the file, cached, mapped (private copies only when `copies`) and on disk; false when the caller is to call again. */
+function dropRange(k: Kernel, inode: Inode, first: number, end: number, copies: boolean, caller: Task | undefined): boolean {
+  if (!dropPages(k, inode.mapping, first, end, copies ? 'all' : 'file', caller)) return false
   if (inode.blocks !== undefined) diskPunch(inode.blocks, first, end)
+  return true
 }
 
 /** fallocate(2): allocates, or makes a hole. */
-export function sysFallocate(k: Kernel, _task: Task, file: OpenFile, mode: number, offset: number, bytes: number): number {
+export function sysFallocate(k: Kernel, task: Task, file: OpenFile, mode: number, offset: number, bytes: number): number {
   spend(k, COST.syscall, 1)
-  return vfsFallocate(k, file, mode, offset, bytes)
+  return vfsFallocate(k, file, mode, offset, bytes, task)
 }
 
-/** The same for the kernel's own use (vfs_fallocate). */
-export function vfsFallocate(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number): number {
+/** The same for the kernel's own use (vfs_fallocate). @param caller who may pause: -ERESTARTNOINTR, he is to call again */
+export function vfsFallocate(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number, caller?: Task): number {
   if (offset < 0 || bytes <= 0) return -EINVAL
   if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP
   if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
   if (!file.writable) return -EBADF
-  return isSwapFile(k, file.inode) ? -ETXTBSY : allocateOrPunch(k, file, mode, offset, bytes)
+  return isSwapFile(k, file.inode) ? -ETXTBSY : allocateOrPunch(k, file, mode, offset, bytes, caller)
 }
 
-function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number): number {
+function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number, caller: Task | undefined): number {
   const { inode } = file
   const { type } = inode.sb
   if (offset + bytes > maxFileBytes(inode.sb)) return -EFBIG
@@ -128,26 +132,26 @@ function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number
   if (type === 'ramfs' || type === 'secretmem') return -EOPNOTSUPP
   const punch = (mode & FALLOC_FL_PUNCH_HOLE) !== 0
   if (isShmem(inode.sb)) {
-    if (!punch) return shmemAllocateRange(k, inode, offset, bytes, (mode & FALLOC_FL_KEEP_SIZE) !== 0)
-    shmemPunch(k, inode, offset, bytes)
-    return 0
+    if (!punch) return shmemAllocateRange(k, inode, offset, bytes, (mode & FALLOC_FL_KEEP_SIZE) !== 0, caller)
+    return shmemPunch(k, inode, offset, bytes, caller) ? 0 : -ERESTARTNOINTR
   }
   if (!punch) {
     spend(k, COST.block_write_begin, JOURNAL_STEPS + Math.ceil(bytes / STEP_BYTES))
     if (inode.blocks !== undefined) diskAllocate(inode.blocks, Math.floor(offset / PAGE_SIZE), Math.ceil((offset + bytes) / PAGE_SIZE))
   }
-  if (punch) punchDisk(k, inode, offset, offset + bytes)
-  else if ((mode & FALLOC_FL_KEEP_SIZE) === 0) inode.sizeBytes = Math.max(inode.sizeBytes, offset + bytes)
+  if (punch && !punchDisk(k, inode, offset, offset + bytes, caller)) return -ERESTARTNOINTR
+  if (!punch && (mode & FALLOC_FL_KEEP_SIZE) === 0) inode.sizeBytes = Math.max(inode.sizeBytes, offset + bytes)
   if (inode.sb.metadata !== undefined) dirtyInode(k, inode)
   return 0
 }
 
-/** Makes a hole of the whole pages of bytes [start, end), after writing what is dirty there (ext4_punch_hole). */
-function punchDisk(k: Kernel, inode: Inode, start: number, end: number): void {
+/** Makes a hole of the whole pages of bytes [start, end), after writing what is dirty there (ext4_punch_hole); false when the caller is to call again. */
+function punchDisk(k: Kernel, inode: Inode, start: number, end: number, caller: Task | undefined): boolean {
   const first = Math.ceil(start / PAGE_SIZE)
   const last = Math.floor(Math.min(end, Math.ceil(inode.sizeBytes / PAGE_SIZE) * PAGE_SIZE) / PAGE_SIZE)
-  writeAndWait(k, inode.mapping, Math.floor(start / PAGE_SIZE), Math.ceil(end / PAGE_SIZE) - 1)
-  if (last > first) dropRange(k, inode, first, last, false)
+  const begun = caller !== undefined && truncatedTo(caller) !== undefined
+  if (!begun) writeAndWait(k, inode.mapping, Math.floor(start / PAGE_SIZE), Math.ceil(end / PAGE_SIZE) - 1)
+  return last <= first || dropRange(k, inode, first, last, false, caller)
 }
 
 /** fsync(2) */

@@ -6,12 +6,15 @@
  * and of private file mappings nobody wrote to, are not copied at all: the child faults them in again.
  * Locks are not inherited.
  *
+ * The copy takes turns: it may stop behind a page table, and the call is made again and goes on there (Task.restart). Meanwhile reclaim
+ * sees the child's areas, and takes pages from them as from any other.
+ *
  * Source: kernel/fork.c dup_mmap, mm/memory.c (copy_page_range, copy_present_pte), mm/huge_memory.c copy_huge_pmd.
  */
 
 import { allocPages } from '../alloc/page_alloc.ts'
-import { COST, spend } from '../base/cost.ts'
-import { ENOMEM } from '../base/errno.ts'
+import { COST, spend, turnOver } from '../base/cost.ts'
+import { ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   __GFP_ZERO,
   GFP_KERNEL_ACCOUNT,
@@ -38,7 +41,7 @@ import {
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import type { ForkRest, Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE } from '../base/units.ts'
 import { fget } from '../caches/files.ts'
 import { pteToSwap, swapDuplicate } from '../caches/swap_map.ts'
@@ -64,32 +67,53 @@ import {
 } from '../spaces/pagetable.ts'
 import { pageDupAnonRmap, pageDupFileRmap } from '../spaces/rmap.ts'
 import { anonVmaFork } from '../spaces/rmap_link.ts'
-import { eachVma, insertVma, vmaPages } from '../spaces/vma.ts'
+import { eachVma, insertVma, mustVma, vmaPages } from '../spaces/vma.ts'
 import { isAccounted, vmEnoughMemory, vmStatAccount } from './account.ts'
 import { dupUserfaultfd, forkAborts, forkReports, type UffdForks } from './userfaultfd_events.ts'
 
-/** Copies all of `from` into the fresh address space `to`. @returns 0 or -ENOMEM; the caller then tears `to` down. */
-export function dupMmap(k: Kernel, task: Task, from: Mm, to: Mm): number {
+/** Makes `to` ready for a copy of `from`. @returns 0 or -ENOMEM */
+export function dupMmapBegin(k: Kernel, from: Mm, to: Mm): number {
   if (ksmFork(k, to, from) < 0) return -ENOMEM
   khugepagedFork(k, to, from)
-  const forks: UffdForks = new Map()
-  const ret = copyAreas(k, task, from, to, forks)
-  if (ret < 0) forkAborts(k, forks)
-  else forkReports(task, forks)
+  return 0
+}
+
+/**
+ * Copies all of the task's address space into `to`, from where it stopped if it did (Task.restart).
+ * @param pauses whether it may stop when its turn is over. @returns 0, -ERESTARTNOINTR, or -ENOMEM: the caller then tears `to` down
+ */
+export function dupMmap(k: Kernel, task: Task, from: Mm, fork: ForkRest, pauses: boolean): number {
+  const ret = copyAreas(k, task, from, fork, pauses)
+  if (ret === 0) forkReports(task, fork.forks)
+  if (ret === -ENOMEM) forkAborts(k, fork.forks)
   spend(k, COST.tlb_flush, 1)
   return ret
 }
 
-function copyAreas(k: Kernel, task: Task, from: Mm, to: Mm, forks: UffdForks): number {
+function copyAreas(k: Kernel, task: Task, from: Mm, fork: ForkRest, pauses: boolean): number {
+  const { mm } = fork
+  const start = task.restart?.rest === fork ? task.restart.at : 0
   for (const vma of [...eachVma(from)]) {
-    if ((vma.flags & VM_DONTCOPY) !== 0) continue
-    const pages = vmaPages(vma)
-    if (isAccounted(vma.flags) && vmEnoughMemory(k, task, from, pages) < 0) return -ENOMEM
-    const copy = dupVma(k, vma, to, forks)
-    vmStatAccount(to, copy.flags, pages)
-    if ((vma.flags & VM_WIPEONFORK) === 0 && copyPageRange(k, vma, copy) < 0) return -ENOMEM
+    if (vma.end <= start || (vma.flags & VM_DONTCOPY) !== 0) continue
+    const copy = vma.start < start ? mustVma(mm, vma.start) : copyArea(k, task, vma, fork)
+    if (copy === undefined) return -ENOMEM
+    const wiped = (vma.flags & VM_WIPEONFORK) !== 0
+    const at = wiped ? vma.end : copyPageRange(k, vma, copy, Math.max(vma.start, start), pauses)
+    if (at < 0) return -ENOMEM
+    if (at === vma.end && !(pauses && turnOver(k))) continue
+    task.restart = { at, told: false, rest: fork }
+    return -ERESTARTNOINTR
   }
   return 0
+}
+
+/** The child's copy of an area, empty; undefined where there is no memory to promise. */
+function copyArea(k: Kernel, task: Task, vma: Vma, { mm, forks }: ForkRest): Vma | undefined {
+  const pages = vmaPages(vma)
+  if (isAccounted(vma.flags) && vmEnoughMemory(k, task, vma.mm, pages) < 0) return undefined
+  const copy = dupVma(k, vma, mm, forks)
+  vmStatAccount(mm, copy.flags, pages)
+  return copy
 }
 
 function dupVma(k: Kernel, vma: Vma, mm: Mm, forks: UffdForks): Vma {
@@ -105,18 +129,21 @@ function dupVma(k: Kernel, vma: Vma, mm: Mm, forks: UffdForks): Vma {
 const needsCopy = (vma: Vma, copy: Vma) =>
   vma.anonVma !== 0 || (copy.flags & VM_UFFD_WP) !== 0 || (vma.flags & (VM_PFNMAP | VM_MIXEDMAP)) !== 0
 
-function copyPageRange(k: Kernel, from: Vma, to: Vma): number {
-  if (!needsCopy(from, to)) return 0
-  if ((from.flags & VM_HUGETLB) !== 0) return copyHugeRange(k, from, to) ? 0 : -ENOMEM
-  for (let at = from.start; at < from.end; ) {
+/** Copies the entries of `from` from page `start` on, a table at a time. @returns the page where it stopped, or -ENOMEM */
+function copyPageRange(k: Kernel, from: Vma, to: Vma, start: number, pauses: boolean): number {
+  if (!needsCopy(from, to)) return from.end
+  if ((from.flags & VM_HUGETLB) !== 0) return copyHugeRange(k, from, to) ? from.end : -ENOMEM
+  let at = start
+  while (at < from.end) {
     const next = Math.min(from.end, at - (at % HPAGE_PMD_NR) + HPAGE_PMD_NR)
     const pmd = walkTo(k, from.mm, at, LEVEL_PMD)
     const flags = pmd === 0 ? 0 : entryFlags(k, pmd, levelIndex(at, LEVEL_PMD))
     if (isHuge(flags) && copyHugePmd(k, from, to, pmd, at) < 0) return -ENOMEM
     if ((flags & PTE_TABLE) !== 0 && copyPteRange(k, from, to, entryValue(k, pmd, levelIndex(at, LEVEL_PMD)), at, next) < 0) return -ENOMEM
     at = next
+    if (pauses && turnOver(k)) break
   }
-  return 0
+  return at
 }
 
 /** What the entry says in both processes from now on: no writing to private pages, and the child has not used it yet. */

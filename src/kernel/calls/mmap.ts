@@ -55,7 +55,7 @@ import { fget, fput } from '../caches/files.ts'
 import { shmemFileSetup } from '../caches/shmem.ts'
 import { isSwapFile } from '../caches/swap_area.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
-import { mmPopulate } from '../fault/populate.ts'
+import { mmPopulate, populateMapped, populateRest } from '../fault/populate.ts'
 import { findVma, insertVma, mergeBrkVma, mergeNewVma, startGap, type VmaAttributes, vmasIn } from '../spaces/vma.ts'
 import { accountableMapping, capable, mayExpandVm, OVERCOMMIT_NEVER, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { hugetlbAnonFile, hugetlbfsMmap } from './hugetlb_fs.ts'
@@ -82,6 +82,8 @@ export interface MmapArguments {
   /** Offset in the file in pages; an offset that is no whole number of pages is EINVAL. */
   readonly pgoff: number
 }
+  /** Whether the caller calls again when it fails with ERESTARTNOINTR, because the population pauses. */
+  readonly pauses?: boolean
 
 export const protBits = (prot: number) =>
   ((prot & PROT_READ) !== 0 ? VM_READ : 0) | ((prot & PROT_WRITE) !== 0 ? VM_WRITE : 0) | ((prot & PROT_EXEC) !== 0 ? VM_EXEC : 0)
@@ -102,6 +104,8 @@ export function sysMmap(k: Kernel, task: Task, wanted: MmapArguments): number {
   const { file, flags, pgoff } = wanted
   if (mm === undefined || !Number.isInteger(pgoff)) return -EINVAL
   if (file === undefined && (flags & MAP_HUGETLB) !== 0) return mmapHugetlb(k, task, wanted)
+  const left = populateRest(k, task, mm)
+  if (left !== undefined) return left
   if (wanted.bytes === 0) return -EINVAL
   const pages = alignUp(wanted.bytes, PAGE_SIZE * unitPages(k, file?.inode)) / PAGE_SIZE
   const start = placeFor(k, task, mm, wanted, pages)
@@ -113,8 +117,9 @@ export function sysMmap(k: Kernel, task: Task, wanted: MmapArguments): number {
   if (refused < 0) return refused
   const ret = mmapRegion(k, task, mm, start, pages, vmFlags, wanted)
   if (ret < 0) return ret
-  if ((vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE) mmPopulate(k, mm, start, start + pages, true)
-  return start * PAGE_SIZE
+  const populates = (vmFlags & VM_LOCKED) !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE
+  const address = start * PAGE_SIZE
+  return populates ? populateMapped(k, task, mm, start, start + pages, address, wanted.pauses === true) : address
 }
 
 /** Anonymous memory in huge TLB pages: a file of its own that nobody else can find. */

@@ -11,7 +11,7 @@
  *
  * Source: mm/mremap.c (move_page_tables, get_extent, move_ptes), mm/huge_memory.c move_huge_pmd, mm/hugetlb.c move_hugetlb_page_tables.
  */
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, turnOver } from '../base/cost.ts'
 import { PTE_SOFT_DIRTY, VM_HUGETLB } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Vma } from '../base/state_mm.ts'
@@ -37,23 +37,30 @@ import {
 const PUD_PAGES = LEVEL_PAGES[LEVEL_PUD]
 const PMD_PAGES = LEVEL_PAGES[LEVEL_PMD]
 
-/**
- * Moves the entries of `pages` pages from page `from` to page `to`, where there are none.
- * @returns the pages done: fewer when there is no memory for a table.
- */
-export function movePageTables(k: Kernel, vma: Vma, from: number, to: number, pages: number): number {
-  const done = (vma.flags & VM_HUGETLB) !== 0 ? moveHugetlb(k, vma, from, to, pages) : moveAll(k, vma, from, to, pages)
+/** The entries of `pages` pages from page `from` are to move to page `to`, where there are none; the first `done` have moved. */
+export interface Moves {
+  readonly from: number
+  readonly to: number
+  readonly pages: number
+  readonly done: number
+  /** Whether it may stop when its turn is over. */
+  readonly pauses: boolean
+}
+
+/** Moves the entries. @returns the pages done: fewer when there is no memory for a table, or, after some progress, when the turn is over. */
+export function movePageTables(k: Kernel, vma: Vma, moves: Moves): number {
+  const done = (vma.flags & VM_HUGETLB) !== 0 ? moveHugetlb(k, vma, moves) : moveAll(k, vma, moves)
   forgetWalk(vma.mm)
   spend(k, COST.tlb_flush, 1)
   return done
 }
 
-function moveAll(k: Kernel, vma: Vma, from: number, to: number, pages: number): number {
-  let done = 0
+function moveAll(k: Kernel, vma: Vma, { from, to, pages, done: before, pauses }: Moves): number {
+  let done = before
   while (done < pages) {
     const step = moveStep(k, vma, from + done, to + done, pages - done)
-    if (step === 0) return done
     done += step
+    if (step === 0 || (pauses && turnOver(k))) return done
   }
   return done
 }
@@ -116,7 +123,7 @@ function movePtes(k: Kernel, source: number, first: number, target: number, at: 
 }
 
 /** Huge TLB pages move by their entries; a table that others share is left to them, and its pages are faulted in again. */
-function moveHugetlb(k: Kernel, vma: Vma, from: number, to: number, pages: number): number {
+function moveHugetlb(k: Kernel, vma: Vma, { from, to, pages }: Moves): number {
   const level = hugeLevel(hstateOfArea(k, vma))
   for (let at = from; at < from + pages; ) {
     const table = walkTo(k, vma.mm, at, level)

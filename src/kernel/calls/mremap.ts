@@ -16,7 +16,8 @@
  * Source: mm/mremap.c (mremap, mremap_to, vma_to_resize, move_vma, vma_expandable), mm/mmap.c copy_vma.
  */
 import { assert } from '../base/assert.ts'
-import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../base/errno.ts'
+import { turnOver } from '../base/cost.ts'
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, ERESTARTNOINTR } from '../base/errno.ts'
 import {
   MADV_UNMERGEABLE,
   MREMAP_DONTUNMAP,
@@ -31,12 +32,12 @@ import {
   VM_UFFD_WP,
 } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Task, Vma } from '../base/state_mm.ts'
+import type { Mm, MoveCall, MovingArea, Task, Vma } from '../base/state_mm.ts'
 import { alignUp, PAGE_SIZE } from '../base/units.ts'
 import { fget } from '../caches/files.ts'
 import { ksmMadvise } from '../daemons/ksmd.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
-import { mmPopulate } from '../fault/populate.ts'
+import { populateMapped, populateRest } from '../fault/populate.ts'
 import { hugeAreaMoved, hugeAreaOpen } from '../spaces/hugetlb.ts'
 import { anonVmaClone, anonVmaUnlink } from '../spaces/rmap_link.ts'
 import { insertVma, mergeVma, splitVma, vmaAt, vmasIn } from '../spaces/vma.ts'
@@ -59,21 +60,12 @@ export interface MremapArguments {
   readonly newAddress: number
 }
 
-/** A call in virtual pages. */
-interface Move {
-  readonly at: number
-  readonly oldPages: number
-  readonly newPages: number
-  readonly flags: number
-  /** Byte address: it has not been checked yet. */
-  readonly to: number
-  /** What the task has to report before it reports the move. */
-  readonly reported: number
-}
-
 /** mremap(2). @returns the byte address of the mapping, or a negative errno. */
 export function sysMremap(k: Kernel, task: Task, wanted: MremapArguments): number {
   const mm = task.mm
+  const rest = task.restart?.rest
+  if (mm !== undefined && rest?.kind === 'populate') return populateRest(k, task, mm) ?? -EINVAL
+  if (mm !== undefined && rest?.kind === 'move') return grown(k, task, mm, goOnMoving(k, task, mm, rest), rest.call)
   const { address, flags } = wanted
   if (mm === undefined || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return -EINVAL
   const mayMove = (flags & MREMAP_MAYMOVE) !== 0
@@ -86,23 +78,24 @@ export function sysMremap(k: Kernel, task: Task, wanted: MremapArguments): numbe
   const oldPages = alignUp(wanted.oldBytes, unit) / PAGE_SIZE
   const newPages = alignUp(wanted.newBytes, unit) / PAGE_SIZE
   if ((vma.flags & VM_HUGETLB) !== 0 && (address % unit !== 0 || wanted.newAddress % unit !== 0 || newPages > oldPages)) return -EINVAL
-  const call: Move = { at: address / PAGE_SIZE, oldPages, newPages, flags, to: wanted.newAddress, reported: task.untold.length }
+  const call: MoveCall = { at: address / PAGE_SIZE, oldPages, newPages, flags, to: wanted.newAddress, reported: task.untold.length }
   const ret = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 ? mremapTo(k, task, mm, call) : resize(k, task, mm, call)
-  if (ret < 0) return ret
-  if (newPages > oldPages) populateGrowth(k, mm, ret + oldPages, ret + newPages)
-  return ret * PAGE_SIZE
+  return grown(k, task, mm, ret, call)
 }
 
-/** What a locked area has grown by is faulted in. */
-function populateGrowth(k: Kernel, mm: Mm, start: number, end: number): void {
-  if (((vmaAt(mm, start)?.flags ?? 0) & VM_LOCKED) !== 0) mmPopulate(k, mm, start, end, true)
+/** What a locked area has grown by is faulted in. @param ret its first page, or a negative errno. @returns the address for that */
+function grown(k: Kernel, task: Task, mm: Mm, ret: number, { oldPages, newPages }: MoveCall): number {
+  if (ret < 0) return ret
+  const start = ret + oldPages
+  const populates = newPages > oldPages && ((vmaAt(mm, start)?.flags ?? 0) & VM_LOCKED) !== 0
+  return populates ? populateMapped(k, task, mm, start, ret + newPages, ret * PAGE_SIZE, true) : ret * PAGE_SIZE
 }
 
 /** Another size, in place if that can be. @returns the first page, or a negative errno. */
-function resize(k: Kernel, task: Task, mm: Mm, call: Move): number {
+function resize(k: Kernel, task: Task, mm: Mm, call: MoveCall): number {
   const { at, oldPages, newPages, flags } = call
   if (oldPages >= newPages) {
-    const ret = oldPages === newPages ? 0 : doMunmap(k, mm, at + newPages, at + oldPages)
+    const ret = oldPages === newPages ? 0 : doMunmap(k, mm, at + newPages, at + oldPages, task)
     return ret < 0 ? ret : at
   }
   const vma = vmaToResize(task, mm, at, oldPages, newPages, flags)
@@ -150,7 +143,7 @@ function expand(k: Kernel, task: Task, vma: Vma, pages: number): number {
 }
 
 /** To a place of the caller's choice, or with DONTUNMAP of the kernel's. @returns the first page, or a negative errno. */
-function mremapTo(k: Kernel, task: Task, mm: Mm, call: Move): number {
+function mremapTo(k: Kernel, task: Task, mm: Mm, call: MoveCall): number {
   const { at, newPages, flags, to } = call
   const page = to / PAGE_SIZE
   if (!Number.isInteger(page) || newPages * PAGE_SIZE > TASK_SIZE || to > TASK_SIZE - newPages * PAGE_SIZE) return -EINVAL
@@ -171,13 +164,13 @@ function mremapTo(k: Kernel, task: Task, mm: Mm, call: Move): number {
   return moveVma(k, task, vma, { ...call, oldPages, reported }, fixed ? page : place)
 }
 
-function findPlace(k: Kernel, task: Task, vma: Vma, { at, newPages }: Move, address: number, fixed: boolean): number {
+function findPlace(k: Kernel, task: Task, vma: Vma, { at, newPages }: MoveCall, address: number, fixed: boolean): number {
   const shared = (vma.flags & VM_MAYSHARE) !== 0
   return getUnmappedArea(k, task, vma.mm, { address, pages: newPages, fixed, shared, file: vma.file, pgoff: vma.pgoff + at - vma.start })
 }
 
 /** Moves part of an area to page `to`, where nothing is. @returns `to`, or a negative errno. */
-function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): number {
+function moveVma(k: Kernel, task: Task, vma: Vma, call: MoveCall, to: number): number {
   const { mm } = vma
   const { at, oldPages, newPages } = call
   const keep = (call.flags & MREMAP_DONTUNMAP) !== 0
@@ -189,16 +182,31 @@ function moveVma(k: Kernel, task: Task, vma: Vma, call: Move, to: number): numbe
   const promise = keep ? newPages : newPages - oldPages
   if (isAccounted(flags) && vmEnoughMemory(k, task, mm, promise) < 0) return -ENOMEM
   const copy = copyVma(k, vma, at, to, newPages, keep)
-  const moved = movePageTables(k, copy.source, at, to, oldPages)
-  const peak = mm.hiwaterVm
+  const { hiwaterVm } = mm
   vmStatAccount(mm, flags, newPages)
   if ((flags & VM_LOCKED) !== 0) mm.lockedVm += newPages
-  if ((flags & VM_HUGETLB) !== 0) hugeAreaMoved(moved < oldPages ? copy.area : copy.source)
-  if (moved === oldPages && copy.area.uffd !== 0) followMove(k, task, copy.area, call, to)
-  if (moved < oldPages) moveBack(k, copy, call, to, moved, promise)
-  else if (keep) leaveEmpty(k, copy.source, at, oldPages)
+  return goOnMoving(k, task, mm, { kind: 'move', call, ...copy, to, promise, hiwaterVm })
+}
+
+/** Moves the entries, a turn at a time, and ends the call. @returns the new first page, -ERESTARTNOINTR after a turn, or -ENOMEM */
+function goOnMoving(k: Kernel, task: Task, mm: Mm, moving: MovingArea): number {
+  const { call, area, source, to, promise } = moving
+  const { at, oldPages } = call
+  const keep = (call.flags & MREMAP_DONTUNMAP) !== 0
+  const { flags } = area
+  const done = task.restart?.rest === moving ? task.restart.at - at : 0
+  const moved = movePageTables(k, source, { from: at, to, pages: oldPages, done, pauses: true })
+  if (moved > done && moved < oldPages && turnOver(k)) {
+    task.restart = { at: at + moved, told: true, rest: moving }
+    return -ERESTARTNOINTR
+  }
+  task.restart = undefined
+  if ((flags & VM_HUGETLB) !== 0) hugeAreaMoved(moved < oldPages ? area : source)
+  if (moved === oldPages && area.uffd !== 0) followMove(k, task, area, call, to)
+  if (moved < oldPages) moveBack(k, area, call, to, moved, promise)
+  else if (keep) leaveEmpty(k, source, at, oldPages)
   else dropOld(k, mm, at, oldPages, isAccounted(flags))
-  mm.hiwaterVm = Math.max(peak, mm.totalVm)
+  mm.hiwaterVm = Math.max(moving.hiwaterVm, mm.totalVm)
   return moved < oldPages ? -ENOMEM : to
 }
 
@@ -212,7 +220,7 @@ function splitOff(k: Kernel, vma: Vma, start: number, end: number): void {
 }
 
 /** The userfaultfd of an area that moved goes with it and is told, or is left behind with its write protections. */
-function followMove(k: Kernel, task: Task, area: Vma, { at, oldPages, reported }: Move, to: number): void {
+function followMove(k: Kernel, task: Task, area: Vma, { at, oldPages, reported }: MoveCall, to: number): void {
   const protectedArea = (area.flags & VM_UFFD_WP) !== 0
   const context = remapPrepare(k, area)
   if (context !== undefined) remapReports(task, context, at, to, oldPages, reported)
@@ -237,8 +245,8 @@ function leaveEmpty(k: Kernel, vma: Vma, at: number, pages: number): void {
 }
 
 /** There was no memory for a table: what moved goes back, and the new area goes with what was promised for it. */
-function moveBack(k: Kernel, { area }: Copy, { at, newPages }: Move, to: number, moved: number, promise: number): void {
-  movePageTables(k, area, to, at, moved)
+function moveBack(k: Kernel, area: Vma, { at, newPages }: MoveCall, to: number, moved: number, promise: number): void {
+  movePageTables(k, area, { from: to, to: at, pages: moved, done: 0, pauses: false })
   if (isAccounted(area.flags)) vmAcctMemory(k, newPages - promise)
   doMunmap(k, area.mm, to, to + newPages)
 }

@@ -36,7 +36,7 @@ import {
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
-import type { Mm, Vma } from '../base/state_mm.ts'
+import type { Mm, Task, Vma } from '../base/state_mm.ts'
 import { asPfn } from '../base/units.ts'
 import { markAccessed } from '../caches/lru.ts'
 import { vmaIsSecretmem } from '../caches/secretmem.ts'
@@ -152,6 +152,26 @@ export function mmPopulate(k: Kernel, mm: Mm, start: number, end: number, ignore
     at = stop
   }
   return 0
+}
+
+/**
+ * Faults in what a call has just mapped, as far as it can be had, from page `start`, or from where it stopped, to `end` (mm_populate).
+ * @param ret what the call returns after that. @returns it, or -ERESTARTNOINTR when the task sleeps or its turn is over: it then calls again
+ */
+export function populateMapped(k: Kernel, task: Task, mm: Mm, start: number, end: number, ret: number, pauses: boolean): number {
+  if (mmPopulate(k, mm, start, end, true, pauses) !== -ERESTARTNOINTR) {
+    task.restart = undefined
+    return ret
+  }
+  task.restart = { at: start, told: false, ...task.restart, rest: { kind: 'populate', end, ret } }
+  return -ERESTARTNOINTR
+}
+
+/** Goes on with that; undefined when the call has not come to it yet. */
+export function populateRest(k: Kernel, task: Task, mm: Mm): number | undefined {
+  const { at, rest } = task.restart ?? {}
+  if (at === undefined || rest?.kind !== 'populate') return undefined
+  return populateMapped(k, task, mm, at, rest.end, rest.ret, true)
 }
 
 /** populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. What can only be executed cannot be read here either. */

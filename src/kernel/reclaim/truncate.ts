@@ -12,18 +12,19 @@
  */
 
 import { must } from '../base/assert.ts'
-import { COST, spend } from '../base/cost.ts'
+import { COST, spend, turnOver } from '../base/cost.ts'
 import { PG_dirty, PG_locked, PG_private, PG_writeback } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
+import type { Task } from '../base/state_mm.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { waitOnRange } from '../caches/block.ts'
 import { bufferFree } from '../caches/charged_objects.ts'
 import { clearShadow, filemapRemove, isShmem, NOT_EVICTED } from '../caches/filemap.ts'
 import { BATCH_PAGES, deactivateFilePage, putPage } from '../caches/lru.ts'
 import { shmemDropEntry } from '../caches/shmem_entries.ts'
-import { leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
+import { leafKey, leafStart, xaKeys, xaLeaf, xaPage } from '../caches/xarray.ts'
 import { compoundPages, pageCount } from '../frames/page.ts'
 import { vmasIn } from '../spaces/vma.ts'
 import { cancelDirty } from './writeback.ts'
@@ -46,15 +47,20 @@ function dropBuffers(k: Kernel, pfn: Pfn): void {
   bufferFree(k, pfn)
 }
 
-/** Unmaps pages [first, end) of the file everywhere; `what`: 'file' spares the private copies of those who wrote to them. */
-export function unmapMappingRange(k: Kernel, mapping: Mapping, first: number, end: number, what: ZapWhat): void {
+/**
+ * Unmaps pages [first, end) of the file everywhere; `what`: 'file' spares the private copies of those who wrote to them.
+ * @param pauses whether it may stop when its turn is over: false, and what is unmapped by then is quickly passed over the next time
+ */
+export function unmapMappingRange(k: Kernel, mapping: Mapping, first: number, end: number, what: ZapWhat, pauses = false): boolean {
   for (const { mm: id, delta } of [...mapping.rmap]) {
     const mm = must(k.spaces.mms.get(id), 'a file is mapped by a process that is gone')
     for (const vma of vmasIn(mm, first + delta, end + delta)) {
       if (vma.mapping !== mapping || vma.start - vma.pgoff !== delta) continue
-      zapPageRange(k, vma, Math.max(vma.start, first + delta), Math.min(vma.end, end + delta), what)
+      const stop = Math.min(vma.end, end + delta)
+      if (zapPageRange(k, vma, Math.max(vma.start, first + delta), stop, what, pauses) < stop) return false
     }
   }
+  return true
 }
 
 /** Takes one page out of the cache whatever its state; it must not be mapped or in flight. The caller puts it. */
@@ -74,17 +80,52 @@ function releaseBatch(k: Kernel, batch: Pfn[]): void {
 /**
  * Drops all whole pages of [first, end) and their shadows; huge pages must not stick out of the range. Mapped
  * pages are unmapped first, private copies of them too.
+ * @param pauses whether it may stop when its turn is over. @returns the page where it stopped, `end` when all is done
  */
-export function truncatePages(k: Kernel, mapping: Mapping, first: number, end: number): void {
-  if (mapping.nrPages + mapping.nrShadows === 0 || first >= end) return
+export function truncatePages(k: Kernel, mapping: Mapping, first: number, end: number, pauses = false): number {
+  if (mapping.nrPages + mapping.nrShadows === 0 || first >= end) return end
   waitOnRange(k, mapping, first, end - 1)
   if (mapping.rmap.length > 0) unmapMappingRange(k, mapping, first, end, 'file')
   const batch: Pfn[] = []
+  let at = end
   for (const key of xaKeys(mapping.pages, first, end - 1)) {
+    if (pauses && key > leafKey(first) && turnOver(k)) {
+      at = leafStart(key)
+      break
+    }
     if (xaLeaf(mapping.pages, key) === undefined) truncateHuge(k, mapping, key)
     else for (let slot = 0; slot < SLOTS; slot++) truncateSlot(k, mapping, key, slot, first, end, batch)
   }
   releaseBatch(k, batch)
+  return at
+}
+
+/**
+ * Unmaps pages [first, end) of the file and drops them, or, on behalf of a caller who may pause, goes on with that.
+ * @returns false when his turn was over: he is to call again
+ */
+export function dropPages(k: Kernel, mapping: Mapping, first: number, end: number, what: ZapWhat, caller: Task | undefined): boolean {
+  if (!unmapMappingRange(k, mapping, first, end, what, caller !== undefined)) return pausesAt(caller, first)
+  return truncateOn(k, mapping, first, end, caller)
+}
+
+/** The same for pages that nobody maps. What came back meanwhile where it was done before goes in the end. */
+export function truncateOn(k: Kernel, mapping: Mapping, first: number, end: number, caller: Task | undefined): boolean {
+  const from = caller === undefined ? first : Math.max(first, truncatedTo(caller) ?? first)
+  const at = truncatePages(k, mapping, from, end, caller !== undefined)
+  if (at < end) return pausesAt(caller, at)
+  truncatePages(k, mapping, first, from)
+  if (caller !== undefined) caller.restart = undefined
+  return true
+}
+
+/** Where the task stopped in the middle of truncating a file; undefined when it did not. */
+export const truncatedTo = ({ restart }: Task): number | undefined => (restart?.rest?.kind === 'truncate' ? restart.at : undefined)
+
+/** The caller's turn is over at a page of the file. */
+export function pausesAt(caller: Task | undefined, at: number): false {
+  if (caller !== undefined) caller.restart = { at, told: true, rest: { kind: 'truncate' } }
+  return false
 }
 
 function truncateHuge(k: Kernel, mapping: Mapping, key: number): void {

@@ -127,7 +127,9 @@ function zapPmd(k: Kernel, vma: Vma, pmd: number, start: number, end: number, wh
     }
     splitHugePmd(k, vma, pmd, i)
   }
-  if ((entryFlags(k, pmd, i) & PTE_TABLE) !== 0) zapPteRange(k, vma, entryValue(k, pmd, i), pteIndex(start), end - start, what)
+  const table = entryValue(k, pmd, i)
+  const filled = (entryFlags(k, pmd, i) & PTE_TABLE) !== 0 && k.spaces.tables.used[table] > 0
+  if (filled) zapPteRange(k, vma, table, pteIndex(start), end - start, what)
 }
 
 function zapHugePmd(k: Kernel, vma: Vma, pmd: number, i: number): void {
