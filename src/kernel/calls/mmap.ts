@@ -81,9 +81,9 @@ export interface MmapArguments {
   readonly file: OpenFile | undefined
   /** Offset in the file in pages; an offset that is no whole number of pages is EINVAL. */
   readonly pgoff: number
-}
   /** Whether the caller calls again when it fails with ERESTARTNOINTR, because the population pauses. */
   readonly pauses?: boolean
+}
 
 export const protBits = (prot: number) =>
   ((prot & PROT_READ) !== 0 ? VM_READ : 0) | ((prot & PROT_WRITE) !== 0 ? VM_WRITE : 0) | ((prot & PROT_EXEC) !== 0 ? VM_EXEC : 0)
@@ -103,9 +103,9 @@ export function sysMmap(k: Kernel, task: Task, wanted: MmapArguments): number {
   const mm = task.mm
   const { file, flags, pgoff } = wanted
   if (mm === undefined || !Number.isInteger(pgoff)) return -EINVAL
-  if (file === undefined && (flags & MAP_HUGETLB) !== 0) return mmapHugetlb(k, task, wanted)
   const left = populateRest(k, task, mm)
   if (left !== undefined) return left
+  if (file === undefined && (flags & MAP_HUGETLB) !== 0) return mmapHugetlb(k, task, wanted)
   if (wanted.bytes === 0) return -EINVAL
   const pages = alignUp(wanted.bytes, PAGE_SIZE * unitPages(k, file?.inode)) / PAGE_SIZE
   const start = placeFor(k, task, mm, wanted, pages)
