@@ -323,8 +323,9 @@ function legendItem({ name, style, about, values }: Series, { series, unit }: Ch
 
 /** As many names as fit, and how many more there are. */
 function fittingItems(items: readonly Row[], room: number): Row {
-  const sign = ' +9'.length
-  let used = 0
-  const shown = items.filter(item => (used += rowWidth(item)) <= room - sign)
-  return room < sign || shown.length === items.length ? shown.flat() : [...shown.flat(), span(` +${items.length - shown.length}`, 'dim')]
+  const widths = items.map(rowWidth)
+  const fits = (count: number, sign: number) => widths.slice(0, count).reduce((sum, width) => sum + width, sign) <= room
+  if (fits(items.length, 0)) return items.flat()
+  const count = items.findLastIndex((_, i) => fits(i + 1, ' +9'.length)) + 1
+  return room < ' +9'.length ? [] : [...items.slice(0, count).flat(), span(` +${items.length - count}`, 'dim')]
 }

@@ -7,9 +7,9 @@ import type { ChartSpec, Series, Style } from './panel.ts'
 
 const STYLES: readonly Style[] = ['series1', 'series2', 'series3', 'series4', 'series5']
 
-/** The smallest of 1, 2, 5 x 10^n (2^n for memory) that is not below `value`; 1 for nothing at all. */
+/** The smallest of 1, 2, 5 x 10^n (2^n for memory) that is not below `value`; 1, or a page, for nothing at all. */
 export function niceMax(value: number, unit: Unit): number {
-  if (!Number.isFinite(value) || value <= 0) return unit === 'percent' ? 100 : 1
+  if (!Number.isFinite(value) || value <= 0) return unit === 'percent' ? 100 : unit === 'bytes' ? 4096 : 1
   if (unit === 'percent' && value <= 100) return [1, 2, 5, 10, 20, 50, 100].find(step => step >= value) ?? 100
   if (unit === 'bytes' || unit === 'pages' || unit === 'kib') return 2 ** Math.ceil(Math.log2(value))
   const scale = 10 ** Math.floor(Math.log10(value))

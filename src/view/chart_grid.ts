@@ -14,7 +14,7 @@ import { type Block, beside, chartBlock, stack } from './layout.ts'
 import type { ChartSpec, PanelUi } from './panel.ts'
 
 /** Room in which lines can still be read. */
-const LEAST = { width: 36, height: 6 }
+const LEAST = { width: 48, height: 6 }
 /** Rows of a chart where there are as many as there need be. */
 const ENDLESS = 8
 const GAP = 2
@@ -34,7 +34,7 @@ export function chartGrid(model: Model, ui: PanelUi, charts: readonly (ChartOf |
     if (spec !== undefined) specs.push(spec)
   }
   if (specs.length === 0 || (!endless && height < LEAST.height)) return []
-  const columns = endless ? Math.max(1, Math.floor((width + GAP) / (2 * LEAST.width))) : columnsFor(specs.length, width, height)
+  const columns = endless ? Math.max(1, Math.floor((width + GAP) / (LEAST.width + GAP))) : columnsFor(specs.length, width, height)
   const rows = Math.ceil(specs.length / columns)
   const edge = (y: number) => (endless ? y * ENDLESS : Math.floor((y * height) / rows))
   return [stack(Array.from({ length: rows }, (_, y) => rowOf(specs.slice(y * columns, (y + 1) * columns), width, edge(y + 1) - edge(y))))]

@@ -8,7 +8,7 @@ import type { Filterable } from './filter.ts'
 import { parseFilter } from './filter.ts'
 import { formatValue, MISSING } from './format.ts'
 import { type Block, block, stack } from './layout.ts'
-import { type ListState, type PanelUi, type Row, type Span, type Style, span } from './panel.ts'
+import { type ListState, type PanelUi, plain, type Row, type Span, type Style, span } from './panel.ts'
 import { crop, displayWidth, fitText } from './width.ts'
 
 export type Cell = number | string | undefined
@@ -190,17 +190,33 @@ export function drawList<R>(
   const empty = listed.rows.length === 0 && (ui.filter !== '' || ui.moving)
   if (empty && height > 1)
     return stack([drawTable({ columns, rows, sort: state.sort, selected: -1 }, model, width, ui.ascii), emptyBlock(ui, width)])
-  return drawTable(
+  const table = drawTable(
     { columns, rows, sort: state.sort, selected: state.selected < 0 ? -1 : state.selected - state.first },
     model,
     width,
     ui.ascii,
   )
+  const [head, ...others] = table.rows
+  return rows.length < listed.rows.length && head !== undefined
+    ? { ...table, rows: [withPlace(head, `${state.first + 1}-${state.first + rows.length} of ${listed.rows.length}`), ...others] }
+    : table
 }
 
-/** Why there is nothing in a list that has rows otherwise. */
-function emptyBlock({ filter, ascii }: PanelUi, width: number): Block {
-  const why = filter === '' ? 'nothing moved since the sample before: m shows all' : 'nothing passes the filter: Esc ends it'
+/** Which rows of a longer list are seen, at the end of the heading where there is room. */
+function withPlace(head: Row, place: string): Row {
+  const blank = /\s*$/.exec(plain(head))?.[0].length ?? 0
+  const last = head.findLastIndex(({ text }) => text.trim() !== '')
+  if (blank < place.length + 1) return head
+  const end = head[last]
+  const kept = end.text.trimEnd()
+  const left = head.slice(last).reduce((sum, { text }) => sum + displayWidth(text), 0) - displayWidth(kept)
+  return [...head.slice(0, last), { ...end, text: kept }, span(place.padStart(left), 'dim')]
+}
+
+/** Why there is nothing in a list. */
+function emptyBlock({ filter, moving, ascii }: PanelUi, width: number): Block {
+  const still = moving ? 'nothing moved since the sample before: m shows all' : 'nothing here'
+  const why = filter === '' ? still : 'nothing passes the filter: Esc ends it'
   return block([[span(why, 'dim')]], width, ascii)
 }
 

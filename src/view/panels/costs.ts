@@ -57,9 +57,9 @@ function chartsOf(model: Model): ChartOf[] {
   const spent = model.sample.costs()
   const busy = ACTIVITIES.filter(({ waits }) => waits !== true).sort((a, b) => spentOn(spent, b) - spentOn(spent, a))
   return [
-    { title: 'CPU time by what most of it went to', lines: busy.slice(0, 5).map(lineOf) },
-    { title: 'CPU time of reclaim', lines: named('reclaim', 'swap', 'compaction', 'ksm', 'khugepaged') },
-    { title: 'CPU time of faults', lines: named('faults', 'clearing', 'pages', 'tables') },
+    { title: 'CPU time', lines: busy.slice(0, 5).map(lineOf) },
+    { title: 'CPU time: reclaim', lines: named('reclaim', 'swap', 'compaction', 'ksm', 'khugepaged') },
+    { title: 'CPU time: faults', lines: named('faults', 'clearing', 'pages', 'tables') },
     { title: 'waiting', lines: named('locks', 'disk', 'moves', 'far') },
   ]
 }

@@ -85,7 +85,7 @@ const CHARTS: readonly ChartOf[] = [
   },
   { title: 'full scans', lines: [{ name: 'scans', keys: ['ksm_full_scans'] }] },
   {
-    title: 'CPU time of looking and comparing',
+    title: 'CPU time of ksmd',
     lines: [{ name: 'ksmd', keys: ['cost_ksm_page', 'cost_ksm_checksum', 'cost_ksm_compare', 'cost_ksm_compare_whole'] }],
   },
 ]

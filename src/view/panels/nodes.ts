@@ -90,7 +90,7 @@ function chartsOf(model: Model, ui: PanelUi, rows: readonly NodeRow[], selected:
   const [missed] = chartsOfMany(
     model,
     ui.zoom,
-    { title: 'allocations meant for another node', lines: perNode(rows, ['numa_miss']) },
+    { title: 'allocations not where wanted', lines: perNode(rows, ['numa_miss']) },
     'nodes',
     chosen,
   )

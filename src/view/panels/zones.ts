@@ -74,10 +74,10 @@ const RECLAIM: readonly ChartOf[] = [
   {
     title: 'reclaim',
     lines: [
-      { name: 'kswapd looked', keys: ['pgscan_kswapd'] },
-      { name: 'took', keys: ['pgsteal_kswapd'] },
-      { name: 'others looked', keys: ['pgscan_direct'] },
-      { name: 'took', keys: ['pgsteal_direct'] },
+      { name: 'kswapd scan', keys: ['pgscan_kswapd'] },
+      { name: 'kswapd steal', keys: ['pgsteal_kswapd'] },
+      { name: 'direct scan', keys: ['pgscan_direct'] },
+      { name: 'direct steal', keys: ['pgsteal_direct'] },
     ],
   },
   {
