@@ -27,6 +27,61 @@ export class UserError extends Error {
 }
 
 /**
+ * What the system has against reading or writing a file, as the user's error, to be thrown: "cannot be read: ENOENT (no such file)".
+ * Any other error is given back as it is.
+ */
+export function fileError(error: unknown, file: string, what: 'read' | 'written'): unknown {
+  if (!(error instanceof Error) || !('code' in error) || !('errno' in error)) return error
+  return new UserError(`cannot be ${what}: ${errnoText(String(error.code))}`, { file })
+}
+
+/** What an errno's name means, in the words of errno(3). */
+const MEANINGS: Readonly<Record<string, string>> = {
+  EPERM: 'operation not permitted',
+  ENOENT: 'no such file',
+  ESRCH: 'no such process',
+  EINTR: 'interrupted',
+  EIO: 'input/output error',
+  ENXIO: 'no such device or address',
+  E2BIG: 'argument list too long',
+  EBADF: 'bad file descriptor',
+  ECHILD: 'no child processes',
+  EAGAIN: 'temporarily unavailable',
+  ENOMEM: 'not enough memory',
+  EACCES: 'permission denied',
+  EFAULT: 'bad address',
+  EBUSY: 'busy',
+  EEXIST: 'file exists',
+  ENODEV: 'no such device',
+  ENOTBLK: 'no block device',
+  ENOTDIR: 'not a directory',
+  EISDIR: 'is a directory',
+  EINVAL: 'invalid argument',
+  ENFILE: 'too many open files in the system',
+  EMFILE: 'too many open files',
+  ETXTBSY: 'text file busy',
+  EFBIG: 'file too large',
+  ENOSPC: 'no space left',
+  ESPIPE: 'invalid seek',
+  EROFS: 'read-only file system',
+  EDOM: 'argument out of domain',
+  ERANGE: 'result too large',
+  ENAMETOOLONG: 'name too long',
+  ENOSYS: 'not implemented',
+  ENOTEMPTY: 'directory not empty',
+  EOVERFLOW: 'value too large for its type',
+  EOPNOTSUPP: 'operation not supported',
+  ETIMEDOUT: 'timed out',
+  EHWPOISON: 'memory page has a hardware error',
+}
+
+/** "EINVAL (invalid argument)" */
+export function errnoText(errno: string): string {
+  const meaning = MEANINGS[errno]
+  return meaning === undefined ? errno : `${errno} (${meaning})`
+}
+
+/**
  * The word of `words` nearest to `wrong` (edit distance with transpositions, at most a third of its length), or
  * undefined when none is near: for "did you mean".
  */

@@ -1,10 +1,10 @@
 /** Where the configuration file is, reading it, and writing it when that is asked for. */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Config, DEFAULT_CONFIG, parseConfig } from '../tui/config.ts'
 import { UserError } from '../user_error.ts'
-import { makeDirectory } from './files.ts'
+import { makeDirectory, readBytes, writing } from './files.ts'
 
 /** A file larger than this is no configuration. */
 const SIZE_LIMIT = 1 << 20
@@ -22,12 +22,7 @@ function configPath(env: NodeJS.ProcessEnv): string {
 export function readConfig(file: string | undefined, env: NodeJS.ProcessEnv): Config {
   const path = file ?? configPath(env)
   if (file === undefined && !existsSync(path)) return DEFAULT_CONFIG
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    throw new UserError(`cannot read: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file: path })
-  }
+  const text = readBytes(path).toString('utf8')
   if (text.length > SIZE_LIMIT) throw new UserError('too large for a configuration', { file: path })
   return parseConfig(text, path)
 }
@@ -35,12 +30,10 @@ export function readConfig(file: string | undefined, env: NodeJS.ProcessEnv): Co
 /** Writes beside the old file and then in its place, so that it is never half there. */
 export function writeConfig(file: string | undefined, env: NodeJS.ProcessEnv, text: string): string {
   const path = file ?? configPath(env)
-  try {
+  writing(path, () => {
     makeDirectory(dirname(path))
     writeFileSync(`${path}.new`, text)
     renameSync(`${path}.new`, path)
-  } catch (error) {
-    throw new UserError(`cannot write: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file: path })
-  }
+  })
   return path
 }

@@ -1,14 +1,7 @@
 /** Files that the user names: what the system has against reading or writing them is said in one line, with the name. */
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { errnoText } from '../tui/errno_text.ts'
-import { UserError } from '../user_error.ts'
-
-/** The user's error that an error of the system is; anything else is given back as it is. */
-function fileError(error: unknown, file: string, what: 'read' | 'written'): unknown {
-  if (!(error instanceof Error) || !('code' in error) || !('errno' in error)) return error
-  return new UserError(`cannot be ${what}: ${errnoText(String(error.code))}`, { file })
-}
+import { fileError } from '../user_error.ts'
 
 function trying<T>(file: string, what: 'read' | 'written', action: () => T): T {
   try {

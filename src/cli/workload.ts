@@ -1,6 +1,6 @@
 /** Reads workloads from files, with limits before anything is read. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { UserError } from '../user_error.ts'
+import { fileError, UserError } from '../user_error.ts'
 import { LIMITS } from '../workload/lex.ts'
 import { parseWorkload } from '../workload/parse.ts'
 import type { Program } from '../workload/program.ts'
@@ -23,15 +23,6 @@ export function readWorkload(target: string | undefined): Program {
     if (size > LIMITS.fileChars) throw new UserError(`a workload of ${size} bytes is too large: at most ${LIMITS.fileChars}`, { file })
     return parseWorkload(readFileSync(path, 'utf8'), file)
   } catch (error) {
-    if (error instanceof Error && 'code' in error) throw new UserError(reason(String(error.code)), { file })
-    throw error
+    throw fileError(error, file, 'read')
   }
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
-  EISDIR: 'a directory, not a workload',
-  EACCES: 'may not be read',
-}
-
-const reason = (code: string) => REASONS[code] ?? `cannot be read (${code})`

@@ -1,7 +1,7 @@
 /** Opens a recording of either format, which its first bytes tell apart. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Tunable } from '../sample/source.ts'
-import { UserError } from '../user_error.ts'
+import { fileError, UserError } from '../user_error.ts'
 import { readMemberHeader, SIGNATURE } from './member.ts'
 import { readRawRecording } from './raw.ts'
 import { openRecordingFile } from './reader.ts'
@@ -24,20 +24,12 @@ export function sniff(file: string): Looks {
       closeSync(fd)
     }
   } catch (error) {
-    throw cannotRead(file, error)
+    throw fileError(error, file, 'read')
   }
   if (got === 0) return 'empty'
   if (readMemberHeader(bytes.subarray(0, got)) !== undefined) return 'mmtop'
   if (got >= 2 && bytes[0] === SIGNATURE[0] && bytes[1] === SIGNATURE[1]) return 'gzip'
   return bytes.subarray(0, got).toString('latin1').trimStart().startsWith('{') ? 'json' : 'foreign'
-}
-
-function cannotRead(file: string, error: unknown): UserError {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'ENOENT') return new UserError('no such file', { file })
-  if (code === 'EISDIR') return new UserError('is a directory', { file })
-  if (code === 'EACCES') return new UserError('permission denied', { file })
-  return new UserError(`cannot read: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file })
 }
 
 /**

@@ -5,7 +5,7 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { UserError } from '../user_error.ts'
+import { fileError, UserError } from '../user_error.ts'
 
 const LINE_LIMIT_BYTES = 64 * 1024 * 1024
 const TEXT_LIMIT_BYTES = 1024 * 1024 * 1024
@@ -42,7 +42,7 @@ export async function* textLines(file: string, gzipped: boolean): AsyncGenerator
       if (partBytes > LINE_LIMIT_BYTES) throw new UserError('a line of more than 64 MiB', { file, line: number })
     }
   } catch (error) {
-    throw error instanceof UserError ? error : readError(error, file, number)
+    throw readError(error, file, number)
   }
   if (partBytes > 0) yield { text: Buffer.concat(parts).toString('utf8'), number, ended: false }
 }
@@ -59,9 +59,9 @@ async function* chunksOf(file: string, gzipped: boolean): AsyncGenerator<Buffer>
   }
 }
 
-function readError(error: unknown, file: string, line: number): UserError {
+function readError(error: unknown, file: string, line: number): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'Z_BUF_ERROR') return new UserError('the file is cut: its compressed data ends in the middle', { file, line })
   if (typeof code === 'string' && code.startsWith('Z_')) return new UserError('the compressed data is damaged', { file, line })
-  return new UserError(`cannot read: ${error instanceof Error ? error.message : String(error)}`, { file })
+  return fileError(error, file, 'read')
 }

@@ -4,7 +4,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { diffFrames, type FrameDelta } from '../sample/delta.ts'
 import type { Frame, Source, Tunable } from '../sample/source.ts'
-import { UserError } from '../user_error.ts'
+import { fileError } from '../user_error.ts'
 import { addText, endMember, type MemberDraft, memberHeader, newMember } from './member.ts'
 
 /** Samples in one member: what a seek decodes at most. */
@@ -42,14 +42,14 @@ export function createRecording(path: string, source: Pick<Source, 'kind' | 'tit
   try {
     fd = openSync(path, 'w')
   } catch (error) {
-    throw cannotWrite(path, error)
+    throw fileError(error, path, 'written')
   }
   const encoder = newEncoder()
   const write = (bytes: Buffer) => {
     try {
       if (fd !== undefined) for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
     } catch (error) {
-      throw cannotWrite(path, error)
+      throw fileError(error, path, 'written')
     }
   }
   return {
@@ -61,11 +61,6 @@ export function createRecording(path: string, source: Pick<Source, 'kind' | 'tit
       fd = undefined
     },
   }
-}
-
-function cannotWrite(path: string, error: unknown): UserError {
-  // Node names the call and the file once more behind a comma.
-  return new UserError(`cannot write: ${error instanceof Error ? error.message.replace(/,.*/, '') : String(error)}`, { file: path })
 }
 
 /** The bytes of one frame; none when it is not later than the one before. */

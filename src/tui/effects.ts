@@ -1,8 +1,8 @@
 /** What keys ask of the machine, carried out; answers come back as messages on the screen. */
-import { UserError } from '../user_error.ts'
+import { errnoText, UserError } from '../user_error.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
+import { answerText } from './answer_text.ts'
 import { configText, DEFAULT_CONFIG } from './config.ts'
-import { answerText, errnoText } from './errno_text.ts'
 import type { Turn } from './knobs.ts'
 import { completed } from './prompt.ts'
 import { type PaceThen, readInto, redraw, restorePace, type Sitting, say, update } from './sitting.ts'

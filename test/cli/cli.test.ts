@@ -47,7 +47,7 @@ describe('the command', () => {
       [['check', dir], /is a directory/],
       [['import', 'perf', dir, '-o', join(dir, 'x')], /cannot be read: EISDIR/],
       [['import', 'perf', join(dir, 'nothing'), '-o', join(dir, 'x')], /cannot be read: ENOENT/],
-      [['record', 'host', '-n', '1', '-o', join(dir, 'no/where')], /no\/where: cannot write/],
+      [['record', 'host', '-n', '1', '-o', join(dir, 'no/where')], /no\/where: cannot be written: ENOENT/],
       [['record', 'host', '-n', '1', '--raw', '-o', join(dir, 'no/where')], /no\/where: cannot be written: ENOENT/],
       [['slab', recording, '--plot', 'totals', '-o', join(dir, 'no/where.svg')], /no\/where.svg: cannot be written: ENOENT/],
       [['slab', recording, '--plot', 'totals', '-o', join(dir, 'x.gif')], /a plot is written as .svg or .png/],
@@ -59,7 +59,7 @@ describe('the command', () => {
       [['snapshot', recording, '--view', 'vmstat', '--filter', '/(/'], /--filter: not a regular expression/],
       [['tunables', '/(/', '--of', recording], /--filter: not a regular expression/],
       [['pages', recording, 'nosuch'], /of simulated machines only/],
-      [['--plain', '--config', dir, recording], /cannot read: EISDIR/],
+      [['--plain', '--config', dir, recording], /cannot be read: EISDIR/],
     ]
     for (const [words, message] of wrong) {
       const { status, out, err } = run(...words)
