@@ -2,18 +2,7 @@
  * Putting rows together into panels: blocks stand above and beside one another, in frames, and are cut or filled to
  * the rectangle they get. Every function returns rows of exactly the width it says.
  */
-import {
-  type ChartSpec,
-  type Panel,
-  type PanelUi,
-  type PlacedChart,
-  plain,
-  type Row,
-  type Size,
-  type Span,
-  type Style,
-  span,
-} from './panel.ts'
+import { type ChartSpec, type Panel, type PanelUi, type PlacedChart, plain, type Row, type Size, type Style, span } from './panel.ts'
 import { crop, displayWidth, fitText, wrap } from './width.ts'
 
 /** A rectangle of rows, each `width` columns wide, with charts placed in it. */
@@ -24,22 +13,23 @@ export interface Block {
 }
 
 export function rowWidth(row: Row): number {
-  return row.reduce((sum, each) => sum + displayWidth(each.text), 0)
+  let width = 0
+  for (let i = 0; i < row.length; i++) width += displayWidth(row[i].text)
+  return width
 }
 
-/** The row at exactly `width`: filled with blanks, or cut with a sign. */
+/** The row at exactly `width`: filled with blanks, or cut with a sign. A row that is as wide already is given back as it is. */
 export function fitRow(row: Row, width: number, ascii = false): Row {
-  const fitted: Span[] = []
   let left = width
-  for (const [i, each] of row.entries()) {
+  for (let i = 0; i < row.length; i++) {
+    const each = row[i]
     const wide = displayWidth(each.text)
     const more = wide >= left && row.slice(i + 1).some(next => next.text.trim() !== '')
     if (wide > left || more)
-      return [...fitted, { ...each, text: fitText(more ? `${each.text} ` : each.text, left, 'left', ascii ? '~' : '…') }]
-    fitted.push(each)
+      return [...row.slice(0, i), { ...each, text: fitText(more ? `${each.text} ` : each.text, left, 'left', ascii ? '~' : '…') }]
     left -= wide
   }
-  return left > 0 ? [...fitted, span(' '.repeat(left))] : fitted
+  return left > 0 ? [...row, span(' '.repeat(left))] : row
 }
 
 export function block(rows: readonly Row[], width: number, ascii = false): Block {
@@ -62,10 +52,14 @@ export function stack(blocks: readonly Block[]): Block {
   const charts: PlacedChart[] = []
   for (const each of blocks) {
     charts.push(...shift(each.charts, rows.length, 0))
-    rows.push(...each.rows.map(row => fitRow(row, width)))
+    rows.push(...fitted(each, width).rows)
   }
   return { width, rows, charts }
 }
+
+/** A block of this width; what is as wide already is not measured again. */
+const fitted = (part: Block, width: number, ascii = false): Block =>
+  part.width === width ? part : { ...part, width, rows: part.rows.map(row => fitRow(row, width, ascii)) }
 
 /** One beside the other, `gap` blanks between; lower ones are filled. */
 export function beside(blocks: readonly Block[], gap = 1): Block {
@@ -168,7 +162,7 @@ export function toPanel(
   ui: Pick<PanelUi, 'ascii' | 'scroll'>,
   rest: Partial<Pick<Panel, 'list' | 'wants'>> = {},
 ): Panel {
-  const all = stack(blocks.map(each => ({ ...each, width, rows: each.rows.map(row => fitRow(row, width, ui.ascii)) })))
+  const all = stack(blocks.map(each => fitted(each, width, ui.ascii)))
   const over = Math.max(0, all.rows.length - height)
   const pinned = Math.min(blocks[0]?.rows.length ?? 0, Math.max(0, height - 2))
   const offset = Math.min(Math.max(0, ui.scroll), over)
