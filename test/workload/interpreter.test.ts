@@ -1,7 +1,8 @@
 /** What the lines of a workload do to the machine, and what is recorded of them. */
 import { describe, expect, it } from 'vitest'
+import { ZS } from '../../src/kernel/base/counters.ts'
 import { verify } from '../../src/kernel/verify.ts'
-import type { RunRecord } from '../../src/workload/interpreter.ts'
+import type { Run, RunRecord } from '../../src/workload/interpreter.ts'
 import { runText, testPorts } from './run.ts'
 
 const MIB = 2 ** 20
@@ -158,6 +159,23 @@ describe('processes', () => {
     expect(apart.ms).toBeGreaterThan(alone.ms * 1.8)
     const ends = ['join A', 'join B'].map(line => apart.op(line)).map(({ fields }) => Number(fields['elapsed_ns']))
     expect(Math.abs(ends[0] - ends[1]) / ends[0]).toBeLessThan(0.2)
+  })
+
+  it.each([
+    ['populates', '', 'mmap big 160M flags=populate'],
+    ['fills a memory file', 'A mmap m 160M memfd\n', 'fallocate m alloc'],
+    ['truncates one', 'A mmap m 160M memfd flags=shared,populate\n', 'ftruncate m 4K'],
+  ])('who %s does not keep others on his CPU waiting, nor a look at the machine', (_name, before, call) => {
+    const free: number[] = []
+    const after = ({ k }: Run) => free.push(k.zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_free_pages], 0))
+    const text = `spawn A\nspawn B\n${before}B mmap b 1M\nbg A ${call}\nsleep 1\nB touch b write\nsleep 1\njoin A\n`
+    const { op } = runText(text, { after })
+    const whole = Number(op('join A').fields['elapsed_ns'])
+    const others = Number(op('B touch b write').fields['elapsed_ns'])
+    expect(op('join A').ret).not.toBe(-1)
+    expect(whole).toBeGreaterThan(4e6)
+    expect(others).toBeLessThan(whole / 2)
+    expect(new Set(free.slice(-5)).size).toBeGreaterThan(2)
   })
 
   it('says EBUSY to a process at work, and gives its result to join, once', () => {
