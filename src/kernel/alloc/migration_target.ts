@@ -6,7 +6,7 @@
  *
  * Source: mm/migrate.c (alloc_migration_target).
  */
-import { __GFP_HIGHMEM, __GFP_RECLAIM, GFP_TRANSHUGE } from '../base/flags.ts'
+import { __GFP_COMP, __GFP_HIGHMEM, __GFP_RECLAIM, GFP_TRANSHUGE } from '../base/flags.ts'
 import type { Kernel } from '../base/state.ts'
 import { type NodeId, type Pfn, ZONE_MOVABLE } from '../base/units.ts'
 import { compoundOrder, pageZone } from '../frames/page.ts'
@@ -18,7 +18,7 @@ import { allocPagesNode } from './page_alloc.ts'
 export const migrationTarget = (k: Kernel, nid: NodeId, gfp: number, nodemask: number = ALL_NODES): MigrateTarget => ({
   take: (source: Pfn) => {
     const order = compoundOrder(k, source)
-    const wanted = order > 0 ? (gfp & ~__GFP_RECLAIM) | GFP_TRANSHUGE : gfp
+    const wanted = (order > 0 ? (gfp & ~__GFP_RECLAIM) | GFP_TRANSHUGE : gfp) | __GFP_COMP
     return allocPagesNode(k, pageZone(k, source).type === ZONE_MOVABLE ? wanted | __GFP_HIGHMEM : wanted, order, nid, nodemask)
   },
   giveBack: (page: Pfn) => freePages(k, page, compoundOrder(k, page)),

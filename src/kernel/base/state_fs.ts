@@ -152,6 +152,8 @@ export interface OpenFile {
   /** O_DIRECT */
   readonly direct: boolean
   refs: number
+  /** The group that is charged for it. */
+  readonly payer: number
 }
 
 /** struct file_ra_state: the window read ahead last. */

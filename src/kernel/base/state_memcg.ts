@@ -66,6 +66,10 @@ export interface MemcgStock {
   /** The same for kernel objects, in bytes of a page already charged. */
   objMemcg: number
   objBytes: number
+  /** Bytes of its objects on a node that its figures do not show yet. */
+  statNode: number
+  reclaimableBytes: number
+  unreclaimableBytes: number
 }
 
 export interface MemcgState {

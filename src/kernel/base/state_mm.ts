@@ -14,6 +14,8 @@ export interface AnonVma {
   readonly rmap: RmapEntry[]
   /** VMAs whose chain holds this, and forks made from it: nothing left means free. */
   refs: number
+  /** The group that is charged for it. */
+  readonly payer: number
 }
 
 export interface Vma {
@@ -31,6 +33,9 @@ export interface Vma {
   /** anon_vma of new pages, 0 before the first; and all those its pages may belong to. */
   anonVma: number
   chain: readonly number[]
+  /** Groups that are charged for the area and for its links to anon_vmas. */
+  payer: number
+  linkPayer: number
   policy: Mempolicy | undefined
   uffd: number
   /** How pages are read ahead from swap by their addresses; absent before the first. */
@@ -108,8 +113,9 @@ export interface Mm {
   oomSkip: boolean
   /** prctl(PR_SET_THP_DISABLE) */
   thpDisable: boolean
-  /** The memory cgroup that is charged for its pages: that of the task that owns it. */
+  /** The memory cgroup that is charged for its pages: that of the task that owns it; and the one that is for the address space itself. */
   memcg: number
+  readonly payer: number
   /** khugepaged looks at it. */
   khugepaged: boolean
   /** Holds one use of the huge page of zeros until it ends. */
@@ -179,6 +185,8 @@ export interface Task {
   memsAllowed: number
   numa: TaskNuma
   memcg: number
+  /** The group that is charged for its task_struct and the like. */
+  readonly payer: number
   /** Pages it charged beyond memory.high since it last made up for that. */
   overHighPages: number
   uid: number
@@ -287,6 +295,8 @@ export interface AddressSpaces {
   readonly tables: PageTables
   /** Spare tables of huge entries by the pmd table they stand in. */
   readonly deposits: Map<number, number[]>
+  /** Kernel objects that groups have still to be charged for, or to be given back (frames/owed.ts). */
+  readonly owed: Map<number, Float64Array>
   /** Tables of huge TLB pages that several address spaces use: how many beside the first. */
   readonly sharedTables: Map<number, number>
   /** Some table has been shared: a process' hugetlbPages may be pages that others map, as the one whose fault brought a page counts it for good. */

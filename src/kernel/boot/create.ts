@@ -161,6 +161,7 @@ const addressSpaces = (): AddressSpaces => ({
   nextAnonVma: 1,
   tables: pageTables(),
   deposits: new Map(),
+  owed: new Map(),
   sharedTables: new Map(),
   tablesWereShared: false,
 })

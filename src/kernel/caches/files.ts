@@ -12,6 +12,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Inode, OpenFile, SuperBlock } from '../base/state_fs.ts'
 import { pagesFor } from '../base/units.ts'
 import { vmUnacctMemory } from '../calls/account.ts'
+import { OWED, owe, payer } from '../frames/owed.ts'
 import { truncatePages } from '../reclaim/truncate.ts'
 import { fileNameUnused, inodeFreeObjects } from './dcache.ts'
 import { isShmem } from './filemap.ts'
@@ -35,6 +36,7 @@ export interface OpenMode {
 /** Opens a file; the caller holds it. */
 export function fileOpen(k: Kernel, inode: Inode, mode: OpenMode): OpenFile {
   inode.openCount++
+  owe(k, payer(k), OWED.file, 1)
   return {
     id: k.fs.nextFile++,
     inode,
@@ -47,6 +49,7 @@ export function fileOpen(k: Kernel, inode: Inode, mode: OpenMode): OpenFile {
     append: mode.append ?? false,
     direct: mode.direct ?? false,
     refs: 1,
+    payer: payer(k),
   }
 }
 
@@ -61,6 +64,7 @@ export function fput(k: Kernel, file: OpenFile): void {
   assert(file.refs > 0, 'an open file is released more often than it was held')
   file.refs--
   if (file.refs > 0) return
+  owe(k, file.payer, OWED.file, -1)
   file.inode.openCount--
   fileNameUnused(k, file.inode)
   iput(k, file.inode)

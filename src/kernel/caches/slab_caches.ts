@@ -195,6 +195,7 @@ export const SLAB_KINDS: readonly SlabKind[] = [
 
 /** Kinds that have no cache of their own, and whose they share. */
 export const ALIASES: Readonly<Record<string, string>> = {
+  fs_cache: 'anon_vma_chain',
   ksm_mm_slot: 'shared_policy_node',
   ksm_rmap_item: 'vmap_area',
   ksm_stable_node: 'vmap_area',

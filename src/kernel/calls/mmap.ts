@@ -56,6 +56,7 @@ import { shmemFileSetup } from '../caches/shmem.ts'
 import { isSwapFile } from '../caches/swap_area.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate, populateMapped, populateRest } from '../fault/populate.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { findVma, insertVma, mergeBrkVma, mergeNewVma, startGap, type VmaAttributes, vmasIn } from '../spaces/vma.ts'
 import { accountableMapping, capable, mayExpandVm, OVERCOMMIT_NEVER, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { hugetlbAnonFile, hugetlbfsMmap } from './hugetlb_fs.ts'
@@ -232,7 +233,8 @@ function addVma(k: Kernel, vma: Vma): Vma {
 /** A fresh area, marked soft-dirty as all that is newly mapped. */
 export function newVma(mm: Mm, start: number, end: number, attributes: VmaAttributes, pgoff: number, name: string): Vma {
   const { flags, mapping, file, policy, uffd } = attributes
-  return { mm, start, end, flags: flags | VM_SOFTDIRTY, pgoff, mapping, file, anonVma: 0, chain: [], policy, uffd, name, resv: undefined }
+  const links = { anonVma: 0, chain: [], payer: ROOT_MEMCG, linkPayer: ROOT_MEMCG }
+  return { mm, start, end, flags: flags | VM_SOFTDIRTY, pgoff, mapping, file, ...links, policy, uffd, name, resv: undefined }
 }
 
 // --- brk: the heap, one area that grows and shrinks at its upper end

@@ -8,9 +8,11 @@
  *     group.memory ─> parent.memory ─> ... : over some group's max? undo, and that group must reclaim (alloc/charge.ts)
  *
  * A stock is for one group only and never above 64 pages; pages of users that are freed are taken off the counters at once, kernel
- * pages go to the stock. memory.current therefore runs ahead of what a group has by up to 64 pages a CPU.
+ * pages go to the stock. memory.current therefore runs ahead of what a group has by up to 64 pages a CPU. What a CPU charged for kernel
+ * objects shows in a group's figures a page at a time.
  *
- * Source: mm/page_counter.c, mm/memcontrol.c (consume_stock, refill_stock, drain_all_stock, uncharge_batch, __mem_cgroup_try_charge_swap).
+ * Source: mm/page_counter.c, mm/memcontrol.c (consume_stock, refill_stock, drain_all_stock, uncharge_batch, mod_objcg_state,
+ * drain_obj_stock, __mem_cgroup_try_charge_swap).
  */
 import { ME, MS, NS } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
@@ -66,7 +68,15 @@ export function counterTryCharge(k: Kernel, id: number, which: Counter, pages: n
 
 // --- stocks
 
-const emptyStock = (): MemcgStock => ({ memcg: ROOT_MEMCG, pages: 0, objMemcg: ROOT_MEMCG, objBytes: 0 })
+const emptyStock = (): MemcgStock => ({
+  memcg: ROOT_MEMCG,
+  pages: 0,
+  objMemcg: ROOT_MEMCG,
+  objBytes: 0,
+  statNode: 0,
+  reclaimableBytes: 0,
+  unreclaimableBytes: 0,
+})
 
 /** What the CPU has in stock. */
 function stockOf(k: Kernel, cpu: number): MemcgStock {
@@ -104,6 +114,7 @@ function drainPages(k: Kernel, stock: MemcgStock): void {
 /** Gives back what is left of the pages that kernel objects were charged from: whole pages; the rest of one stays charged (drain_obj_stock). */
 function drainObjects(k: Kernel, stock: MemcgStock): void {
   const { objMemcg, objBytes } = stock
+  showObjects(k, stock)
   stock.objMemcg = ROOT_MEMCG
   stock.objBytes = 0
   if (objBytes === 0) return
@@ -126,13 +137,7 @@ export function consumeObjStock(k: Kernel, id: number, bytes: number): boolean {
 export function refillObjStock(k: Kernel, id: number, bytes: number, freed: boolean): void {
   const stock = stockOf(k, k.cpu)
   const switched = stock.objMemcg !== id
-  if (switched) {
-    drainObjects(k, stock)
-    const memcg = memcgOf(k, id)
-    stock.objMemcg = id
-    stock.objBytes = memcg.objBytes
-    memcg.objBytes = 0
-  }
+  if (switched) switchObjects(k, stock, id)
   stock.objBytes += bytes
   if ((!freed && !switched) || stock.objBytes <= PAGE_SIZE) return
   const pages = Math.floor(stock.objBytes / PAGE_SIZE)
@@ -140,10 +145,38 @@ export function refillObjStock(k: Kernel, id: number, bytes: number, freed: bool
   kmemUncharged(k, id, pages)
 }
 
-/** Counts bytes of kernel objects for a group and the node they lie on. */
+/** The CPU's stock is for this group's objects from now on, and has what was left of its pages. */
+function switchObjects(k: Kernel, stock: MemcgStock, id: number): void {
+  drainObjects(k, stock)
+  const memcg = memcgOf(k, id)
+  stock.objMemcg = id
+  stock.objBytes = memcg.objBytes
+  memcg.objBytes = 0
+}
+
+/** Counts bytes of kernel objects for a group and the node they lie on; its figures follow when there is more than a page. */
 export function countObjects(k: Kernel, id: number, nid: number, reclaimable: boolean, bytes: number): void {
   memcgOf(k, id).slabBytes += bytes
-  k.nodes[nid].lruvecs[id].stat[reclaimable ? NS.nr_slab_reclaimable : NS.nr_slab_unreclaimable] += bytes
+  const stock = stockOf(k, k.cpu)
+  if (stock.objMemcg !== id) switchObjects(k, stock, id)
+  else if (stock.statNode !== nid) showObjects(k, stock)
+  stock.statNode = nid
+  const which = reclaimable ? 'reclaimableBytes' : 'unreclaimableBytes'
+  const first = stock[which] === 0
+  stock[which] += bytes
+  if (!first && Math.abs(stock[which]) > PAGE_SIZE) showBytes(k, stock, which)
+}
+
+function showObjects(k: Kernel, stock: MemcgStock): void {
+  showBytes(k, stock, 'reclaimableBytes')
+  showBytes(k, stock, 'unreclaimableBytes')
+}
+
+function showBytes(k: Kernel, stock: MemcgStock, which: 'reclaimableBytes' | 'unreclaimableBytes'): void {
+  if (stock[which] === 0) return
+  const { stat } = k.nodes[stock.statNode].lruvecs[stock.objMemcg]
+  stat[which === 'reclaimableBytes' ? NS.nr_slab_reclaimable : NS.nr_slab_unreclaimable] += stock[which]
+  stock[which] = 0
 }
 
 /** Kernel objects are gone: their bytes go to this CPU's stock (obj_cgroup_uncharge). */

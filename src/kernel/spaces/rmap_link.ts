@@ -21,6 +21,7 @@ import type { Mapping } from '../base/state_fs.ts'
 import type { AnonVma, Vma } from '../base/state_mm.ts'
 import type { RmapEntry } from '../base/state_shared.ts'
 import { samePolicy } from '../frames/mempolicy.ts'
+import { OWED, owe, payer } from '../frames/owed.ts'
 
 function link(rmap: RmapEntry[], mm: number, delta: number): void {
   const entry = rmap.find(e => e.mm === mm && e.delta === delta)
@@ -44,7 +45,8 @@ const anonVma = (k: Kernel, id: number): AnonVma => must(k.spaces.anonVmas.get(i
 
 function anonVmaAllocate(k: Kernel, root: number): AnonVma {
   const id = k.spaces.nextAnonVma++
-  const fresh: AnonVma = { id, root: root === 0 ? id : root, rmap: [], refs: 0 }
+  const fresh: AnonVma = { id, root: root === 0 ? id : root, rmap: [], refs: 0, payer: payer(k) }
+  owe(k, fresh.payer, OWED.anonVma, 1)
   k.spaces.anonVmas.set(id, fresh)
   return fresh
 }
@@ -54,6 +56,8 @@ function chainLink(k: Kernel, vma: Vma, id: number): void {
   link(to.rmap, vma.mm.id, deltaOf(vma))
   to.refs++
   k.spaces.anonVmaChains++
+  if (vma.chain.length === 0) vma.linkPayer = payer(k)
+  owe(k, vma.linkPayer, OWED.link, 1)
   vma.chain = [...vma.chain, id]
 }
 
@@ -99,8 +103,11 @@ export function anonVmaUnlink(k: Kernel, vma: Vma): void {
     unlink(from.rmap, vma.mm.id, deltaOf(vma))
     from.refs--
     k.spaces.anonVmaChains--
-    if (from.refs === 0) k.spaces.anonVmas.delete(id)
+    if (from.refs > 0) continue
+    k.spaces.anonVmas.delete(id)
+    owe(k, from.payer, OWED.anonVma, -1)
   }
+  owe(k, vma.linkPayer, OWED.link, -vma.chain.length)
   vma.chain = []
   vma.anonVma = 0
 }
