@@ -20,8 +20,7 @@ const USER_END = 2 ** 47
 const CHUNK = 1 << 13
 
 /** Bits of the upper half of an entry. */
-const BITS = { present: 1 << 31, swapped: 1 << 30, softdirty: 1 << 23 } as const
-const FILE = 1 << 29
+const [PRESENT, SWAPPED, FILE, SOFT_DIRTY] = [1 << 31, 1 << 30, 1 << 29, 1 << 23]
 
 const OVERLAY = /^\/mmtop\/pages\/task\/(\d{1,10})\/(\d{1,4})\/([0-9a-f]{1,16})-([0-9a-f]{1,16})$/
 const NUMBERS = /^\/proc\/((\d{1,10}|self)\/pagemap|kpageflags|kpagecount|kpagecgroup)$/
@@ -60,8 +59,11 @@ function cellLines(fd: number, from: number, to: number, wanted: number): string
       const high = buffer.readUInt32LE(i * ENTRY_BYTES + 4)
       if (high === 0) continue
       const cell = cells[Math.floor((page + i - from) / size)]
-      for (const name of ['present', 'swapped', 'softdirty'] as const) if ((high & BITS[name]) !== 0) cell[name]++
-      if ((high & BITS.present) !== 0 && (high & FILE) !== 0) cell.file++
+      if ((high & SWAPPED) !== 0) cell.swapped++
+      if ((high & SOFT_DIRTY) !== 0) cell.softdirty++
+      if ((high & PRESENT) === 0) continue
+      cell.present++
+      if ((high & FILE) !== 0) cell.file++
     }
     page += got
   }
