@@ -170,7 +170,7 @@ export function readSar(text: string, file: string): Report {
     takeSarLine(reader, clockNs(match), match[5])
   }
   const rows = [...reader.moments].sort(([a], [b]) => a - b).map(([ns, { seconds, figures }]): Row => ({ ns, seconds, figures }))
-  const known = rows.filter(({ figures }) => [...figures.keys()].some(name => SAR[name] !== undefined))
+  const known = rows.filter(({ figures }) => [...figures.keys()].some(name => Object.hasOwn(SAR, name)))
   if (known.length === 0) throw new UserError('no figures of memory: sar -r ALL -B -W -S prints them', { file })
   const startNs = known[0].ns
   const sized = known.map(row => ({ ...row, ns: row.ns - startNs }))
@@ -201,7 +201,7 @@ function takeSarLine(reader: SarReader, clock: number, rest: string): void {
     reader.columns = cells
     // The same names come again at the top of each page.
     if (!again) reader.lastNs = clock
-    for (const name of cells) if (SAR[name] === undefined && !/^%/.test(name) && name !== 'kbmemused') reader.unknown.add(name)
+    for (const name of cells) if (!Object.hasOwn(SAR, name) && !/^%/.test(name) && name !== 'kbmemused') reader.unknown.add(name)
     return
   }
   if (reader.columns === undefined) return

@@ -83,6 +83,7 @@ describe('the output of sar', () => {
   it('is told from other texts', () => {
     expect(() => readSar('hello\n', 'f')).toThrow('no line of sar')
     expect(() => readSar('12:00:01 AM CPU %user\n12:10:01 AM all 1.00\n', 'f')).toThrow('no figures of memory')
+    expect(() => readSar('12:00:01 AM constructor\n12:10:01 AM 1.00\n', 'f')).toThrow('no figures of memory')
   })
 })
 
