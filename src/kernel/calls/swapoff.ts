@@ -5,14 +5,16 @@
  *     address spaces    each entry that names a slot there is made to map the page again, as if it had not been used
  *     swap cache        pages that are left give up their slots
  *
- * Memory must hold what comes back: promises are asked for it first, and when it runs out the area is on again.
+ * Memory must hold what comes back: promises are asked for it first, and when it runs out the area is on again. So it is when a process was
+ * killed to make room: the signal of its death interrupts.
  *
  * Source: mm/swapfile.c (sys_swapoff, try_to_unuse, unuse_pte), mm/shmem.c shmem_unuse.
  */
 
 import { assert } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
-import { EINVAL, ENOMEM, EPERM } from '../base/errno.ts'
+import { EV } from '../base/counters.ts'
+import { EINTR, EINVAL, ENOMEM, EPERM } from '../base/errno.ts'
 import {
   PTE_PRESENT,
   PTE_PROTNONE,
@@ -49,7 +51,7 @@ import { walkPmds } from '../spaces/walk.ts'
 import { capable, vmEnoughMemory, vmUnacctMemory } from './account.ts'
 import { closeDevice, swapDeviceAt } from './swapon.ts'
 
-/** @returns 0, -EPERM, -ENOENT, -EISDIR, -EINVAL for what is no area, -ENOMEM. */
+/** @returns 0, -EPERM, -ENOENT, -EISDIR, -EINVAL for what is no area, -ENOMEM, -EINTR. */
 export function sysSwapoff(k: Kernel, task: Task, name: string): number {
   spend(k, COST.syscall, 1)
   if (!capable(task)) return -EPERM
@@ -76,15 +78,21 @@ export function sysSwapoff(k: Kernel, task: Task, name: string): number {
   return error
 }
 
-/** Brings everything back; 0 or -ENOMEM. */
+/** Brings everything back; 0, -ENOMEM, or -EINTR. */
 function tryToUnuse(k: Kernel, area: SwapArea): number {
+  const killed = k.event[EV.oom_kill]
+  // All processes are children of the first, which makes the call: it is sent a signal when one dies to make room.
+  const interrupted = () => k.event[EV.oom_kill] !== killed
+  const goesOn = () => area.inusePages > 0 && !interrupted()
   if (!unuseFiles(k, area.type)) return -ENOMEM
-  for (const mm of [...k.spaces.mms.values()]) if (area.inusePages > 0 && !unuseMm(k, mm, area.type)) return -ENOMEM
-  for (let offset = 1; offset < area.max && area.inusePages > 0; offset++) {
+  for (const mm of [...k.spaces.mms.values()]) if (goesOn() && !unuseMm(k, mm, area.type)) return -ENOMEM
+  for (let offset = 1; offset < area.max && goesOn(); offset++) {
     if (area.map[offset] === 0) continue
     const page = swapCacheGet(k, swpEntry(area.type, offset))
     if (page !== NO_PAGE) giveUpSlot(k, compoundHead(k, page))
   }
+  // Linux has taken the pages next to the one it found no memory for, which are nobody's then and are left.
+  if (interrupted()) return -EINTR
   assert(area.inusePages === 0, `${area.path} is left with ${area.inusePages} slots in use`)
   return 0
 }
