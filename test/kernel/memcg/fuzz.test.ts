@@ -61,3 +61,56 @@ function program({ below, one }: Dice): string[] {
 }
 
 describeRandom('random work in control groups', 'keeps the machine sound', { programs: 3, salt: 6151, program })
+
+/** Groups are filled, left and removed, and then memory runs short: for the machine, for the group above, for one that gets a removed one's number. */
+function comingAndGoing({ below, one }: Dice): string[] {
+  const name = () => one(['P/x', 'P/y', 'Q', 'R'])
+  const fills = [
+    (area: string) =>
+      `A mmap ${area} ${one([1, 3, 6])}M ${one(['', 'flags=shared', 'memfd flags=shared'])}\nA touch ${area} write content=unique`,
+    (area: string) => `A mmap ${area} 2M file=/mnt/d\nA touch ${area} ${one(['read', 'write'])}`,
+    (area: string) =>
+      `A mmap ${area} 4M\nA touch ${area} write content=${one(['const:3', 'comp:30'])}\nA madvise ${area} ${one(['pageout', 'cold', 'free'])}`,
+    () => `A readfile /mnt/d ${one([1, 4])}M`,
+    () => `A writefile /mnt/e 2M content=page\nA mkfiles /mnt/g 30`,
+    () => 'fork A F',
+  ]
+  const shortages = [
+    () => 'C touch big write content=unique',
+    () => `cgroup P set memory.max ${one(['max', '4M', '24M'])}`,
+    () => `cgroup P set memory.reclaim ${one(['1M', '16M'])}`,
+    () => `write /proc/sys/vm/drop_caches ${one([1, 2, 3])}`,
+    () => `write /proc/sys/vm/compact_memory 1`,
+    () => `sleep ${one([1, 2500])}`,
+    () => 'C madvise big dontneed',
+    () => 'read /sys/fs/cgroup/memory.stat\ncgroup P read memory.stat\ncgroup P read cgroup.stat',
+  ]
+  const lines = Array.from({ length: 4 }, (_, round) => {
+    const group = name()
+    const filled = Array.from({ length: 3 }, (__, i) => one(fills)(`r${round}${i}`))
+    const leave = one([
+      ['exit A', 'spawn A'],
+      ['kill A', 'spawn A'],
+      [`cgroup ${name()} add A`, `cgroup ${name()} add F`],
+      ['cgroup S add A', 'cgroup S add F'],
+    ])
+    const limit = below(2) === 0 ? `cgroup ${group} set memory.max ${one(['3M', '8M'])}` : ''
+    const short = Array.from({ length: 3 }, () => one(shortages)())
+    return [`cgroup ${group} add A`, limit, ...filled, ...leave, 'exit F', `cgroup ${group} remove`, ...short]
+  }).flat()
+  return [
+    one(MACHINES),
+    one(['', 'write /sys/kernel/mm/lru_gen/enabled y', 'write /sys/module/zswap/parameters/enabled Y']),
+    'cgroup P set cgroup.subtree_control +memory',
+    'spawn A',
+    'spawn C',
+    'C mmap big 110M',
+    ...lines.flatMap(line => line.split('\n')).filter(line => line !== ''),
+  ]
+}
+
+describeRandom('groups that come and go', 'keep the machine sound when memory is short', {
+  programs: 3,
+  salt: 7877,
+  program: comingAndGoing,
+})

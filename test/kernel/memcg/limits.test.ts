@@ -50,11 +50,22 @@ describe('charging', () => {
     expect(keyed(k, 'G/memory.stat', 'kernel')).toBeGreaterThanOrEqual(13 * PAGE)
   })
 
+  it('charges the objects of address spaces and processes to who made them, until they are gone', () => {
+    const slab = (lines: string) => keyed(run(`spawn A\nspawn B\ncgroup G add A\n${lines}`).k, 'G/memory.stat', 'slab_unreclaimable')
+    const areas = 'A mmap r 8M\nA touch r write stride=2M\nA mprotect r ro 0 4M stride=16K'
+    const bytes = 512 * (152 + 8 + 64 + 8)
+    expect(Math.abs(slab(areas) - bytes)).toBeLessThanOrEqual(PAGE)
+    expect(slab(`${areas}\nfork A C`) - slab(areas)).toBeGreaterThan(bytes)
+    expect(Math.abs(slab(`${areas}\nfork A C\ncgroup H add C\nexit C`) - bytes)).toBeLessThanOrEqual(PAGE)
+    expect(Math.abs(slab(`${areas}\nexit A`))).toBeLessThanOrEqual(PAGE)
+    expect(slab('B mmap r 8M\nB touch r write stride=2M\nB mprotect r ro 0 4M stride=16K')).toBe(0)
+  })
+
   it('charges the objects of files: index nodes, inodes, buffer heads of written pages', () => {
     const { k } = run('spawn A\ncgroup G add A\nA writefile /mnt/n 4M\nsync')
     const bytes = keyed(k, 'G/memory.stat', 'slab_reclaimable')
     expect(bytes).toBeGreaterThan(1024 * 112)
-    expect(keyed(k, 'G/memory.stat', 'slab')).toBe(bytes)
+    expect(keyed(k, 'G/memory.stat', 'slab')).toBe(bytes + keyed(k, 'G/memory.stat', 'slab_unreclaimable'))
   })
 })
 
