@@ -25,8 +25,8 @@ interface PoolFile extends NamedFile {
 
 export interface TaskFiles {
   readonly pid: number
-  /** "stat", "fdinfo/5" -> path */
-  readonly paths: ReadonlyMap<string, string>
+  /** "stat", "fdinfo/5" ... */
+  readonly paths: readonly NamedFile[]
 }
 
 export interface Places {
@@ -125,7 +125,7 @@ function sortPaths(paths: readonly string[], known: Map<string, Place>): Places 
   const pools: PoolFile[] = []
   const stories: string[] = []
   const numbers = { nodes: new Set<number>(), zram: new Set<number>() }
-  const tasks = new Map<number, Map<string, string>>()
+  const tasks = new Map<number, NamedFile[]>()
   for (const path of paths) {
     let place = known.get(path)
     if (place === undefined && !known.has(path)) {
@@ -149,8 +149,8 @@ function sortPaths(paths: readonly string[], known: Map<string, Place>): Places 
   }
 }
 
-function addFile(tasks: Map<number, Map<string, string>>, pid: number, { name, path }: NamedFile): void {
-  const paths = tasks.get(pid)
-  if (paths === undefined) tasks.set(pid, new Map([[name, path]]))
-  else paths.set(name, path)
+function addFile(tasks: Map<number, NamedFile[]>, pid: number, file: NamedFile): void {
+  const files = tasks.get(pid)
+  if (files === undefined) tasks.set(pid, [file])
+  else files.push(file)
 }

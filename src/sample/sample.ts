@@ -22,15 +22,16 @@ import {
   parseWaiting,
   type WaitingThread,
 } from './parse/mmtop.ts'
-import { type NumaArea, parseNumaMaps, parseSmaps, type SmapsArea } from './parse/pid_maps.ts'
-import { type PidStat, type PidStatm, type PidStatus, parsePidStat, parsePidStatm, parsePidStatus } from './parse/pid_stat.ts'
+import type { NumaArea, SmapsArea } from './parse/pid_maps.ts'
+import { type PidStat, type PidStatm, type PidStatus, parsePidStatus } from './parse/pid_stat.ts'
 import { type Pressure, parsePressure } from './parse/pressure.ts'
 import { parseSlabinfo, type Slab } from './parse/slabinfo.ts'
 import { parseSwaps, type SwapArea } from './parse/swaps.ts'
 import { parseZoneinfo, type Zone } from './parse/zoneinfo.ts'
 import { parseZram, type ZramDevice } from './parse/zram.ts'
-import { newPlacesMemo, type Places, type PlacesMemo, placesOf, type TaskFiles } from './places.ts'
+import { newPlacesMemo, type Places, type PlacesMemo, placesOf } from './places.ts'
 import type { Frame } from './source.ts'
+import { type TasksMemo, tasksOf } from './tasks.ts'
 import { cleanText, toInteger, toList, words } from './text.ts'
 
 export interface NodeSample {
@@ -147,51 +148,28 @@ export function textOf(frame: Frame, path: string): string | undefined {
   return text === undefined ? undefined : cleanText(text)
 }
 
-/** Of some files what was parsed last: path -> text and its value. */
-interface Parsed<T> {
-  readonly known: Map<string, { readonly text: string; readonly value: T }>
-  /** With this many, those whose files are gone are forgotten. */
-  sweepAt: number
-}
-
-const SWEEP_LEAST = 64
-const newParsed = <T>(): Parsed<T> => ({ known: new Map(), sweepAt: SWEEP_LEAST })
-
-/** What was parsed of files whose texts often stay as they are from one frame to the next, and which files there were. */
+/** What was made of the frame before, as much of the next one is the same. */
 export interface Memo {
   readonly places: PlacesMemo
-  readonly slabs: Parsed<Slab[]>
-  readonly pagetypes: Parsed<Pagetypes>
-  readonly stat: Parsed<PidStat | undefined>
-  readonly status: Parsed<PidStatus>
-  readonly smaps: Parsed<SmapsArea[]>
-  readonly numaMaps: Parsed<NumaArea[]>
+  readonly tasks: TasksMemo
+  readonly slabs: (text: string) => Slab[]
+  readonly pagetypes: (text: string) => Pagetypes
 }
 
 export const newMemo = (): Memo => ({
   places: newPlacesMemo(),
-  slabs: newParsed(),
-  pagetypes: newParsed(),
-  stat: newParsed(),
-  status: newParsed(),
-  smaps: newParsed(),
-  numaMaps: newParsed(),
+  tasks: new Map(),
+  slabs: lastParsed(parseSlabinfo),
+  pagetypes: lastParsed(parsePagetypeinfo),
 })
 
-/** The value of a file, parsed anew only where its text is another one. */
-function remembered<T>(parsed: Parsed<T>, frame: Frame, path: string, parse: (text: string) => T): T | undefined {
-  const { known } = parsed
-  const text = frame.files.get(path)
-  if (text === undefined) return undefined
-  const before = known.get(path)
-  if (before?.text === text) return before.value
-  const value = parse(cleanText(text))
-  if (before === undefined && known.size >= parsed.sweepAt) {
-    for (const other of known.keys()) if (!frame.files.has(other)) known.delete(other)
-    parsed.sweepAt = Math.max(SWEEP_LEAST, 2 * known.size)
+/** Parses anew only what is another text than the one before. */
+function lastParsed<T>(parse: (text: string) => T): (text: string) => T {
+  let last: { readonly text: string; readonly value: T } | undefined
+  return text => {
+    if (last?.text !== text) last = { text, value: parse(text) }
+    return last.value
   }
-  known.set(path, { text, value })
-  return value
 }
 
 /** @param memo what was parsed of the frame before; it is kept up to date */
@@ -206,10 +184,10 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     meminfo: from('/proc/meminfo', parseMeminfo),
     zones: from('/proc/zoneinfo', parseZoneinfo),
     buddy: from('/proc/buddyinfo', parseBuddyinfo),
-    pagetypes: once(() => remembered(memo.pagetypes, frame, '/proc/pagetypeinfo', parsePagetypeinfo) ?? parsePagetypeinfo('')),
+    pagetypes: from('/proc/pagetypeinfo', memo.pagetypes),
     swaps: from('/proc/swaps', parseSwaps),
     pressure: from('/proc/pressure/memory', parsePressure),
-    slabs: once(() => remembered(memo.slabs, frame, '/proc/slabinfo', parseSlabinfo) ?? []),
+    slabs: from('/proc/slabinfo', memo.slabs),
     machine: from('/mmtop/machine', parseTexts),
     events: from('/mmtop/events', parseEvents),
     daemons: from('/mmtop/daemons', parseDaemons),
@@ -227,7 +205,10 @@ export function toSample(frame: Frame, memo: Memo = newMemo()): Sample {
     zswapParameters: once(() => textsOf(frame, places().zswapParameters)),
     nodes: once(() => nodesOf(frame, places())),
     pools: once(() => poolsOf(frame, places())),
-    tasks: once(() => tasksOf(frame, places(), memo)),
+    tasks: once(() => {
+      const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
+      return tasksOf(frame, places().tasks, memo.tasks, named, parseActivity(textOf(frame, '/mmtop/activity') ?? ''))
+    }),
     cgroups: once(() => cgroupsOf(frame, places())),
     zram: once(() => zramOf(frame, places())),
     userFaultFds: once(() => userFaultFdsOf(frame, places())),
@@ -285,59 +266,6 @@ function poolsOf(frame: Frame, places: Places): HugePool[] {
   return pools
 }
 
-function tasksOf(frame: Frame, places: Places, memo: Memo): Task[] {
-  const named = parseTasks(textOf(frame, '/mmtop/tasks') ?? '')
-  const activity = parseActivity(textOf(frame, '/mmtop/activity') ?? '')
-  return places.tasks.map(files => taskOf(frame, files, memo, named.get(files.pid), activity.get(files.pid)))
-}
-
-function taskOf(frame: Frame, { pid, paths }: TaskFiles, memo: Memo, named: NamedTask | undefined, activity: string | undefined): Task {
-  const read = (name: string) => {
-    const path = paths.get(name)
-    return path === undefined ? undefined : textOf(frame, path)
-  }
-  const known = <T>(parsed: Parsed<T>, name: string, parse: (text: string) => T): T | undefined => {
-    const path = paths.get(name)
-    return path === undefined ? undefined : remembered(parsed, frame, path, parse)
-  }
-  // What has a line for each area is long, and few panels look at it.
-  const smaps = once(() => parseSmaps(read('smaps') ?? ''))
-  const rollup = once(() => known(memo.smaps, 'smaps_rollup', parseSmaps)?.[0]?.bytes ?? (paths.has('smaps') ? sumOf(smaps()) : undefined))
-  const numaMaps = once(() => known(memo.numaMaps, 'numa_maps', parseNumaMaps) ?? [])
-  return {
-    pid,
-    stat: known(memo.stat, 'stat', parsePidStat),
-    status: known(memo.status, 'status', parsePidStatus),
-    get statm() {
-      return parsePidStatm(read('statm') ?? '')
-    },
-    get rollup() {
-      return rollup()
-    },
-    get smaps() {
-      return smaps()
-    },
-    get numaMaps() {
-      return numaMaps()
-    },
-    get oomScore() {
-      return toInteger(read('oom_score')?.trim())
-    },
-    get oomScoreAdj() {
-      return toInteger(read('oom_score_adj')?.trim())
-    },
-    named,
-    activity,
-  }
-}
-
-/** What smaps_rollup would print; page sizes are no sums. */
-function sumOf(areas: readonly SmapsArea[]): Map<string, number> {
-  const sum = new Map<string, number>()
-  for (const area of areas) for (const [key, bytes] of area.bytes) if (!key.endsWith('PageSize')) sum.set(key, (sum.get(key) ?? 0) + bytes)
-  return sum
-}
-
 function cgroupsOf(frame: Frame, places: Places): Cgroup[] {
   return [...places.cgroups]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -365,7 +293,7 @@ const FD_FILE = /^fdinfo\/(\d{1,10})$/
 /** Files of other kinds have no "pending" line. */
 function userFaultFdsOf(frame: Frame, places: Places): UserFaultFd[] {
   return places.tasks.flatMap(({ pid, paths }) =>
-    [...paths].flatMap(([name, path]) => {
+    paths.flatMap(({ name, path }) => {
       const match = FD_FILE.exec(name)
       const lines = match === null ? undefined : parsePidStatus(textOf(frame, path) ?? '').texts
       const [pending, total] = [toInteger(lines?.get('pending')), toInteger(lines?.get('total'))]

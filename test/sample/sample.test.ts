@@ -173,6 +173,22 @@ it('what was parsed of processes that are gone is forgotten', () => {
         .tasks()
         .map(task => [task.pid, task.stat?.name]),
     ).toEqual(pids.map(pid => [pid, 'a']))
-    expect(memo.stat.known.size).toBeLessThanOrEqual(64)
+    expect(memo.tasks.size).toBe(4)
   }
+})
+
+it('a process that has done nothing is the same task again, and one that has is parsed anew where it changed', () => {
+  const memo = newMemo()
+  const stat = (minflt: number) => `7 (a) S 1 0 0 0 -1 0 ${minflt} 0 0 0 0 0 0 0 20 0 1 0 0 4096 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0\n`
+  const taskAt = (ns: number, minflt: number, oom: string) => {
+    const files = { '/proc/7/stat': stat(minflt), '/proc/7/status': 'VmRSS:\t8 kB\n', '/proc/7/oom_score': oom }
+    return toSample(frameOf(ns, files), memo).tasks()[0]
+  }
+  const first = taskAt(1, 5, '1')
+  expect([first.stat?.minflt, first.status?.bytes.get('VmRSS'), first.oomScore]).toEqual([5, 8192, 1])
+  expect(taskAt(2, 5, '1')).toBe(first)
+  const later = taskAt(3, 9, '1')
+  expect([later.stat?.minflt, first.stat?.minflt]).toEqual([9, 5])
+  expect(later.status).toBe(first.status)
+  expect(taskAt(4, 9, '2').stat).toBe(later.stat)
 })
