@@ -4,7 +4,7 @@ import type { Model } from '../sample/model.ts'
 import type { Pace, Source, Tunable } from '../sample/source.ts'
 import { formatClock } from '../view/format.ts'
 import { LAYOUTS, layoutNamed, viewsIn, withView } from '../view/layouts.ts'
-import type { ListState } from '../view/panel.ts'
+import type { ListState, Panel } from '../view/panel.ts'
 import { branchOf, foldBranch } from '../view/panels/tunables.ts'
 import type { Preset } from '../view/presets.ts'
 import { isNotable, nsOfEvent } from '../view/subjects/events.ts'
@@ -215,13 +215,23 @@ function move(state: State, { screen, presets }: Seen, by: number): State {
   if (mode.kind === 'help') return { ...state, mode: { kind: 'help', scroll: to(mode.scroll, panel.below) } }
   if (mode.kind === 'presets') return { ...state, mode: { kind: 'presets', at: to(mode.at, Object.keys(presets).length - 1) } }
   if (mode.kind === 'sort') return { ...state, mode: { kind: 'sort', at: to(mode.at, (panel.list?.sortKeys.length ?? 1) - 1) } }
-  const { list } = panel
+  return moveInPanel(state, panel, by)
+}
+
+/** The rows of a list are walked, what is before or after it is scrolled to. */
+function moveInPanel(state: State, { list, below }: Panel, by: number): State {
   const { scroll } = placeOf(state)
-  // What follows a list is scrolled to from its last row, and back from there.
-  const past = list === undefined || list.ids.length === 0 || (by > 0 ? list.selected === list.ids.length - 1 : scroll > 0)
-  if (list === undefined || (past && panel.below > 0)) return atPlace(state, { scroll: to(scroll, panel.below) })
-  const selected = to(list.selected < 0 && by < 0 ? 0 : list.selected, list.ids.length - 1)
-  return list.ids.length === 0 ? state : atPlace(state, { selected, id: list.ids[selected] })
+  const rows = list?.ids.length ?? 0
+  const at = list?.selected ?? -1
+  const more = below > 0 && (by > 0 ? scroll < below : scroll > 0)
+  const first = list?.below === true ? by > 0 || at <= 0 : by < 0 || at === rows - 1
+  if (more && (rows === 0 || first)) {
+    const to = Math.max(0, Math.min(below, scroll + by))
+    return atPlace(state, list?.below === true ? { scroll: to, selected: -1, id: '' } : { scroll: to })
+  }
+  if (list === undefined || rows === 0) return state
+  const selected = Math.max(0, Math.min(rows - 1, (at < 0 && by < 0 ? 0 : at) + by))
+  return atPlace(state, { selected, id: list.ids[selected] })
 }
 
 /** A counter or another figure is explained, a process is opened, an event's moment is gone to. */

@@ -134,6 +134,8 @@ export interface ListState {
   readonly sort: { readonly key: string; readonly descending: boolean } | undefined
   /** What is wrong with the filter, or ''. */
   readonly problem: string
+  /** It comes after what fills the screen: one scrolls to it before one walks in it. */
+  readonly below?: boolean
 }
 
 export interface Panel {

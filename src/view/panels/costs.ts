@@ -9,7 +9,7 @@ import { arrange, type Block, block, section, toPanel } from '../layout.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, span } from '../panel.ts'
 import { busyNs, COST_COLUMNS, type CostRow, costRows, cpuPercent, lockRows, type Spent, spentOn } from '../subjects/costs.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, isAsked, words } from './common.ts'
+import { type Clauses, words } from './common.ts'
 import { listPanel } from './list_panel.ts'
 
 /** Share of the CPU time now from which a wait for locks is worth a word. */
@@ -30,9 +30,8 @@ export const costs: PanelFunction = (model, ui, size): Panel => {
     size.width,
     ui.ascii,
   )
-  const share = size.height - said.rows.length - first.rows.length
   return listPanel(model, ui, size, {
-    above: isAsked(ui) && share < LEAST_LIST ? [said] : [said, first],
+    above: [said, first],
     // On a narrow screen the locks come below the list.
     ...(others.length > 0 ? { after: others } : {}),
     title: 'time since start by who spent it',
@@ -45,9 +44,6 @@ export const costs: PanelFunction = (model, ui, size): Panel => {
     share: CHARTS_TOO,
   })
 }
-
-/** Rows in which the list says something. */
-const LEAST_LIST = 4
 
 const lineOf = ({ key, kinds }: Activity) => ({ name: key, keys: kinds.map(kind => `cost_${kind}`) })
 const named = (...keys: readonly string[]) => ACTIVITIES.filter(({ key }) => keys.includes(key)).map(lineOf)

@@ -126,6 +126,7 @@ export function counterPanel(
     readonly after?: readonly Block[]
     readonly rows: readonly CounterRow[]
     readonly charts?: readonly ChartOf[]
+    readonly wants?: readonly string[]
   },
 ): Panel {
   const fastest = spec.rows.reduce<CounterRow | undefined>((most, row) => ((row.rate ?? 0) > (most?.rate ?? 0) ? row : most), undefined)
@@ -147,3 +148,7 @@ export const counterRowsBelow = (model: Model, prefix: string): CounterRow[] =>
     model,
     [...model.scalars.keys()].filter(key => key.startsWith(prefix)),
   )
+
+/** A panel that shows something else until someone walks in the list, which is another panel. */
+export const withList = (panel: Panel, { list }: Panel): Panel =>
+  list === undefined ? panel : { ...panel, list: { ...list, ...(panel.below > 0 ? { below: true } : {}) } }

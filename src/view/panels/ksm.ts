@@ -9,7 +9,7 @@ import { arrange, type Block, block, type Part, stack, toPanel } from '../layout
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { MERGED_COLUMNS, mergedRows, scanCostPercent } from '../subjects/ksm.ts'
 import { fitText } from '../width.ts'
-import { type Clauses, counterBlock, filesOfTasks, isAsked, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
+import { type Clauses, counterBlock, filesOfTasks, knobBlock, levelOf, nowOf, sumNow, whyMissing, words } from './common.ts'
 import { listPanel } from './list_panel.ts'
 import { openedTask } from './processes.ts'
 
@@ -47,10 +47,8 @@ export const ksm: PanelFunction = (model, ui, size): Panel => {
   const blocks = arrange(parts, size.width, ui.ascii)
   const wants = filesOfTasks(model, WATCHED, ['ksm_merging_pages', 'ksm_stat'])
   if (!model.scalars.has('ksm_run')) return toPanel([said, ...blocks], size, ui, { wants })
-  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
   return listPanel(model, ui, size, {
-    // Where little room is left, who has merged pages is shown to those who ask.
-    above: isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks],
+    above: [said, ...blocks],
     title: 'processes by merged pages',
     rows: mergedRows(model),
     before: mergedRows,
@@ -62,9 +60,6 @@ export const ksm: PanelFunction = (model, ui, size): Panel => {
     wants,
   })
 }
-
-/** Rows in which a list of processes says something. */
-const LEAST_LIST = 4
 
 const CHARTS: readonly ChartOf[] = [
   {

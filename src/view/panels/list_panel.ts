@@ -37,16 +37,37 @@ export interface ListPanel<R> {
 const rowsIn = (blocks: readonly Block[]): number => blocks.reduce((sum, part) => sum + part.rows.length, 0)
 
 export function listPanel<R>(model: Model, ui: PanelUi, size: Size, spec: ListPanel<R>): Panel {
-  const { above, after = [], title, columns, wants = [], share } = spec
+  const { title, columns, wants = [], share } = spec
+  const { above, after } = blocksOf(spec, ui, size)
   const shown = ui.moving ? movingRows(model, spec) : spec.rows
-  const room = size.height - rowsIn(above) - (title === undefined ? 0 : 1)
-  const { listHeight, chartHeight } = heightsOf(room, shown.length + 1, after.length === 0 ? undefined : rowsIn(after), share)
+  const head = title === undefined ? 0 : 1
+  const room = size.height - rowsIn(above) - head
+  const { listHeight, chartHeight } = heightsOf(room, Math.max(2, shown.length + 1), {
+    after: after && rowsIn(after),
+    share,
+    screen: size.height - head,
+  })
   const listed = listRows(shown, columns, spec.idOf, { model, ui, height: listHeight - 1, fallback: spec.fallback })
   const table = drawList(listed, columns, { model, ui, width: size.width, height: listHeight })
   const list = title === undefined ? table : section(title, table, ui.ascii)
   const charts = chartHeight === 0 ? [] : chartGrid(model, ui, spec.charts(selectedOf(listed)), size.width, chartHeight)
-  const filled = charts.length === 0 || after.length > 0 ? list : fillBlock(list, listHeight + (title === undefined ? 0 : 1))
-  return toPanel([...above, filled, ...after, ...charts], size, ui, { list: listed.state, wants })
+  const filled = charts.length === 0 || after !== undefined ? list : fillBlock(list, listHeight + head)
+  const below = after === undefined && room < LEAST_LIST
+  return toPanel([...above, filled, ...(after ?? []), ...charts], size, ui, {
+    list: { ...listed.state, ...(below ? { below } : {}) },
+    wants,
+  })
+}
+
+/**
+ * What stands above and below the list where there is little room: a list of few rows comes first, and of the others only what is said of
+ * them is above a list that is filtered or sorted.
+ */
+function blocksOf<R>({ above, after }: ListPanel<R>, { filter, sort, moving }: PanelUi, { height }: Size) {
+  const narrow = height - rowsIn(above) - 1 < LEAST_LIST
+  if (!narrow || above.length < 2) return { above, after }
+  if (after !== undefined) return { above: above.slice(0, 1), after: [...above.slice(1), ...after] }
+  return { above: filter !== '' || sort !== undefined || moving ? above.slice(0, 1) : above, after }
 }
 
 const selectedOf = <R>({ rows, state }: Listed<R>): R | undefined => rows[state.selected]
@@ -57,19 +78,27 @@ function movingRows<R>(model: Model, { rows, before, moves, columns, idOf }: Lis
   return movedRows(rows, before({ ...model, sample: model.previous, previous: undefined }), columns, idOf, model)
 }
 
-/** Fewest rows of a list that what follows it may push it to. */
+/** Fewest rows of a list, heading included, that it is seen by. */
 const LEAST_LIST = 5
 
-/**
- * @param wanted rows of the list, heading included
- * @param after rows that follow it; undefined where the list may have all
- */
-function heightsOf(room: number, wanted: number, after: number | undefined, share: Share | undefined) {
+interface Around {
+  /** Rows that follow the list; undefined where it may have all. */
+  readonly after: number | undefined
+  readonly share: Share | undefined
+  /** Rows of the whole screen. */
+  readonly screen: number
+}
+
+/** @param wanted rows of the list, heading included */
+function heightsOf(room: number, wanted: number, { after, share, screen }: Around) {
   if (room === Number.POSITIVE_INFINITY) return { listHeight: room, chartHeight: room }
-  if (after === undefined) {
+  if (after === undefined && room >= LEAST_LIST) {
     const chartHeight = chartRoom(room, wanted, share)
     return { listHeight: room - chartHeight, chartHeight }
   }
-  const listHeight = Math.max(1, Math.min(wanted, Math.max(LEAST_LIST, room)))
-  return { listHeight, chartHeight: Math.max(0, room - listHeight - after) }
+  const listHeight = Math.max(
+    1,
+    Math.min(wanted, after === undefined ? Math.max(LEAST_LIST, screen - LEAST_LIST) : Math.max(LEAST_LIST, room)),
+  )
+  return { listHeight, chartHeight: Math.max(0, room - listHeight - (after ?? 0)) }
 }

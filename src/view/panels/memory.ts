@@ -9,7 +9,7 @@ import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '..
 import { memoryParts } from '../subjects/memory.ts'
 import { fitText } from '../width.ts'
 import { alarm, type Clauses, isAsked, levelOf, shareBlock, words } from './common.ts'
-import { counterPanel, counterRows } from './counter_list.ts'
+import { counterPanel, counterRows, withList } from './counter_list.ts'
 
 const GROUPS: readonly (readonly [title: string, keys: readonly string[]])[] = [
   ['in use lately or not', ['Active(anon)', 'Inactive(anon)', 'Active(file)', 'Inactive(file)', 'Unevictable', 'Mlocked']],
@@ -39,7 +39,7 @@ export const memory: PanelFunction = (model, ui, size): Panel => {
   const blocks = [said, whole, ...arrange(groups, size.width, ui.ascii)]
   const left = size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
   const charts = chartGrid(model, ui, lines.charts, size.width, left)
-  return { ...toPanel([...blocks, ...charts], size, ui), list: list.list }
+  return withList(toPanel([...blocks, ...charts], size, ui), list)
 }
 
 function chartsOf(parts: ReturnType<typeof memoryParts>['parts'], max: number): ChartOf[] {

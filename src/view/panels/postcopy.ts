@@ -9,7 +9,7 @@ import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '..
 import { taskName } from '../subjects/tasks.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, isAsked, knobBlock, words } from './common.ts'
-import { counterPanel, counterRowsBelow } from './counter_list.ts'
+import { counterPanel, counterRowsBelow, withList } from './counter_list.ts'
 
 const KNOBS = ['bandwidth', 'latency', 'rounds'].map(name => `/mmtop/migration/${name}`)
 /** As the lines of /mmtop/postcopy number them. */
@@ -40,7 +40,7 @@ export const postcopy: PanelFunction = (model, ui, size): Panel => {
   ]
   const blocks = [said, section('there', thereBlock(figures, size.width, ui), ui.ascii), ...arrange(parts, size.width, ui.ascii)]
   const left = size.height - blocks.reduce((sum, part) => sum + part.rows.length, 0)
-  return { ...toPanel([...blocks, ...chartGrid(model, ui, CHARTS, size.width, left)], size, ui), list: list.list }
+  return withList(toPanel([...blocks, ...chartGrid(model, ui, CHARTS, size.width, left)], size, ui), list)
 }
 
 const one = (name: string, key: string) => ({ name, keys: [`postcopy_${key}`] })

@@ -11,7 +11,7 @@ import { SWAP_COLUMNS, ZRAM_COLUMNS, zswapPool } from '../subjects/swaps.ts'
 import { isBusy, TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, counterBlock, isAsked, knobBlock, levelOf, sumNow, whyMissing, words } from './common.ts'
+import { alarm, type Clauses, counterBlock, knobBlock, levelOf, sumNow, whyMissing, words } from './common.ts'
 import { listPanel } from './list_panel.ts'
 import { openedTask } from './processes.ts'
 
@@ -81,11 +81,9 @@ export const swap: PanelFunction = (model, ui, size): Panel => {
     { title: 'knobs', least: 30, make: width => knobBlock(model, KNOBS, width, ui) },
   ]
   const blocks = [areas, ...zrams, ...arrange(parts, size.width, ui.ascii)]
-  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
   const rows = taskRows(model).filter(({ task }) => (task.status?.bytes.get('VmSwap') ?? 0) > 0)
   return listPanel(model, ui, size, {
-    // Where little room is left, who is swapped out is shown to those who ask.
-    above: isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks],
+    above: [said, ...blocks],
     title: rows.length === 0 ? 'processes by swap: none has any' : 'processes by swap',
     rows,
     moves: isBusy,
@@ -105,8 +103,6 @@ export const swap: PanelFunction = (model, ui, size): Panel => {
 
 /** Processes whose files are read. */
 const WATCHED = 50
-/** Rows in which a list of processes says something. */
-const LEAST_LIST = 4
 const COLUMNS: readonly string[] = ['pid', 'name', 'rss_bytes', 'swap_bytes', 'minflt_per_second', 'majflt_per_second', 'activity']
 
 const CHARTS: readonly ChartOf[] = [

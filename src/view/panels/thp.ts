@@ -11,7 +11,7 @@ import { hugeBytes, isBusy, TASK_COLUMNS, taskRows } from '../subjects/tasks.ts'
 import { anonBytes, SIZE_COLUMNS, sizeRows } from '../subjects/thp_sizes.ts'
 import { drawTable } from '../table.ts'
 import { fitText } from '../width.ts'
-import { alarm, type Clauses, counterBlock, isAsked, knobBlock, knobFlow, levelOf, sumNow, words } from './common.ts'
+import { alarm, type Clauses, counterBlock, knobBlock, knobFlow, levelOf, sumNow, words } from './common.ts'
 import { listPanel } from './list_panel.ts'
 import { openedTask } from './processes.ts'
 
@@ -65,12 +65,9 @@ export const thp: PanelFunction = (model, ui, size): Panel => {
   ]
   const khugepaged = section('khugepaged', knobFlow(model, KHUGEPAGED, size.width, ui), ui.ascii)
   const blocks = [...arrange(parts, size.width, ui.ascii), khugepaged, ...sizeBlocks(model, ui, size.width)]
-  const left = size.height - [said, ...blocks].reduce((sum, part) => sum + part.rows.length, 0)
   const tasks = model.sample.tasks().map(task => task.pid)
-  // Where little room is left, who has them is shown to those who ask.
-  const above = isAsked(ui) && left < LEAST_LIST ? [said] : [said, ...blocks]
   return listPanel(model, ui, size, {
-    above,
+    above: [said, ...blocks],
     title: 'processes by share of huge pages',
     rows: taskRows(model),
     moves: isBusy,
@@ -83,8 +80,6 @@ export const thp: PanelFunction = (model, ui, size): Panel => {
   })
 }
 
-/** Rows in which a list of processes says something. */
-const LEAST_LIST = 4
 const COLUMNS: readonly string[] = ['pid', 'name', 'rss_bytes', 'huge_percent', 'swap_bytes', 'minflt_per_second', 'activity']
 
 const CHARTS: readonly ChartOf[] = [
