@@ -18,7 +18,7 @@ import {
 import type { Kernel, KmemCache } from '../base/state.ts'
 import type { ChargedObjects } from '../base/state_fs.ts'
 import { NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { chargedBytes, type FileObjects, noteFileObjects } from '../caches/charged_objects.ts'
+import { buffersOf, chargedBytes, type FileObjects, noteFileObjects } from '../caches/charged_objects.ts'
 import { addSlab, kmemCache, kmemFree, takeObject } from '../caches/slab.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { objUncharge } from '../frames/memcg_charge.ts'
@@ -63,11 +63,12 @@ export function fileObjectsAlloc(
   return false
 }
 
-/** A buffer head for a page, charged to the page's group whatever its limit: there is no way back for who needs it (alloc_page_buffers). */
+/** Buffer heads for a page, charged to the page's group whatever its limit: there is no way back for who needs them (alloc_page_buffers). */
 export function bufferAlloc(k: Kernel, page: Pfn): boolean {
-  const bytes = chargedBytes(k, 'buffer_head', 1)
+  const heads = buffersOf(k, page)
+  const bytes = chargedBytes(k, 'buffer_head', heads)
   if (!objCharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes, GFP_NOFS | __GFP_NOFAIL)) return false
-  if (kmemAlloc(k, 'buffer_head', 1, GFP_NOFS | __GFP_NOFAIL)) return true
+  if (kmemAlloc(k, 'buffer_head', heads, GFP_NOFS | __GFP_NOFAIL)) return true
   objUncharge(k, pageMemcg(k, page), pageNode(k, page), true, bytes)
   return false
 }

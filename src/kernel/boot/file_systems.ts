@@ -7,7 +7,7 @@ import { must } from '../base/assert.ts'
 import { internContent } from '../base/content.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, SuperBlock } from '../base/state_fs.ts'
-import { pagesFor } from '../base/units.ts'
+import { PAGE_SIZE, pagesFor } from '../base/units.ts'
 import { diskCreate } from '../caches/block.ts'
 import { diskBlocks } from '../caches/disk_blocks.ts'
 import { inodeCreate, superBlockCreate } from '../caches/inode.ts'
@@ -17,6 +17,10 @@ import { bdevCreate, cacheMounted } from '../caches/metadata.ts'
 const ROOT_DEV = '00:02'
 const SHMEM_DEV = '00:01'
 const DISK_DEVS = ['fe:00', 'fe:10']
+
+/** mkfs makes blocks of a page, but small ones on disks below this size (mke2fs.conf). */
+const SMALL_DISK_BYTES = 512 * 2 ** 20
+const SMALL_BLOCK_BYTES = 1024
 
 /** Where the machine's disk is mounted. */
 const DISK_MOUNT = '/mnt'
@@ -47,19 +51,19 @@ export function initFileSystems(k: Kernel, bufferPages: number): void {
 function initDisks(k: Kernel, bufferPages: number): void {
   const { swapBytes, diskBytes } = k.machine
   const swapPages = swapBytes > 0 ? 1 : 0
-  if (swapBytes > 0) cacheMounted(k, bdevCreate(k, addDisk(k, swapBytes)), swapPages)
+  if (swapBytes > 0) cacheMounted(k, bdevCreate(k, addDisk(k, swapBytes, PAGE_SIZE)), swapPages)
   if (diskBytes > 0) mountDisk(k, diskBytes, bufferPages - swapPages)
 }
 
-function addDisk(k: Kernel, bytes: number): Disk {
-  const disk = diskCreate(k.fs.disks.length === 0 ? 'vda' : 'vdb', bytes)
+function addDisk(k: Kernel, bytes: number, blockBytes: number): Disk {
+  const disk = diskCreate(k.fs.disks.length === 0 ? 'vda' : 'vdb', bytes, blockBytes)
   k.fs.disks.push(disk)
   return disk
 }
 
 function mountDisk(k: Kernel, bytes: number, bufferPages: number): void {
   const dev = DISK_DEVS[k.fs.disks.length]
-  const disk = addDisk(k, bytes)
+  const disk = addDisk(k, bytes, bytes < SMALL_DISK_BYTES ? SMALL_BLOCK_BYTES : PAGE_SIZE)
   const sb = superBlockCreate(k, 'ext4', DISK_MOUNT, { dev, disk, nextIno: EXT4_FIRST_INO, metadata: bdevCreate(k, disk) })
   cacheMounted(k, must(sb.metadata, 'a disk has no cache'), bufferPages)
   inodeCreate(k, sb, DISK_MOUNT, { directory: true, mode: 0o755, ino: EXT4_ROOT_INO, blocks: diskBlocks(0, 0), objects: false }).names =

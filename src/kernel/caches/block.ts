@@ -49,8 +49,8 @@ const SWAP_CACHE_SHIFT = 14
 /** Pages that a single read may ask for at once (bdi->io_pages: 1280 KiB). */
 export const IO_PAGES = 320
 
-export function diskCreate(name: string, bytes: number): Disk {
-  return { name, bytes, busyUntilNs: 0, readPages: 0, writtenPages: 0, queue: [] }
+export function diskCreate(name: string, bytes: number, blockBytes: number): Disk {
+  return { name, bytes, blockBytes, busyUntilNs: 0, readPages: 0, writtenPages: 0, queue: [] }
 }
 
 /**

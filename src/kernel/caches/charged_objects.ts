@@ -9,10 +9,10 @@
  */
 import type { Kernel } from '../base/state.ts'
 import type { ChargedObjects } from '../base/state_fs.ts'
-import type { Pfn } from '../base/units.ts'
+import { PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { objUncharge } from '../frames/memcg_charge.ts'
-import { pageMemcg, pageNode } from '../frames/page.ts'
+import { pageMemcg, pageNode, pageOwner } from '../frames/page.ts'
 import { kmemFreeNamed, kmemFreeRcu } from './rcu.ts'
 import { kmemCache, kmemFree } from './slab.ts'
 
@@ -49,8 +49,13 @@ export function nameUncharge(k: Kernel, charged: ChargedObjects): void {
   objUncharge(k, charged.memcg, charged.nid, true, chargedBytes(k, 'dentry', 1))
 }
 
-/** Frees the buffer head of a page. */
+/** Buffer heads that a page of a file or disk has while it has any: one for each block. */
+export const buffersOf = (k: Kernel, page: Pfn): number =>
+  PAGE_SIZE / (k.fs.mappings.get(pageOwner(k, page))?.inode.sb.disk?.blockBytes ?? PAGE_SIZE)
+
+/** Frees the buffer heads of a page. */
 export function bufferFree(k: Kernel, page: Pfn): void {
-  kmemFree(k, 'buffer_head', 1)
-  objUncharge(k, pageMemcg(k, page), pageNode(k, page), true, chargedBytes(k, 'buffer_head', 1))
+  const heads = buffersOf(k, page)
+  kmemFree(k, 'buffer_head', heads)
+  objUncharge(k, pageMemcg(k, page), pageNode(k, page), true, chargedBytes(k, 'buffer_head', heads))
 }

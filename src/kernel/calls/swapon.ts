@@ -6,7 +6,7 @@
  *     mkswap    a header for all of it
  *
  * Devices are the machine's disks and zram's. What an area's maps take of memory is part of what boot takes, as if no area came or
- * went. A file counts as one run of blocks; Linux has a page less for each of its runs that does not begin and end with a page.
+ * went. A file counts as one run of blocks; where blocks are smaller than pages, Linux has a page less for each of its runs.
  *
  * Source: mm/swapfile.c (sys_swapon, read_swap_header), fs/iomap/swapfile.c, util-linux mkswap.
  */
