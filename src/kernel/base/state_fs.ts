@@ -198,6 +198,8 @@ export interface SuperBlock {
 export interface Disk {
   readonly name: string
   readonly bytes: number
+  /** Bytes of a block of the file system on it: each has a buffer head while its page has buffers. */
+  readonly blockBytes: number
   /** When the last request that was queued will be done. */
   busyUntilNs: number
   readPages: number
