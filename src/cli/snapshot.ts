@@ -14,7 +14,7 @@ import { asText } from '../view/headless/text.ts'
 import { plainLines } from '../view/layout.ts'
 import { DEFAULT_UI, type Panel, type PanelFunction } from '../view/panel.ts'
 import { TABLES } from '../view/tables.ts'
-import { VIEWS, type View } from '../view/views.ts'
+import { VIEWS, type View, viewNamed } from '../view/views.ts'
 import { complain, EXIT, print } from './exit.ts'
 import { judgeFailures, type Opened } from './open.ts'
 import { type Course, walk } from './watch.ts'
@@ -75,7 +75,7 @@ export async function printTunables(
 ): Promise<void> {
   const ui = { ...DEFAULT_UI, ascii, filter }
   const size = { width, height: Number.POSITIVE_INFINITY }
-  const { panel } = viewNamed('tunables')
+  const { panel } = wantedView('tunables')
   try {
     for await (const model of walk(source, { atNs: undefined, everyNs: undefined, count: 1 }, each => panel(each, ui, size).wants))
       await print(
@@ -105,7 +105,7 @@ function printerOf(options: SnapshotOptions): Printer {
   if (options.format === 'none') return { wants: () => [], text: () => '' }
   const selected = isSelected(options)
   if (options.format === 'rows') return rowPrinter(options.selection.fields)
-  if (options.format === 'text' && !selected) return textPrinter(viewNamed(options.view ?? 'overview'), options)
+  if (options.format === 'text' && !selected) return textPrinter(wantedView(options.view ?? 'overview'), options)
   if (options.format === 'openmetrics') {
     if (options.count > 1) throw new UserError('OpenMetrics holds one sample: leave out --count and --every, or take csv or json')
     if (options.view !== undefined) throw new UserError('OpenMetrics holds everything: leave out --view')
@@ -165,8 +165,8 @@ function textPrinter(view: View, { width, ascii, filter }: SnapshotOptions): Pri
 
 const VIEW_NAMES = VIEWS.map(view => view.name)
 
-function viewNamed(name: string): View {
-  const view = VIEWS.find(each => each.name === name)
+function wantedView(name: string): View {
+  const view = viewNamed(name)
   if (view === undefined) throw unknownView(name, VIEW_NAMES)
   return view
 }
@@ -174,7 +174,7 @@ function viewNamed(name: string): View {
 /** Tables of a view, or one by its own name. */
 function tableNames(name: string | undefined, otherwise: readonly string[]): readonly string[] {
   if (name === undefined) return otherwise
-  const view = VIEWS.find(each => each.name === name)
+  const view = viewNamed(name)
   if (view !== undefined) return view.tables
   if (TABLES[name] !== undefined) return [name]
   throw unknownView(name, [...new Set([...VIEW_NAMES, ...Object.keys(TABLES)])])

@@ -54,6 +54,7 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   policies: 'o',
   balancing: 'l',
   zones: '8',
+  reclaim: 'R',
   fragmentation: '9',
   pages: 'y',
   processes: '0',
@@ -67,16 +68,6 @@ export const VIEW_KEYS: Readonly<Record<string, string>> = {
   events: 'v',
   compare: 'x',
   tunables: 't',
-}
-
-/** Names as the tabs show them. */
-export const VIEW_NAMES: Readonly<Record<string, string>> = {
-  balancing: 'balance',
-  fragmentation: 'frag',
-  processes: 'procs',
-  tunables: 'knobs',
-  workingset: 'idle',
-  userfaultfd: 'uffd',
 }
 
 /** Keys of panels that do nothing but show them. */

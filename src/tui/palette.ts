@@ -6,7 +6,7 @@
 import { nearestWord } from '../user_error.ts'
 import { explain, lookUp } from '../view/explain.ts'
 import { LAYOUTS } from '../view/layouts.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEWS, viewNamed } from '../view/views.ts'
 import { act, bookmark, choosePreset, goTo, layOut, type Seen, show, whyReadOnly } from './actions.ts'
 import { type Action, KEYMAP } from './keymap.ts'
 import { knobNamed, whyNot } from './knobs.ts'
@@ -31,7 +31,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   view: {
     usage: 'view NAME',
     words: () => VIEWS.map(({ name }) => name),
-    run: (state, [name]) => (VIEWS.some(view => view.name === name) ? show(state, name) : wrong(state, 'view NAME')),
+    run: (state, [name = '']) => (viewNamed(name) === undefined ? wrong(state, 'view NAME') : show(state, viewNamed(name)?.name)),
   },
   layout: {
     usage: 'layout NAME|PANEL | PANEL / PANEL',

@@ -1,8 +1,8 @@
 /** A key, and what it does where the user is. */
 import { plain, type Row } from '../view/panel.ts'
-import { VIEWS } from '../view/views.ts'
+import { tabName, VIEWS } from '../view/views.ts'
 import { act, type Seen, show } from './actions.ts'
-import { bindingOf, VIEW_KEYS, VIEW_NAMES } from './keymap.ts'
+import { bindingOf, VIEW_KEYS } from './keymap.ts'
 import type { Key } from './keys.ts'
 import { pressInPrompt } from './press_prompt.ts'
 import { atPlace, type Pressed, type State } from './state.ts'
@@ -40,8 +40,8 @@ function click(state: State, { screen }: Seen, at: Key['at']): State {
 /** The panel whose tab is in this column. */
 function viewAt(tabs: Row, column: number): string | undefined {
   const text = plain(tabs)
-  return VIEWS.find(({ name }) => {
-    const label = new RegExp(`${VIEW_KEYS[name] ?? ''}[: ]?${VIEW_NAMES[name] ?? name}(?![a-z])`).exec(text)
+  return VIEWS.find(view => {
+    const label = new RegExp(`${VIEW_KEYS[view.name] ?? ''}[: ]?${tabName(view)}(?![a-z])`).exec(text)
     return label !== null && column >= label.index && column < label.index + label[0].length
   })?.name
 }

@@ -13,10 +13,10 @@ import { type Cell, cellsOf, compose } from '../view/layouts.ts'
 import { type ChartSpec, DEFAULT_UI, type Panel, type PanelUi, type Row, type Size, type Span, type Style, span } from '../view/panel.ts'
 import { header } from '../view/panels/header.ts'
 import type { Preset } from '../view/presets.ts'
-import { VIEWS } from '../view/views.ts'
+import { tabName, VIEWS, type View } from '../view/views.ts'
 import { crop, displayWidth, fitText } from '../view/width.ts'
 import { explanation, type Figure, figuresOf, pointedAt, withPointer } from './figures.ts'
-import { type Action, activeBindings, type Binding, type PlaceName, VIEW_KEYS, VIEW_NAMES } from './keymap.ts'
+import { type Action, activeBindings, type Binding, type PlaceName, VIEW_KEYS } from './keymap.ts'
 import { helpPanel, presetPanel, sortPanel } from './popups.ts'
 import { type Prompt, split } from './prompt.ts'
 import { placeOf, type State } from './state.ts'
@@ -200,9 +200,9 @@ const waiting = ({ width, height }: Size): Row[] =>
 export function tabsRow({ view, recording }: State, width: number, ascii: boolean): Row {
   const right = recording === undefined ? [] : [span(` ${ascii ? '*' : '●'} rec ${crop(recording, 24, ascii ? '~' : '…')}`, 'bad')]
   const room = width - rowWidth(right)
-  const wide = VIEWS.map(({ name }) => tab(name, view, true))
+  const wide = VIEWS.map(each => tab(each, view, true))
   if (rowWidth(wide.flat()) <= room) return fitRow([...fitRow(wide.flat(), room, ascii), ...right], width, ascii)
-  const tabs = VIEWS.map(({ name }) => tab(name, view, false))
+  const tabs = VIEWS.map(each => tab(each, view, false))
   const at = VIEWS.findIndex(({ name }) => name === view)
   const [first, last] = windowAround(tabs.map(rowWidth), Math.max(0, at), room - 2)
   const more = (there: boolean, sign: string) => span(there ? sign : '', 'dim')
@@ -211,17 +211,12 @@ export function tabsRow({ view, recording }: State, width: number, ascii: boolea
 }
 
 /** " 1 overview ", or "1overview " as a function key's label is written where there is little room, "a:slab " for letters. */
-function tab(name: string, current: string, wide: boolean): Row {
-  const chosen = name === current
-  const key = VIEW_KEYS[name] ?? ''
+function tab(view: View, current: string, wide: boolean): Row {
+  const chosen = view.name === current
+  const key = VIEW_KEYS[view.name] ?? ''
   const [before, between] = wide ? [' ', key === '' ? '' : ' '] : ['', /[a-zA-Z]/.test(key) ? ':' : '']
   const text = (part: string, style: Style) => span(part, chosen ? 'selected' : style)
-  return [
-    text(before, 'text'),
-    text(key, 'chosen'),
-    text(`${between}${VIEW_NAMES[name] ?? name}`, 'text'),
-    wide ? text(' ', 'text') : span(' '),
-  ]
+  return [text(before, 'text'), text(key, 'chosen'), text(`${between}${tabName(view)}`, 'text'), wide ? text(' ', 'text') : span(' ')]
 }
 
 /** The longest run of items around `at` that fits, grown to the right first. */

@@ -11,6 +11,7 @@ import { NODE_TABLE } from './subjects/nodes.ts'
 import { AGED_COLUMNS, KIND_COLUMNS } from './subjects/pages.ts'
 import { POLICY_COLUMNS } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
+import { RECLAIM_COLUMNS } from './subjects/reclaim.ts'
 import { SLAB_COLUMNS } from './subjects/slabs.ts'
 import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
 import { TASK_COLUMNS } from './subjects/tasks.ts'
@@ -30,6 +31,7 @@ export const LISTS: Readonly<Record<string, readonly Field[]>> = {
   damon: SCHEME_COLUMNS,
   generations: GENERATION_COLUMNS,
   userfaultfd: UFFD_COLUMNS,
+  reclaim: RECLAIM_COLUMNS,
   slabs: SLAB_COLUMNS,
   swaps: SWAP_COLUMNS,
   zram: ZRAM_COLUMNS,

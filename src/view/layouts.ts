@@ -20,7 +20,7 @@ type Grid = readonly (readonly string[])[]
 /** Layouts by name. */
 export const LAYOUTS: Readonly<Record<string, string>> = {
   huge: 'thp | fragmentation / processes | hugetlb',
-  reclaim: 'zones | swap / vmstat | processes',
+  reclaim: 'reclaim | swap / zones | processes',
   numa: 'nodes | balancing / processes | policies',
   density: 'ksm | swap / memory | processes',
   limits: 'cgroups | memory / processes | events',

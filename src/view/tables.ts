@@ -22,6 +22,7 @@ import { NODE_TABLE, nodeRows } from './subjects/nodes.ts'
 import { AGED_COLUMNS, agedRows, KIND_COLUMNS, kindRows } from './subjects/pages.ts'
 import { POLICY_COLUMNS, policyRows } from './subjects/policies.ts'
 import { POOL_COLUMNS } from './subjects/pools.ts'
+import { RECLAIM_COLUMNS, RECLAIM_KINDS } from './subjects/reclaim.ts'
 import { SLAB_COLUMNS, slabRows } from './subjects/slabs.ts'
 import { SWAP_COLUMNS, ZRAM_COLUMNS } from './subjects/swaps.ts'
 import { TASK_COLUMNS, taskRows } from './subjects/tasks.ts'
@@ -141,6 +142,11 @@ export const TABLES: Readonly<Record<string, TableMaker>> = {
     startsWith('numa_pte_', 'numa_huge_pte_', 'numa_hint_', 'numa_pages_', 'pgmigrate_', 'thp_migration_', 'pgpromote_'),
   ),
   zones: listTable('zones', () => ZONE_COLUMNS, zoneRows),
+  reclaim: listTable(
+    'reclaim',
+    () => RECLAIM_COLUMNS,
+    () => RECLAIM_KINDS,
+  ),
   buddyinfo: listTable('buddyinfo', buddyColumns, model => model.sample.buddy()),
   swaps: listTable(
     'swaps',

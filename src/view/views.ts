@@ -15,6 +15,7 @@ import { pages } from './panels/pages.ts'
 import { policies } from './panels/policies.ts'
 import { postcopy } from './panels/postcopy.ts'
 import { processes } from './panels/processes.ts'
+import { reclaim } from './panels/reclaim.ts'
 import { slab } from './panels/slab.ts'
 import { swap } from './panels/swap.ts'
 import { thp } from './panels/thp.ts'
@@ -26,6 +27,8 @@ import { zones } from './panels/zones.ts'
 
 export interface View {
   readonly name: string
+  /** Other names that it answers to; the first is the one on its tab. */
+  readonly also?: readonly string[]
   /** The question it answers. */
   readonly answers: string
   readonly panel: PanelFunction
@@ -40,21 +43,28 @@ export const VIEWS: readonly View[] = [
   { name: 'thp', answers: 'How much is huge, and why not more?', panel: thp, tables: ['thp', 'thp_sizes'] },
   { name: 'hugetlb', answers: 'Who has the huge page pools?', panel: hugetlb, tables: ['hugetlb'] },
   { name: 'ksm', answers: 'What does merging save, and cost?', panel: ksm, tables: ['ksm', 'merged'] },
-  { name: 'nodes', answers: 'Is memory where it is used?', panel: nodes, tables: ['nodes'] },
+  { name: 'nodes', also: ['nodes', 'numa'], answers: 'Is memory where it is used?', panel: nodes, tables: ['nodes'] },
   { name: 'policies', answers: 'Who said where memory is to be, and is it?', panel: policies, tables: ['policies'] },
-  { name: 'balancing', answers: 'Does memory follow who uses it?', panel: balancing, tables: ['balancing'] },
-  { name: 'zones', answers: 'How far is reclaim?', panel: zones, tables: ['zones'] },
-  { name: 'fragmentation', answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
+  { name: 'balancing', also: ['balance'], answers: 'Does memory follow who uses it?', panel: balancing, tables: ['balancing'] },
+  { name: 'zones', answers: 'How much is free, against the marks?', panel: zones, tables: ['zones'] },
+  { name: 'reclaim', answers: 'Who takes memory back, from whom, and does it come back?', panel: reclaim, tables: ['reclaim'] },
+  { name: 'fragmentation', also: ['frag'], answers: 'Are there large blocks left?', panel: fragmentation, tables: ['buddyinfo'] },
   { name: 'pages', answers: 'What is where in physical memory?', panel: pages, tables: ['pages'] },
-  { name: 'processes', answers: 'Who has it?', panel: processes, tables: ['processes'] },
+  { name: 'processes', also: ['procs'], answers: 'Who has it?', panel: processes, tables: ['processes'] },
   { name: 'slab', answers: 'What does the kernel itself use?', panel: slab, tables: ['slabs'] },
   { name: 'swap', answers: 'What is swapped or compressed, and does it come back?', panel: swap, tables: ['swaps', 'zram', 'zswap'] },
-  { name: 'workingset', answers: 'What is not used?', panel: workingSet, tables: ['workingset', 'generations', 'damon'] },
+  { name: 'workingset', also: ['idle'], answers: 'What is not used?', panel: workingSet, tables: ['workingset', 'generations', 'damon'] },
   { name: 'cgroups', answers: 'Which group is at its limit?', panel: cgroups, tables: ['cgroups'] },
-  { name: 'userfaultfd', answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
+  { name: 'userfaultfd', also: ['uffd'], answers: 'Who waits for a fault handler?', panel: userfaultfd, tables: ['userfaultfd'] },
   { name: 'postcopy', answers: 'How far is the live migration, and what does it cost?', panel: postcopy, tables: ['postcopy'] },
   { name: 'costs', answers: 'Where did the time go?', panel: costs, tables: ['costs'] },
   { name: 'events', answers: 'What happened, and when?', panel: events, tables: ['events'] },
   { name: 'compare', answers: 'What changed since, or between two moments?', panel: compare, tables: ['overview'] },
-  { name: 'tunables', answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
+  { name: 'tunables', also: ['knobs'], answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
 ]
+
+/** The view of that name, its own or one that it answers to. */
+export const viewNamed = (name: string): View | undefined => VIEWS.find(view => view.name === name || view.also?.includes(name) === true)
+
+/** What stands on the view's tab. */
+export const tabName = (view: View): string => view.also?.[0] ?? view.name

@@ -6,7 +6,7 @@ import { fieldOf } from '../../src/view/fields.ts'
 import { rowWidth } from '../../src/view/layout.ts'
 import { DEFAULT_UI, type Panel, type PanelUi, plain } from '../../src/view/panel.ts'
 import { header } from '../../src/view/panels/header.ts'
-import { VIEWS } from '../../src/view/views.ts'
+import { tabName, VIEWS, viewNamed } from '../../src/view/views.ts'
 import { frameOf } from '../fixtures/load.ts'
 import { modelFrom, modelOf } from './models.ts'
 
@@ -283,5 +283,16 @@ describe('a panel that is taller than its place', () => {
     const end = linesOf(viewOf('memory')(model, { ...DEFAULT_UI, scroll: below }, { width: 80, height: 18 }))
     expect(end[0]).toBe(full[0])
     expect(end.at(-1)).not.toMatch(/more rows/)
+  })
+})
+
+describe('names of panels', () => {
+  it('are the full one and the one on the tab, and none means two panels', () => {
+    const names = VIEWS.flatMap(({ name, also = [] }) => [...new Set([name, ...also])])
+    expect(new Set(names).size).toBe(names.length)
+    expect(viewNamed('frag')?.name).toBe('fragmentation')
+    expect(viewNamed('numa')?.name).toBe('nodes')
+    for (const view of VIEWS) expect([viewNamed(view.name), viewNamed(tabName(view))]).toEqual([view, view])
+    expect(viewNamed('nothing')).toBeUndefined()
   })
 })
