@@ -3,15 +3,15 @@
  *
  *     MemAvailable  what could be had without swapping: free above the reserves, plus page cache and reclaimable slab, each
  *                   less the half of it or the sum of low marks that is not likely to go
- *     Cached        pages of files, shared memory included, without those of block devices and of the swap cache
- *
- * Block devices' own pages (Buffers) are not modelled and read 0, as do pages lost to memory failure.
+ *     Buffers       pages of the disks' own caches: what file systems keep about files, headers of swap areas
+ *     Cached        pages of files, shared memory included, without those and the swap cache
  *
  * Source: fs/proc/meminfo.c, mm/page_alloc.c si_mem_available, mm/hugetlb.c hugetlb_report_meminfo, arch/x86/mm/pat/set_memory.c
  * arch_report_meminfo.
  */
 import { NS, ZS } from '../kernel/base/counters.ts'
 import type { Kernel } from '../kernel/base/state.ts'
+import { blockdevPages } from '../kernel/caches/metadata.ts'
 import { siSwapinfo } from '../kernel/caches/swap_map.ts'
 import { vmCommitLimit } from '../kernel/calls/account.ts'
 import { column, kb, kilobytes } from './format.ts'
@@ -35,12 +35,13 @@ export function meminfo(k: Kernel): string {
 
 function sizes(k: Kernel): string[] {
   const swapCached = nodeSum(k.nodes, NS.nr_swapcached)
+  const buffers = blockdevPages(k)
   return [
     kb('MemTotal:       ', k.totalramPages),
     kb('MemFree:        ', freePagesOf(k.zones)),
     kb('MemAvailable:   ', memAvailable(k)),
-    kb('Buffers:        ', 0),
-    kb('Cached:         ', Math.max(0, nodeSum(k.nodes, NS.nr_file_pages) - swapCached)),
+    kb('Buffers:        ', buffers),
+    kb('Cached:         ', Math.max(0, nodeSum(k.nodes, NS.nr_file_pages) - swapCached - buffers)),
     kb('SwapCached:     ', swapCached),
   ]
 }

@@ -39,6 +39,21 @@ describe('a text', () => {
     expect(counts.get('HugePages_Total')).toBe(0)
   })
 
+  it('of meminfo tells what disks have of their own from files: after boot what mounting and switching on swap have read', () => {
+    for (const [machine, kb] of [
+      [{}, 0],
+      [{ swapBytes: 64 * MIB }, 4],
+      [{ diskBytes: 1024 * MIB }, 140],
+      [{ swapBytes: 64 * MIB, diskBytes: 1024 * MIB }, 144],
+    ] as const) {
+      k = bootSmall([256], machine)
+      const { bytes } = parseMeminfo(text('/proc/meminfo'))
+      const [buffers = 0, cached = 0] = [bytes.get('Buffers'), bytes.get('Cached')]
+      expect(buffers).toBe(kb * 1024)
+      expect(buffers + cached).toBe(sum(k.nodes.map(node => node.stat[NS.nr_file_pages])) * 4096)
+    }
+  })
+
   it('of vmstat has the sums of zones and nodes, and as many lines as Linux 6.1', () => {
     const counters = parseKeyValues(text('/proc/vmstat'))
     expect(counters.size).toBe(text('/proc/vmstat').split('\n').length - 1)
