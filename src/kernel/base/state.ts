@@ -12,7 +12,7 @@
 import type { ListHeads } from './list.ts'
 import type { Rng } from './rng.ts'
 import type { CgroupState } from './state_cgroup.ts'
-import type { FileSystems } from './state_fs.ts'
+import type { FileSystems, Mapping } from './state_fs.ts'
 import type { HugetlbState, KhugepagedState, ThpState } from './state_huge.ts'
 import type { WorkingSet } from './state_idle.ts'
 import type { KsmState } from './state_ksm.ts'
@@ -180,6 +180,9 @@ export interface Lruvec {
   readonly deferredSplit: number
   /** Names and inodes of files that the group was to be asked for, but were too few for it (nr_deferred). */
   deferredObjects: number
+  /** Leaves of files' indices that hold nothing but shadows, the oldest first (reclaim/shadow_shrink.ts), and those put off as above. */
+  readonly shadowLeaves: Map<number, Mapping>
+  deferredLeaves: number
   anonCost: number
   fileCost: number
   nonresidentAge: number

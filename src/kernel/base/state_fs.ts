@@ -16,6 +16,8 @@ export interface XaNode {
   writeback: number
   /** NUMA node its memory is taken from. */
   readonly nid: number
+  /** The memory cgroup on whose list it is while it holds nothing but shadows. */
+  memcg: number
 }
 
 /** Page index -> page or shadow (mapping->i_pages). */
@@ -269,8 +271,6 @@ export interface FileSystems {
   readonly negative: Set<string>
   /** By node: names and inodes of disk files that nobody uses, the least used first; true for those used since they were looked at. */
   readonly unused: UnusedFiles[]
-  /** By node: leaves of files' indices that hold nothing but shadows, the oldest first (reclaim/shadow_shrink.ts). */
-  readonly shadowLeaves: Map<number, Mapping>[]
   readonly mappings: Map<number, Mapping>
   readonly disks: Disk[]
   nextInode: number

@@ -21,7 +21,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
+import { memcgOf, modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
 import { fileObjectsFree } from './charged_objects.ts'
 import { mappingEmptied } from './dcache.ts'
@@ -89,11 +89,22 @@ export function countCached(k: Kernel, head: Pfn, pages: number): void {
 /** Whether the leaf holds shadows only. */
 const onlyShadows = (node: XaNode | undefined): node is XaNode => node !== undefined && node.count > 0 && node.count === node.shadows
 
-/** The node that a leaf of nothing but shadows counts for; -1 when the leaf is none. To be asked before a leaf is changed. */
-export function shadowLeafNode(mapping: Mapping, key: number): number {
+/** More than there are nodes, for one number that stands for a node and a group. */
+const GROUP_STEP = 2 ** 10
+const listOf = ({ nid, memcg }: XaNode): number => memcg * GROUP_STEP + nid
+
+/** The list that a leaf of nothing but shadows is on; -1 when the leaf is none. To be asked before a leaf is changed. */
+export function shadowLeafList(mapping: Mapping, key: number): number {
   if (isShmem(mapping.inode.sb)) return -1
   const node = xaLeaf(mapping.pages, key)
-  return onlyShadows(node) ? node.nid : -1
+  return onlyShadows(node) ? listOf(node) : -1
+}
+
+/** The group that is charged for a file's index, or the nearest above it that has a directory. */
+function payerOf(k: Kernel, { charged }: Mapping): number {
+  let id = charged.nodes > 0 ? charged.memcg : ROOT_MEMCG
+  while (!memcgOf(k, id).online) id = memcgOf(k, id).parent
+  return id
 }
 
 /** A leaf among those of all files, as the lists of shadow leaves know it; and back. */
@@ -103,16 +114,17 @@ export const leafOfShadowKey = (shadow: number): number => shadow % MAPPING_STEP
 
 /** To be called after a leaf was changed: keeps the lists of leaves with nothing but shadows, and workingset_nodes, in step. */
 export function leafChanged(k: Kernel, mapping: Mapping, key: number, was: number): void {
-  const is = shadowLeafNode(mapping, key)
-  if (was === is) return
+  if (shadowLeafList(mapping, key) === was) return
   if (was >= 0) {
-    k.nodes[was].stat[NS.workingset_nodes]--
-    k.fs.shadowLeaves[was].delete(shadowKey(mapping, key))
+    const node = k.nodes[was % GROUP_STEP]
+    node.stat[NS.workingset_nodes]--
+    node.lruvecs[Math.floor(was / GROUP_STEP)].shadowLeaves.delete(shadowKey(mapping, key))
+    return
   }
-  if (is >= 0) {
-    k.nodes[is].stat[NS.workingset_nodes]++
-    k.fs.shadowLeaves[is].set(shadowKey(mapping, key), mapping)
-  }
+  const leaf = must(xaLeaf(mapping.pages, key), 'a leaf of shadows is not there')
+  leaf.memcg = payerOf(k, mapping)
+  k.nodes[leaf.nid].stat[NS.workingset_nodes]++
+  k.nodes[leaf.nid].lruvecs[leaf.memcg].shadowLeaves.set(shadowKey(mapping, key), mapping)
 }
 
 /** Nobody remembers the page once it is removed. */
@@ -150,7 +162,7 @@ function evictSlot(k: Kernel, mapping: Mapping, head: Pfn, index: number, memcg:
 
 /** Empties a slot, page or shadow. */
 function clearSlot(k: Kernel, mapping: Mapping, index: number): void {
-  const was = shadowLeafNode(mapping, leafKey(index))
+  const was = shadowLeafList(mapping, leafKey(index))
   freeXaNodes(k, mapping, xaClear(mapping.pages, index))
   leafChanged(k, mapping, leafKey(index), was)
 }
@@ -183,8 +195,8 @@ export function verifyFilemap(k: Kernel): string[] {
       wrong.push(`node ${node.id}: ${files[node.id]} pages cached, nr_file_pages ${node.stat[NR_FILE_PAGES]}`)
     if (shmem[node.id] !== node.stat[NR_SHMEM])
       wrong.push(`node ${node.id}: ${shmem[node.id]} pages of memory files, nr_shmem ${node.stat[NR_SHMEM]}`)
-    if (shadowNodes[node.id] !== k.fs.shadowLeaves[node.id].size)
-      wrong.push(`node ${node.id}: ${shadowNodes[node.id]} leaves of shadows, ${k.fs.shadowLeaves[node.id].size} listed`)
+    const listed = node.lruvecs.reduce((sum, { shadowLeaves }) => sum + shadowLeaves.size, 0)
+    if (shadowNodes[node.id] !== listed) wrong.push(`node ${node.id}: ${shadowNodes[node.id]} leaves of shadows, ${listed} listed`)
     if (shadowNodes[node.id] !== node.stat[NS.workingset_nodes])
       wrong.push(`node ${node.id}: ${shadowNodes[node.id]} leaves of shadows, workingset_nodes ${node.stat[NS.workingset_nodes]}`)
   }

@@ -27,7 +27,7 @@ import { HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { pageSetOwner } from '../frames/page.ts'
 import { freeCharged } from '../frames/rmqueue.ts'
-import { countCached, leafChanged, shadowLeafNode } from './filemap.ts'
+import { countCached, leafChanged, shadowLeafList } from './filemap.ts'
 import { lruAdd } from './lru.ts'
 import { workingsetRefault } from './workingset.ts'
 import { leafKey, xaClear, xaClearHuge, xaLoad, xaSetHuge, xaSetPage, xaShadowAge } from './xarray.ts'
@@ -49,7 +49,7 @@ export function filemapInsert(k: Kernel, mapping: Mapping, head: Pfn, index: num
   const huge = pages === HPAGE_PMD_NR
   const shadow = huge ? 0 : xaLoad(mapping.pages, index)
   const age = shadow < 0 ? xaShadowAge(mapping.pages, index) : 0
-  const was = shadowLeafNode(mapping, leafKey(index))
+  const was = shadowLeafList(mapping, leafKey(index))
   const made = huge ? xaSetHuge(mapping.pages, index, head) : xaSetPage(mapping.pages, index, head, localNode(k))
   if (made > 0 && !fileObjectsAlloc(k, mapping.charged, 'radix_tree_node', 'nodes', made, gfp & GFP_RECLAIM_MASK)) {
     if (huge) xaClearHuge(mapping.pages, index)

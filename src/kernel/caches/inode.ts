@@ -34,7 +34,6 @@ export const fileSystems = (nodes: number): FileSystems => ({
   byPath: new Map(),
   negative: new Set(),
   unused: Array.from({ length: nodes }, () => ({ names: new Map(), inodes: new Map() })),
-  shadowLeaves: Array.from({ length: nodes }, () => new Map()),
   mappings: new Map(),
   disks: [],
   writeback: { flusher: daemon('flush', NO_NODE), dirty: new Map(), startAll: false, lastOldFlushNs: 0, queuedNs: -1, dirtied: 0 },

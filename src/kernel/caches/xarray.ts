@@ -97,7 +97,7 @@ function dropChildren(pages: XArray, level: number, position: number, children: 
 
 function makeLeaf(pages: XArray, key: number, nid: number): number {
   const grown = grow(pages, key, 0)
-  const node: XaNode = { slots: new Int32Array(NODE_SLOTS), ages: undefined, count: 0, shadows: 0, dirty: 0, writeback: 0, nid }
+  const node: XaNode = { slots: new Int32Array(NODE_SLOTS), ages: undefined, count: 0, shadows: 0, dirty: 0, writeback: 0, nid, memcg: 0 }
   pages.nodes.set(key, node)
   pages.lastKey = key
   pages.last = node
@@ -190,7 +190,16 @@ export function xaSplitHuge(pages: XArray, index: number, nid: number): number {
   pages.huge.delete(index / HPAGE_PMD_NR)
   const first = leafKey(index)
   for (let i = 0; i < HUGE_LEAVES; i++) {
-    const node: XaNode = { slots: new Int32Array(NODE_SLOTS), ages: undefined, count: NODE_SLOTS, shadows: 0, dirty: 0, writeback: 0, nid }
+    const node: XaNode = {
+      slots: new Int32Array(NODE_SLOTS),
+      ages: undefined,
+      count: NODE_SLOTS,
+      shadows: 0,
+      dirty: 0,
+      writeback: 0,
+      nid,
+      memcg: 0,
+    }
     for (let slot = 0; slot < NODE_SLOTS; slot++) node.slots[slot] = head + i * NODE_SLOTS + slot
     pages.nodes.set(first + i, node)
   }

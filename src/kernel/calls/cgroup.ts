@@ -21,6 +21,7 @@ import type { Cgroup } from '../base/state_cgroup.ts'
 import type { Task } from '../base/state_mm.ts'
 import { memcgCreate, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
 import { drainAllStock, protect, releaseMemcg } from '../frames/memcg_charge.ts'
+import { reparentShrinkers } from '../reclaim/shadow_shrink.ts'
 import { lruGenMigrateMm } from '../spaces/lru_gen_mm.ts'
 import { cpusetAttach, cpusetOffline, cpusetOnline, rootCpuset } from './cpuset.ts'
 
@@ -194,6 +195,7 @@ function memcgOffline(k: Kernel, id: number): void {
   protect(k, id, 'memory')
   drainAllStock(k, id)
   memcg.online = false
+  reparentShrinkers(k, id, memcg.parent)
   releaseMemcg(k, memcg)
 }
 

@@ -92,6 +92,8 @@ export function emptyLruvec(k: Kernel, memcg: number): Lruvec {
     congested: false,
     deferredSplit: listAllocate(k.heads, 1),
     deferredObjects: 0,
+    shadowLeaves: new Map(),
+    deferredLeaves: 0,
     anonCost: 0,
     fileCost: 0,
     nonresidentAge: 0,

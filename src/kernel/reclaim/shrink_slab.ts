@@ -11,7 +11,7 @@
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { GFP_KERNEL } from '../base/flags.ts'
-import type { Kernel, Node } from '../base/state.ts'
+import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import type { ZsPool } from '../base/state_zswap.ts'
 import { zsCompact, zsFreeablePages } from '../caches/zsmalloc.ts'
 import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
@@ -36,12 +36,13 @@ export function shrinkSlab(k: Kernel, node: Node, memcg: number, priority: numbe
     deferred: 0,
     scan: (max: number) => deferredSplitScan(k, lruvec, max),
   }
-  if (memcg !== ROOT_MEMCG) return shrink(k, waiting, priority).freed + shrinkSuper(k, node, memcg, priority, gfp)
+  if (memcg !== ROOT_MEMCG)
+    return shrink(k, waiting, priority).freed + shrinkShadows(k, node, lruvec, priority) + shrinkSuper(k, node, memcg, priority, gfp)
   spend(k, COST.shrink_slab, 1)
   return (
     shrink(k, waiting, priority).freed +
     shrink(k, { freeable: shrinkHugeZeroPageCount(k), batch: BATCH, deferred: 0, scan: () => shrinkHugeZeroPageScan(k) }, priority).freed +
-    shrink(k, shadows(k, node), priority).freed +
+    shrinkShadows(k, node, lruvec, priority) +
     shrinkSuper(k, node, ROOT_MEMCG, priority, gfp) +
     shrinkPools(k, priority)
   )
@@ -62,13 +63,13 @@ const zsPools = (k: Kernel): ZsPool[] => [
   ...k.zram.flatMap(device => device?.pool ?? []),
 ]
 
-const shadows = (k: Kernel, node: Node): Owner => ({
-  freeable: shadowCount(k, node),
-  batch: BATCH,
-  deferred: 0,
-  free: true,
-  scan: max => shadowScan(k, node, max),
-})
+function shrinkShadows(k: Kernel, node: Node, lruvec: Lruvec, priority: number): number {
+  const scan = (max: number) => shadowScan(k, node, lruvec, max)
+  const owner: Owner = { freeable: shadowCount(lruvec), batch: BATCH, deferred: lruvec.deferredLeaves, free: true, scan }
+  const { freed, deferred } = shrink(k, owner, priority)
+  lruvec.deferredLeaves = deferred
+  return freed
+}
 
 function shrinkSuper(k: Kernel, node: Node, memcg: number, priority: number, gfp: number): number {
   const lruvec = node.lruvecs[memcg]
