@@ -13,6 +13,7 @@ import type { Kernel } from './state.ts'
 import type { KernelLog, LogRecord, Ratelimit } from './state_memory.ts'
 
 const KERN_EMERG = 0
+export const KERN_ALERT = 1
 export const KERN_ERR = 3
 export const KERN_WARNING = 4
 export const KERN_INFO = 6
@@ -30,6 +31,7 @@ export const kernelLog = (): KernelLog => ({
   quietDrops: false,
   allocFailures: ratelimitState(),
   oomReports: ratelimitState(),
+  swapErrors: ratelimitState(),
 })
 
 /** Logs one record. */

@@ -55,6 +55,7 @@ export interface KernelLog {
   quietDrops: boolean
   readonly allocFailures: Ratelimit
   readonly oomReports: Ratelimit
+  readonly swapErrors: Ratelimit
 }
 
 /** Objects of a cache that one CPU let go. */

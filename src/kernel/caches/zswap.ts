@@ -26,6 +26,7 @@ import { COST, now, spend } from '../base/cost.ts'
 import { EV, NS } from '../base/counters.ts'
 import { EINVAL, ENOENT, ENOSPC } from '../base/errno.ts'
 import { __GFP_KSWAPD_RECLAIM, __GFP_MEMALLOC, __GFP_NORETRY, __GFP_NOWARN } from '../base/flags.ts'
+import { KERN_ERR, printk } from '../base/log.ts'
 import { recordFree, records, recordTake } from '../base/records.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Daemon } from '../base/state_shared.ts'
@@ -139,7 +140,10 @@ export function zswapSetPool(k: Kernel, what: 'zpool' | 'compressor', name: stri
   const { zswap } = k
   if (name === zswap[what]) return 0
   const known = what === 'zpool' ? hasZpool(k, name) : findCompressor(k, name) >= 0
-  if (!known) return -ENOENT
+  if (!known) {
+    printk(k, KERN_ERR, `zswap: ${what} ${name} not available`)
+    return -ENOENT
+  }
   const type = what === 'zpool' ? name : zswap.zpool
   const compressor = what === 'compressor' ? name : zswap.compressor
   const same = (pool: ZswapPool) => pool.zpool.kind === type && pool.compressor === findCompressor(k, compressor)

@@ -14,13 +14,14 @@ import { allocPages } from '../alloc/page_alloc.ts'
 import { internContent } from '../base/content.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EBUSY, EINVAL, EISDIR, ENOENT, ENOMEM, ENOSPC, EPERM } from '../base/errno.ts'
-import { GFP_USER, SWAP_FLAG_PREFER, SWAP_FLAG_PRIO_MASK, SWAP_FLAGS_VALID } from '../base/flags.ts'
+import { GFP_USER, SWAP_FLAG_PREFER, SWAP_FLAG_PRIO_MASK, SWAP_FLAGS_VALID, SWP_SOLIDSTATE } from '../base/flags.ts'
+import { KERN_ERR, KERN_INFO, KERN_WARNING, printk } from '../base/log.ts'
 import { swapHeaderContent, swapHeaderPages } from '../base/page_bytes.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, Inode, Mapping } from '../base/state_fs.ts'
 import type { Task } from '../base/state_mm.ts'
 import type { SwapDevice } from '../base/state_swap.ts'
-import { NO_PAGE, PAGE_SIZE } from '../base/units.ts'
+import { NO_PAGE, PAGE_KB, PAGE_SIZE } from '../base/units.ts'
 import { diskHasBlock } from '../caches/disk_blocks.ts'
 import { filemapGet } from '../caches/filemap.ts'
 import { readOnePage } from '../caches/filemap_read.ts'
@@ -48,8 +49,10 @@ export function swapDeviceAt(k: Kernel, path: string): { readonly device: SwapDe
   return inode.directory ? -EISDIR : undefined
 }
 
-const isMounted = (k: Kernel, disk: Disk | undefined) =>
-  disk !== undefined && k.fs.superBlocks.some(sb => sb.type !== 'bdev' && sb.disk === disk)
+/** Whether a file system is mounted from the disk, or zram writes blocks back to it. */
+const isClaimed = (k: Kernel, disk: Disk | undefined) =>
+  disk !== undefined &&
+  (k.fs.superBlocks.some(sb => sb.type !== 'bdev' && sb.disk === disk) || k.zram.some(zram => zram?.backing?.disk === disk))
 
 /** Writes a header of swap over all of a device or file. @returns 0, -ENOENT, -EISDIR, -ETXTBSY for a file in use, -ENOSPC for what has no room. */
 export function mkswap(k: Kernel, task: Task, name: string): number {
@@ -99,7 +102,10 @@ export function sysSwapon(k: Kernel, task: Task, name: string, flags: number): n
   const opened = openDevice(k, task, path)
   if (typeof opened === 'number') return opened
   const priority = (flags & SWAP_FLAG_PREFER) !== 0 ? flags & SWAP_FLAG_PRIO_MASK : -1
-  enableSwapArea(k, type, path, opened.device, opened.pages, priority)
+  const area = enableSwapArea(k, type, path, opened.device, opened.pages, priority)
+  const kb = area.pages * PAGE_KB
+  const kinds = (area.flags & SWP_SOLIDSTATE) !== 0 ? 'SSFS' : 'FS'
+  printk(k, KERN_INFO, `Adding ${kb}k swap on ${name}.  Priority:${area.priority} extents:1 across:${kb}k ${kinds}`)
   return 0
 }
 
@@ -109,11 +115,19 @@ function openDevice(k: Kernel, task: Task, path: string): { readonly device: Swa
   if (found === undefined) return openSwapFile(k, task, path)
   if (typeof found === 'number') return found
   const used = k.swap.areas.some(area => area?.path === path)
-  if (used || isMounted(k, found.device.disk)) return -EBUSY
-  const pages = k.swap.headers.get(path)
-  if (pages === undefined || pages < 2 || pages > found.pages) return -EINVAL
+  if (used || isClaimed(k, found.device.disk)) return -EBUSY
   readHeader(k, found.device)
+  const pages = checkHeader(k, k.swap.headers.get(path) ?? 0, found.pages)
+  if (pages < 0) return pages
   return { device: found.device, pages }
+}
+
+/** Pages that a header says there are, if it is one and the device or file has so many; -EINVAL (read_swap_header). */
+function checkHeader(k: Kernel, pages: number, size: number): number {
+  if (pages >= 2 && pages <= size) return pages
+  if (pages === 0) printk(k, KERN_ERR, 'Unable to find swap-space signature')
+  else printk(k, KERN_WARNING, pages === 1 ? 'Empty swap-file' : 'Swap area shorter than signature indicates')
+  return -EINVAL
 }
 
 function openSwapFile(k: Kernel, task: Task, path: string): { readonly device: SwapDevice; readonly pages: number } | number {
@@ -135,11 +149,15 @@ function filePages(k: Kernel, inode: Inode): number {
   const cached = filemapGet(inode.mapping, 0)
   const first = cached === NO_PAGE ? readOnePage(k, inode.mapping, 0) : cached
   if (first === NO_PAGE) return -ENOMEM
-  const pages = swapHeaderPages(k.contents.classes[pageContent(k, first)])
   const size = Math.floor(inode.sizeBytes / PAGE_SIZE)
-  if (pages < 2 || pages > size) return -EINVAL
+  const pages = checkHeader(k, swapHeaderPages(k.contents.classes[pageContent(k, first)]), size)
+  if (pages < 0) return pages
   fsyncRange(k, inode, 0, Number.POSITIVE_INFINITY)
-  for (let page = 0; page < size; page++) if (inode.blocks === undefined || !diskHasBlock(inode.blocks, page)) return -EINVAL
+  for (let page = 0; page < size; page++)
+    if (inode.blocks === undefined || !diskHasBlock(inode.blocks, page)) {
+      printk(k, KERN_ERR, `swapon: file ${inode.path} has unallocated extents`)
+      return -EINVAL
+    }
   return pages
 }
 

@@ -14,6 +14,7 @@
 import { findCompressor } from '../base/compress.ts'
 import { now } from '../base/cost.ts'
 import { EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOSPC, ENOTBLK } from '../base/errno.ts'
+import { KERN_INFO, printk } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk } from '../base/state_fs.ts'
 import type { ZramDevice } from '../base/state_zswap.ts'
@@ -37,6 +38,7 @@ import { takeMapped, takeStreams } from './working_memory.ts'
 
 /** Bytes of the table for each block (struct zram_table_entry). */
 const TABLE_ENTRY = 24
+const SECTOR_BYTES = 512
 /** Order of a stream's buffer: compressing may make more of a page than it was. */
 const BUFFER_ORDER = 1
 const NS_PER_S = 1e9
@@ -52,7 +54,7 @@ const inUse = (k: Kernel, { number }: ZramDevice): boolean =>
 /** Sets the device up with so many bytes, rounded up to pages. @returns 0, -EINVAL for no bytes, -EBUSY for one that is set up, -ENOMEM. */
 export function zramSetDisksize(k: Kernel, device: ZramDevice, bytes: number): number {
   if (bytes === 0) return -EINVAL
-  if (isSetUp(device)) return -EBUSY
+  if (isSetUp(device)) return busy(k, 'Cannot change disksize for initialized device')
   const blocks = Math.ceil(bytes / PAGE_SIZE)
   const algorithm = findCompressor(k, device.compressor)
   const taken =
@@ -63,8 +65,21 @@ export function zramSetDisksize(k: Kernel, device: ZramDevice, bytes: number): n
   }
   device.pool = zsCreate()
   device.algorithm = algorithm
-  device.blocks = blocks
+  setCapacity(k, device, blocks)
   return 0
+}
+
+/** Refuses to change what a device that is set up has. */
+function busy(k: Kernel, why: string): number {
+  printk(k, KERN_INFO, `zram: ${why}`)
+  return -EBUSY
+}
+
+function setCapacity(k: Kernel, device: ZramDevice, blocks: number): void {
+  const sectors = (n: number) => (n * PAGE_SIZE) / SECTOR_BYTES
+  const change = `from ${sectors(device.blocks)} to ${sectors(blocks)}`
+  if (blocks !== device.blocks) printk(k, KERN_INFO, `zram${device.number}: detected capacity change ${change}`)
+  device.blocks = blocks
 }
 
 function dropWorking(k: Kernel, device: ZramDevice): void {
@@ -78,7 +93,7 @@ export function zramReset(k: Kernel, device: ZramDevice): number {
   zramFreeAll(k, device)
   dropWorking(k, device)
   k.swap.headers.delete(`/dev/zram${device.number}`)
-  device.blocks = 0
+  setCapacity(k, device, 0)
   device.pool = undefined
   device.table = []
   device.limitPages = 0
@@ -91,7 +106,7 @@ export function zramReset(k: Kernel, device: ZramDevice): number {
 export function zramSetCompressor(k: Kernel, device: ZramDevice, text: string): number {
   const name = text.slice(0, NAME_BYTES - 1).replace(/\n$/, '')
   if (findCompressor(k, name) < 0) return -EINVAL
-  if (isSetUp(device)) return -EBUSY
+  if (isSetUp(device)) return busy(k, "Can't change algorithm for initialized device")
   device.compressor = name
   return 0
 }
@@ -112,13 +127,14 @@ export function zramIdle(k: Kernel, device: ZramDevice, seconds: number | undefi
 
 /** @returns 0, or as Linux: -EBUSY for a device that is set up, -ENOENT, -ENOTBLK for a file, -EINVAL for a device without size, -EBUSY for one in use. */
 export function zramSetBacking(k: Kernel, device: ZramDevice, path: string): number {
-  if (isSetUp(device)) return -EBUSY
+  if (isSetUp(device)) return busy(k, "Can't setup backing device for initialized device")
   const other = k.zram.find(zram => zram !== undefined && path === `/dev/zram${zram.number}`)
   if (other !== undefined) return -EINVAL
   const disk = k.fs.disks.find(({ name }) => path === `/dev/${name}`)
   if (disk === undefined) return inodeAt(k, path) === undefined ? -ENOENT : -ENOTBLK
   if (diskInUse(k, disk)) return -EBUSY
   device.backing = { disk, path, taken: new Set() }
+  printk(k, KERN_INFO, `zram: setup backing device ${path}`)
   return 0
 }
 
@@ -169,6 +185,7 @@ export function zramAdd(k: Kernel): number {
   const free = k.zram.indexOf(undefined)
   const number = free < 0 ? k.zram.length : free
   k.zram[number] = zramDevice(number)
+  printk(k, KERN_INFO, `zram: Added device: zram${number}`)
   return number
 }
 
@@ -177,6 +194,8 @@ export function zramRemove(k: Kernel, number: number): number {
   const device = k.zram[number]
   if (device === undefined) return -ENODEV
   const error = zramReset(k, device)
-  if (error === 0) k.zram[number] = undefined
-  return error
+  if (error < 0) return error
+  k.zram[number] = undefined
+  printk(k, KERN_INFO, `zram: Removed device: zram${number}`)
+  return 0
 }

@@ -11,6 +11,7 @@ import {
   PROT_WRITE,
   SWAP_FLAG_PREFER,
 } from '../../../src/kernel/base/flags.ts'
+import { readLog } from '../../../src/kernel/base/log.ts'
 import { sysUnlink } from '../../../src/kernel/calls/files.ts'
 import { sysFallocate, sysFtruncate } from '../../../src/kernel/calls/files_io.ts'
 import { sysMmap } from '../../../src/kernel/calls/mmap.ts'
@@ -78,6 +79,9 @@ describe('a file that is swapped to', () => {
     writeFile(lab, '/ram', MIB)
     expect(mkswap(k, task, '/ram')).toBe(0)
     expect(on('/ram')).toBe(-EINVAL)
+    expect(readLog(k).replace(/^\d,\d+,\d+,-;/gm, '')).toBe(
+      'Unable to find swap-space signature\nswapon: file /mnt/hole has unallocated extents\n',
+    )
     expect([on('/mnt'), on('/mnt/none')]).toEqual([-EISDIR, -ENOENT])
     expect([mkswap(k, task, '/mnt'), mkswap(k, task, '/mnt/none')]).toEqual([-EISDIR, -ENOENT])
     expect(verify(k)).toEqual([])

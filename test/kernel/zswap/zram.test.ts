@@ -119,6 +119,44 @@ describe('zram', () => {
     expect(columns(results.at(-1))[0]).toBe(611)
   })
 
+  it('says in the log what became of it, and which writes failed', () => {
+    const { results } = run(
+      'machine mem=160M modules=zram swap=32M',
+      `write /sys/block/zram0/disksize 16M
+       write /sys/block/zram0/disksize 32M
+       swapon /dev/zram0
+       mkswap /dev/zram0
+       swapon /dev/zram0 prio=7
+       dmesg
+       write /sys/block/zram0/mem_limit 1M
+       spawn A
+       A mmap R 2M
+       A touch R write content=unique
+       A madvise R pageout
+       dmesg
+       A munmap R
+       swapoff /dev/zram0
+       write /sys/block/zram0/reset 1
+       swapoff /dev/vda
+       write /sys/block/zram0/backing_dev /dev/vda
+       swapon /dev/vda
+       dmesg`,
+    )
+    const logs = results.filter(text => text.includes(',-;')).map(text => text.replace(/^\d,\d+,\d+,-;/gm, ''))
+    expect(logs[0]).toBe(
+      [
+        'zram0: detected capacity change from 0 to 32768',
+        'zram: Cannot change disksize for initialized device',
+        'Unable to find swap-space signature',
+        'Adding 16380k swap on /dev/zram0.  Priority:7 extents:1 across:16380k SSFS',
+        '',
+      ].join('\n'),
+    )
+    expect(logs[1]).toMatch(/^(Write-error on swap-device \(253:0:\d+\)\n){10}$/)
+    expect(logs[2]).toBe('zram0: detected capacity change from 32768 to 0\nzram: setup backing device /dev/vda\n')
+    expect(results.at(-2)).toBe('EBUSY')
+  })
+
   it('comes in as many devices as are added', () => {
     const { k, results } = run(
       MACHINE,
