@@ -54,8 +54,8 @@ interface State {
   unsettled: boolean
   /** Knobs that have another text than in the last frame. */
   turned: Turned[]
-  /** /proc/PID/stat of each process. */
-  readonly stats: Map<number, string>
+  /** Paths of the files of each process. */
+  readonly paths: Map<number, TaskPaths>
   /** What the queue was made for; as long as that is the same, so is the set of its files. */
   queuedFor: { readonly shape: HostShape; readonly watched: readonly string[]; readonly pids: readonly number[] } | undefined
   /** Texts of files that are read in turn, and those files, longest unread first. */
@@ -91,7 +91,7 @@ export function openHost(options: HostOptions): Source {
     resting: new Set(),
     unsettled: true,
     turned: [],
-    stats: new Map(),
+    paths: new Map(),
     queuedFor: undefined,
     texts: new Map(),
     queue: [],
@@ -191,11 +191,13 @@ function takeFrame(state: State): Frame {
     if (text !== undefined) files.set(path, text)
   }
   const pids = state.chosen === undefined ? all : all.filter(pid => state.chosen?.has(pid))
-  const stats = statsOf(state, pids)
+  const stats = pids.map(pid => pathsOf(state, pid).stat)
   for (const path of stats) readStat(state, files, path)
   queueUp(state, pids)
   readInTurn(state)
-  for (const [path, text] of state.texts) files.set(path, text)
+  state.texts.forEach((text, path) => {
+    files.set(path, text)
+  })
   if (state.unsettled) settle(state, files)
   const readNs = nowNs(state) - ns
   const own = ownFiles(state, files, ns, readNs, { stats, all: all.length })
@@ -204,16 +206,21 @@ function takeFrame(state: State): Frame {
   return { ns, files }
 }
 
-/** Paths that were put together for processes, at most; most are gone by then. */
-const STATS_KEPT = 4096
+interface TaskPaths {
+  readonly stat: string
+  readonly levels: readonly string[]
+}
 
-function statsOf({ stats }: State, pids: readonly number[]): string[] {
-  if (stats.size > STATS_KEPT) stats.clear()
-  return pids.map(pid => {
-    const path = stats.get(pid) ?? `/proc/${pid}/stat`
-    stats.set(pid, path)
-    return path
-  })
+/** Processes whose paths were put together, at most; most are gone by then. */
+const PATHS_KEPT = 4096
+
+function pathsOf({ paths }: State, pid: number): TaskPaths {
+  const known = paths.get(pid)
+  if (known !== undefined) return known
+  if (paths.size >= PATHS_KEPT) paths.clear()
+  const made = { stat: `/proc/${pid}/stat`, levels: TASK_LEVELS.map(file => `/proc/${pid}/${file}`) }
+  paths.set(pid, made)
+  return made
 }
 
 /** Threads of the kernel have no memory of their own, so they rest, but for those that work on memory. */
@@ -259,10 +266,11 @@ function reshape(state: State, ns: number, pids: readonly number[]): void {
 }
 
 /** Files that are read in turn; those of a base frame come first, then what the screens ask for. */
-function turnPaths({ shape, knobs, watched, resting }: State, pids: readonly number[]): Set<string> {
+function turnPaths(state: State, pids: readonly number[]): Set<string> {
+  const { shape, knobs, watched, resting } = state
   const paths = new Set([...shape.levels, ...knobs])
   const alive = new Set(pids.map(String))
-  for (const pid of pids) for (const file of TASK_LEVELS) paths.add(`/proc/${pid}/${file}`)
+  for (const pid of pids) for (const path of pathsOf(state, pid).levels) paths.add(path)
   for (const path of [...resting, ...watched]) {
     const pid = pidIn(path)
     if (pid === undefined || alive.has(pid)) paths.add(path)

@@ -23,12 +23,14 @@ export interface FrameDelta {
 /** What turns `before` into `after`. */
 export function diffFrames(before: ReadonlyMap<string, string>, after: Frame): FrameDelta {
   const changed = new Map<string, string>()
-  for (const [path, text] of after.files) {
+  let kept = 0
+  // Hundreds of files, of which few are different ones: a loop over entries would make a pair of each.
+  after.files.forEach((text, path) => {
     const old = before.get(path)
+    if (old !== undefined) kept++
     if (old !== text) changed.set(path, diffText(old, text))
-  }
-  const gone: string[] = []
-  for (const path of before.keys()) if (!after.files.has(path)) gone.push(path)
+  })
+  const gone = kept === before.size ? [] : [...before.keys()].filter(path => !after.files.has(path))
   return { ns: after.ns, changed, gone }
 }
 

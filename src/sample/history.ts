@@ -42,17 +42,17 @@ export function push(history: History, ns: number, values: ReadonlyMap<string, n
   const news: News = { fresh: [], fallen: [] }
   let stored = 0
   history.times[slot] = ns
-  for (const [key, value] of values) {
+  values.forEach((value, key) => {
     let ring = series.get(key)
     if (ring === undefined) {
-      if (series.size >= MAX_SERIES) continue
+      if (series.size >= MAX_SERIES) return
       ring = new Float64Array(capacity).fill(Number.NaN)
       series.set(key, ring)
       news.fresh.push(key)
     } else if (before !== undefined && value < ring[before]) news.fallen.push({ key, from: ring[before] })
     ring[slot] = value
     stored++
-  }
+  })
   // Where each series got its value, none holds one of long ago.
   if (stored < series.size) for (const [key, ring] of series) if (!values.has(key)) ring[slot] = Number.NaN
   history.pushed++

@@ -66,17 +66,20 @@ function addUserfault(all: Map<string, number>, sample: Sample): void {
 }
 
 function addAll(all: Map<string, number>, names: Names, prefix: string, part: ReadonlyMap<string, number>): void {
-  if (prefix === '') for (const [key, value] of part) all.set(key, value)
+  if (prefix === '')
+    part.forEach((value, key) => {
+      all.set(key, value)
+    })
   else {
     const known = namesOf(names, prefix)
-    for (const [key, value] of part) {
+    part.forEach((value, key) => {
       let name = known.get(key)
       if (name === undefined) {
         name = prefix + key
         known.set(key, name)
       }
       all.set(name, value)
-    }
+    })
   }
 }
 
@@ -119,7 +122,7 @@ function addCgroups(all: Map<string, number>, sample: Sample): void {
 /** khugepaged's two totals and, on kernels that have them, the counters of each huge page size. */
 function addThp(all: Map<string, number>, names: Names, sample: Sample): void {
   const known = namesOf(names, 'thp')
-  for (const [file, text] of sample.thp()) {
+  sample.thp().forEach((text, file) => {
     let name = known.get(file)
     if (name === undefined) {
       name = thpName(file)
@@ -127,7 +130,7 @@ function addThp(all: Map<string, number>, names: Names, sample: Sample): void {
     }
     const value = name === '' ? undefined : toInteger(text)
     if (value !== undefined) all.set(name, value)
-  }
+  })
 }
 
 /** What the number in a file of huge pages is called; '' for a setting. */
