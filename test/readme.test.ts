@@ -24,7 +24,7 @@ function commandTable(): string {
   return table(
     ['command', 'what it does'],
     program.commands.map(command => [
-      `\`mmtop ${command.name()} ${command.usage().replace(/^\[options\] ?/, '')}\``,
+      `\`${['mmtop', command.name(), command.usage().replace(/^\[options\] ?/, '')].filter(word => word !== '').join(' ')}\``,
       command.description(),
     ]),
   )
