@@ -66,7 +66,7 @@ export function chartIfKnown(model: Model, { title, lines, max }: ChartOf, count
 }
 
 /** Lines in one chart that can still be told apart. */
-export const LINES_MOST = 5
+const LINES_MOST = 5
 
 /**
  * Charts of many lines of one kind: first those that moved most of late, a chosen one among them whether it did or not, then all of them in turn.
@@ -97,7 +97,7 @@ export function chartsOfMany(model: Model, count: number, chart: ChartOf, what: 
 }
 
 /** What the scale of a chart of this figure counts. */
-export function axisOf({ kind, unit }: Pick<Field, 'kind' | 'unit'>): string {
+function axisOf({ kind, unit }: Pick<Field, 'kind' | 'unit'>): string {
   if (kind !== 'counter')
     return { bytes: 'bytes', pages: 'bytes', kib: 'bytes', percent: '%' }[String(unit)] ?? (unit === 'count' ? 'number' : 'time')
   if (unit === 'pages') return 'pages per second'

@@ -66,7 +66,7 @@ export interface Share {
 }
 
 /** Of panels that are a list in the first place; and of those that are about something else. */
-export const LIST_FIRST: Share = { from: 26, part: 1 / 4 }
+const LIST_FIRST: Share = { from: 26, part: 1 / 4 }
 export const CHARTS_TOO: Share = { from: 12, part: 1 / 2 }
 
 /**

@@ -39,7 +39,7 @@ export function column<R>(
 const NAME_LEAST = 5
 
 /** The columns that fit, in their order. Where not even those fit that never go, names are cut before figures are left out. */
-export function fitting<R>(columns: readonly Column<R>[], width: number): readonly Column<R>[] {
+function fitting<R>(columns: readonly Column<R>[], width: number): readonly Column<R>[] {
   let shown = columns
   while (shown.length > 1 && totalWidth(shown) > width) {
     const last = shown.reduce((worst, column) => (column.priority >= worst.priority ? column : worst))
@@ -57,7 +57,7 @@ export function fitting<R>(columns: readonly Column<R>[], width: number): readon
 /** Numbers stand at the right of their column, text at the left. */
 const alignOf = (column: Pick<Field, 'unit'>) => (column.unit === 'text' ? 'left' : 'right')
 
-export function cellText(cell: Cell, unit: Field['unit']): string {
+function cellText(cell: Cell, unit: Field['unit']): string {
   return typeof cell === 'string' ? cell : cell === undefined ? MISSING : formatValue(cell, unit)
 }
 
@@ -218,11 +218,4 @@ function emptyBlock({ filter, moving, ascii }: PanelUi, width: number): Block {
   const still = moving ? 'nothing moved since the sample before: m shows all' : 'nothing here'
   const why = filter === '' ? still : 'nothing passes the filter: Esc ends it'
   return block([[span(why, 'dim')]], width, ascii)
-}
-
-/** Width of the longest text of a column, for tables whose names vary from machine to machine. */
-export function widest(texts: Iterable<string>, least: number, most: number): number {
-  let width = least
-  for (const text of texts) width = Math.max(width, displayWidth(text))
-  return Math.min(width, most)
 }

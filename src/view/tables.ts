@@ -55,7 +55,7 @@ const UNIT_SUFFIX: Readonly<Record<Unit, string>> = {
 }
 
 /** The name of a figure with its unit: "MemFree_bytes", "nr_free_pages", "pgpgin_kib". */
-export function nameWithUnit(key: string, unit: Unit): string {
+function nameWithUnit(key: string, unit: Unit): string {
   const suffix = UNIT_SUFFIX[unit]
   return key.endsWith(suffix) || /(_millisecs|_pages\w*)$/.test(key) ? key : key + suffix
 }

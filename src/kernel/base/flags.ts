@@ -130,7 +130,6 @@ export const VM_LOCKONFAULT = 0x80000
 export const VM_ACCOUNT = 0x100000
 export const VM_NORESERVE = 0x200000
 export const VM_HUGETLB = 0x400000
-export const VM_SYNC = 0x800000
 /** Of the proposal of 2014 (fault/userfault_2014.ts); the value is free. */
 export const VM_USERFAULT = 0x1000000
 export const VM_WIPEONFORK = 0x2000000
@@ -280,9 +279,6 @@ export const VM_FAULT_FALLBACK = 0x800
 export const VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV | VM_FAULT_HWPOISON
 export const FAULT_FLAG_WRITE = 0x1
 export const FAULT_FLAG_ALLOW_RETRY = 0x4
-export const FAULT_FLAG_USER = 0x40
-export const FAULT_FLAG_REMOTE = 0x80
-export const FAULT_FLAG_UNSHARE = 0x400
 
 // --- userfaultfd
 export const UFFD_API = 0xaa

@@ -96,7 +96,7 @@ export function faultinPage(k: Kernel, vma: Vma, vpn: number, write: boolean): n
 }
 
 /** The errno of a failed fault (vm_fault_to_errno). */
-export function faultErrno(ret: number): number {
+function faultErrno(ret: number): number {
   if ((ret & VM_FAULT_OOM) !== 0) return -ENOMEM
   return (ret & VM_FAULT_HWPOISON) !== 0 ? -EHWPOISON : -EFAULT
 }

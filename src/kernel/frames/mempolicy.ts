@@ -25,7 +25,7 @@
  * Masks have a bit per node. Users may name nodes far beyond any machine's; those share one bit, which no machine has.
  *
  * Source: mm/mempolicy.c (mpol_new, mpol_set_nodemask, mpol_rebind_policy, policy_node, policy_nodemask, offset_il_node,
- * interleave_nodes, get_vma_policy, mpol_shared_policy_init, mempolicy_slab_node), lib/bitmap.c.
+ * interleave_nodes, get_vma_policy, mpol_shared_policy_init), lib/bitmap.c.
  */
 import { EINVAL } from '../base/errno.ts'
 import {

@@ -32,21 +32,6 @@ export function eventRows(model: Pick<Model, 'events'>): EventRow[] {
   return rows.reverse()
 }
 
-/** What each kind is called and means. */
-export const EVENT_MEANINGS: Readonly<Record<EventKind, string>> = {
-  op: 'a line of the workload',
-  error: 'a line of the workload that failed',
-  knob: 'a knob was turned',
-  oom: 'the OOM killer',
-  kill: 'a process died of a signal',
-  stall: 'someone had to wait for reclaim or compaction',
-  allocfail: 'an allocation failed',
-  kswapd: 'kswapd woke up',
-  pool: 'a pool of huge pages ran out',
-  expect: 'an expectation did not hold',
-  note: 'a note',
-}
-
 const BAD: readonly EventKind[] = ['oom', 'kill', 'allocfail', 'expect']
 
 function styleOf(kind: EventKind): Style {

@@ -10,7 +10,7 @@ export type ReclaimKind = 'anon' | 'file'
 export const RECLAIM_KINDS: readonly ReclaimKind[] = ['anon', 'file']
 
 /** Share of the pages looked at that were reclaimed, in percent; undefined where none were looked at. */
-export function efficiency(model: Model, kind: ReclaimKind): number | undefined {
+function efficiency(model: Model, kind: ReclaimKind): number | undefined {
   const [scanned, stolen] = [nowOf(model, `pgscan_${kind}`), nowOf(model, `pgsteal_${kind}`)]
   return scanned === undefined || stolen === undefined || scanned === 0 ? undefined : (stolen / scanned) * 100
 }
