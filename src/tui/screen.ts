@@ -90,21 +90,22 @@ export function composeScreen(shown: Shown, size: Size, looks: Looks): Screen {
   const cells = (state.layout === '' || state.expanded ? undefined : cellsOf(state.layout, bodySize)) ?? [alone(state.view, bodySize)]
   const panel = model === undefined ? undefined : bodyPanel(shown, model, ui, bodySize, cells)
   const status = statusRows(shown, ui, size.width, heights.status)
+  const drawn = bodyRows([...(panel?.rows ?? waiting(bodySize))], panel, bodySize, looks)
   // Hardly any screen is pointed at, so nothing is looked for before somebody does.
   let found: readonly Figure[] | undefined
   const figures = () => {
-    found ??= pointables(shown, status, panel)
+    found ??= pointables(shown, [...status, ...drawn], panel)
     return found
   }
   const figure = state.mode.kind === 'explain' || state.mode.kind === 'turning' ? pointedAt(figures(), state.mode.at) : undefined
   const places = placesOf(shown, panel)
-  const rows = [...status, ...(panel?.rows ?? waiting(bodySize))]
+  const rows = [...status, ...drawn]
   const pointed = figure === undefined ? rows : withPointer(rows, figure)
   return {
     size,
     status: pointed.slice(0, status.length),
     tabs: heights.tabs > 0 ? [tabsRow(state, size.width, looks.ascii)] : [],
-    body: withExplanation(bodyRows(pointed.slice(status.length), panel, bodySize, looks), figure, status.length, shown, bodySize, looks),
+    body: withExplanation(pointed.slice(status.length), figure, status.length, shown, bodySize, looks),
     footer: heights.footer > 0 ? [footerRow(shown, places, panel, size.width, looks.ascii)] : [],
     panel,
     cells,
@@ -155,9 +156,9 @@ function panelOf(state: State, model: Model, ui: PanelUi, size: Size): Panel {
   return at < 0 ? panel : view.panel(model, { ...ui, selected: at }, size)
 }
 
-function pointables({ state: { mode }, model }: Shown, status: readonly Row[], panel: Panel | undefined): readonly Figure[] {
+function pointables({ state: { mode }, model }: Shown, rows: readonly Row[], panel: Panel | undefined): readonly Figure[] {
   if (model === undefined || panel === undefined || mode.kind === 'help' || mode.kind === 'sort' || mode.kind === 'presets') return []
-  const figures = figuresOf([...status, ...panel.rows])
+  const figures = figuresOf(rows)
   return mode.kind === 'turning' ? knobFigures(figures, model) : figures
 }
 

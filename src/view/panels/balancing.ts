@@ -95,7 +95,12 @@ function lockPart(model: Model, ui: PanelUi): Part | undefined {
     const met = `${level}_contended`
     const rate = model.seconds > 0 && before !== undefined ? growth(now(met), then(met)) / model.seconds : 0
     const figures = [formatCount(now(met)), formatCount(rate), formatDuration(now(`${level}_waited_ns`))]
-    return [span(fitText(what, 11), 'label'), ...figures.map(text => span(fitText(text, FIGURE, 'right'), now(met) > 0 ? 'value' : 'dim'))]
+    return [
+      span(fitText(what, 11), 'label'),
+      ...figures.map((text, i) =>
+        span(fitText(text, FIGURE, 'right'), now(met) > 0 ? 'value' : 'dim', i < 2 ? 'lock_contended' : 'lock_waited_ns'),
+      ),
+    ]
   })
   return { title: 'page-table locks', least: 11 + 3 * FIGURE, make: width => block([head, ...rows], width, ui.ascii) }
 }

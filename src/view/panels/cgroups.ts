@@ -125,7 +125,7 @@ function statBlock(stat: ReadonlyMap<string, number>, whole: number, width: numb
     .map(
       ([key, bytes]): Row => [
         span(fitText(key, 20, 'left', ui.ascii ? '~' : '…'), 'label'),
-        span(fitText(formatBytes(bytes), 7, 'right'), bytes === 0 ? 'dim' : 'value'),
+        span(fitText(formatBytes(bytes), 7, 'right'), bytes === 0 ? 'dim' : 'value', `memory.stat ${key}`),
         span('  '),
         ...shareBar(bytes / Math.max(1, whole), Math.max(0, width - 29), ui.ascii),
       ],
@@ -137,7 +137,7 @@ function eventBlock(events: ReadonlyMap<string, number>, width: number, ui: Pane
   const rows = [...events].map(
     ([key, value]): Row => [
       span(fitText(key, 16), 'label'),
-      span(fitText(formatExact(value), width - 17, 'right'), value === 0 ? 'dim' : 'value'),
+      span(fitText(formatExact(value), width - 17, 'right'), value === 0 ? 'dim' : 'value', `memory.events ${key}`),
     ],
   )
   return block(rows, width, ui.ascii)
@@ -150,7 +150,11 @@ function rateBlock(stat: ReadonlyMap<string, number>, rate: CgroupRow['rate'], w
       const value = rate(key)
       return [
         span(fitText(key, width - 10, 'left', ui.ascii ? '~' : '…'), 'label'),
-        span(fitText(value === undefined ? '-' : `${formatCount(value)}/s`, 9, 'right'), (value ?? 0) === 0 ? 'dim' : 'value'),
+        span(
+          fitText(value === undefined ? '-' : `${formatCount(value)}/s`, 9, 'right'),
+          (value ?? 0) === 0 ? 'dim' : 'value',
+          `memory.stat ${key}`,
+        ),
       ]
     })
   return block(rows, width, ui.ascii)
@@ -166,7 +170,9 @@ function nodeBlock(stat: ReadonlyMap<string, ReadonlyMap<number, number>>, width
     .map(
       ([key, row]): Row => [
         span(fitText(key, 20, 'left', ui.ascii ? '~' : '…'), 'label'),
-        ...nodes.map(node => span(fitText(formatBytes(row.get(node) ?? 0), 8, 'right'), (row.get(node) ?? 0) === 0 ? 'dim' : 'value')),
+        ...nodes.map(node =>
+          span(fitText(formatBytes(row.get(node) ?? 0), 8, 'right'), (row.get(node) ?? 0) === 0 ? 'dim' : 'value', `memory.stat ${key}`),
+        ),
       ],
     )
   return block([head, ...rows], width, ui.ascii)

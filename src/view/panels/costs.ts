@@ -111,11 +111,12 @@ function lockBlock(model: Model, width: number, ui: PanelUi): Block {
       const style = waitedNs > 0 ? 'value' : 'dim'
       return [
         span(fitText(lock, 17, 'left', ui.ascii ? '~' : '…'), 'label'),
-        span(fitText(`${formatCount(contended)}${share}`, 14, 'right'), style),
-        span(fitText(formatDuration(waitedNs), 8, 'right'), style),
+        span(fitText(`${formatCount(contended)}${share}`, 14, 'right'), style, 'lock_contended'),
+        span(fitText(formatDuration(waitedNs), 8, 'right'), style, 'lock_waited_ns'),
         span(
           waitedPerSecondNs === undefined ? '' : ` ${formatDuration(waitedPerSecondNs)}/s`,
           (waitedPerSecondNs ?? 0) > 0 ? 'value' : 'dim',
+          'lock_waited_ns',
         ),
       ]
     })

@@ -158,7 +158,7 @@ function heatBlock(rows: readonly FreeBlocks[], width: number, ui: PanelUi): Blo
     return [
       span(fitText(`N${row.node} ${row.zone}`, LABEL), 'label'),
       span(fitText(cells.join(''), cell * orders), 'series1'),
-      span(fitText(`${formatPercent(index * 100)}${index > 0.9 ? '!' : ''}`, 6, 'right'), style),
+      span(fitText(`${formatPercent(index * 100)}${index > 0.9 ? '!' : ''}`, 6, 'right'), style, 'unusable_percent'),
     ]
   })
   return block([head, ...lines], width, ui.ascii)
@@ -177,6 +177,7 @@ function ownedBlock(model: Model, width: number, ui: PanelUi): Block {
         span(
           ` ${fitText(formatCount(row.blocksByType.get(type) ?? 0), cell, 'right')}`,
           (row.blocksByType.get(type) ?? 0) === 0 ? 'dim' : 'value',
+          'page_blocks',
         ),
       ),
     ],

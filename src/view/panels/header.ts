@@ -40,7 +40,7 @@ function machineRow(model: Model, ui: PanelUi, width: number): Row {
   ].filter(fact => fact !== undefined && fact !== '')
   const left = [span('mmtop ', 'title'), span(model.title, 'value'), ...facts.map(fact => span(dot + fact, 'dim'))]
   const pace = [...backSpans(ui), ...paceSpans(model, ui)]
-  const clock = (length: number) => [span(formatClock(model.sample.ns).slice(0, length), 'value'), span(' ')]
+  const clock = (length: number) => [span(formatClock(model.sample.ns).slice(0, length), 'value', 'machine_time'), span(' ')]
   const rights = [
     [...clock(12), ...pace, ...daemonSpans(model, ui)],
     [...clock(12), ...pace],
@@ -70,7 +70,7 @@ function paceSpans({ pace, kind }: Model, { ascii }: PanelUi): Span[] {
   const asked = pace.speed === Number.POSITIVE_INFINITY ? 'max' : `x${pace.speed}`
   const off = pace.speed === Number.POSITIVE_INFINITY || Math.abs(pace.ratio - pace.speed) > 0.1 * pace.speed
   const real = off && pace.ratio > 0 ? ` (x${formatCount(pace.ratio)})` : ''
-  return [span(`${ascii ? '>' : '▶'} ${asked}`, 'good'), span(real, 'warn')]
+  return [span(`${ascii ? '>' : '▶'} ${asked}`, 'good', 'pace'), span(real, 'warn', 'pace')]
 }
 
 /** A dot a daemon: filled while it runs. */

@@ -116,12 +116,12 @@ function ratioRows(model: Model): Row[] {
   return [
     [
       span(fitText('sharing:shared', 16), 'label'),
-      span(fitText(ratio(sharing, shared), 7, 'right'), 'value'),
+      span(fitText(ratio(sharing, shared), 7, 'right'), 'value', 'ksm_sharing_to_shared'),
       span(' high is good: few pages stand for many', 'dim'),
     ],
     [
       span(fitText('unshared:sharing', 16), 'label'),
-      span(fitText(ratio(unshared, sharing), 7, 'right'), 'value'),
+      span(fitText(ratio(unshared, sharing), 7, 'right'), 'value', 'ksm_unshared_to_sharing'),
       span(' high is wasted effort', 'dim'),
     ],
   ]

@@ -193,7 +193,7 @@ function distanceBlock(rows: readonly NodeRow[], width: number, ui: PanelUi): Bl
     (row): Row => [
       span(fitText(`N${row.node.node}`, 7), 'label'),
       ...known.map((_, i) =>
-        span(fitText(String(row.node.distances[i] ?? ''), 5, 'right'), row.node.distances[i] === 10 ? 'dim' : 'value'),
+        span(fitText(String(row.node.distances[i] ?? ''), 5, 'right'), row.node.distances[i] === 10 ? 'dim' : 'value', 'node_distance'),
       ),
     ],
   )

@@ -60,7 +60,7 @@ function lineOf(area: AreaMap, [key, name, style]: (typeof LINES)[number], ui: P
   return [
     [
       span(fitText(name, LABEL), 'label'),
-      span(fitText(formatCount(total), COUNT, 'right'), 'value'),
+      span(fitText(formatCount(total), COUNT, 'right'), 'value', 'area_pages'),
       span(' '),
       span(signs.join(''), style),
     ],
@@ -76,5 +76,11 @@ function nodeLine(area: AreaMap): Row[] {
       .slice(1) ?? ' '
   const nodes = area.cells.map(({ counts }) => nodeOf(counts))
   if (new Set(nodes.filter(node => node !== ' ')).size < 2) return []
-  return [[span(fitText('node', LABEL), 'label'), span(' '.repeat(COUNT + 1)), span(nodes.map(node => node.slice(-1)).join(''), 'value')]]
+  return [
+    [
+      span(fitText('node', LABEL), 'label'),
+      span(' '.repeat(COUNT + 1)),
+      span(nodes.map(node => node.slice(-1)).join(''), 'value', 'area_pages'),
+    ],
+  ]
 }

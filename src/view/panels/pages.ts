@@ -150,6 +150,7 @@ function rowOf(cells: readonly MapCell[], mode: string, owners: readonly number[
         span(
           fitText(`  ${kindOf(cells[0])}  node ${cells[0].node}${cells[0].pid > 0 ? `  process ${cells[0].pid}` : ''}`, width - LABEL - 1),
           'value',
+          'page_fact',
         ),
       ]
     : []
@@ -196,6 +197,8 @@ function storyPanel(model: Model, ui: PanelUi, size: Size, pfn: number): Panel {
     const known = factSince(model.facts, path, key)
     return known === undefined ? '' : `  ${known.changed ? 'since' : 'at least since'} ${formatClock(known.ns)}`
   }
-  const rows = facts.map(([key, value]): Row => [span(fitText(key, 14), 'label'), span(value, 'value'), span(since(key), 'dim')])
+  const rows = facts.map(
+    ([key, value]): Row => [span(fitText(key, 14), 'label'), span(value, 'value', 'page_fact'), span(since(key), 'dim')],
+  )
   return toPanel([said, block(rows, size.width, ui.ascii)], size, ui, { wants: [path] })
 }

@@ -91,20 +91,23 @@ function thereBlock(figures: Figures, width: number, ui: PanelUi): Block {
   const [sent, left] = [of(figures, 'sent'), of(figures, 'left')]
   const share = sent / Math.max(1, switched ? sent + left : of(figures, 'pages'))
   const text = ` ${formatPercent(share * 100)}, ${switched ? `${plural(left, 'page')} left` : 'some of it old'}`
-  return block([[...shareBar(share, Math.max(0, width - 30), ui.ascii), span(text, 'value')]], width, ui.ascii)
+  return block([[...shareBar(share, Math.max(0, width - 30), ui.ascii), span(text, 'value', 'postcopy_there_percent')]], width, ui.ascii)
 }
 
 function pageBlock(model: Model, figures: Figures, width: number, ui: PanelUi): Block {
   const before = model.previous?.postcopy()
-  const line = (label: string, text: string): Row => [span(fitText(label, LABEL), 'label'), span(text, 'value')]
+  const line = (label: string, text: string, key: string): Row => [
+    span(fitText(label, LABEL), 'label'),
+    span(text, 'value', `postcopy_${key}`),
+  ]
   const counted = (label: string, key: string, what: string): Row => {
     const pages = of(figures, key)
     const now = before === undefined || model.seconds <= 0 ? 0 : Math.max(0, pages - of(before, key)) / model.seconds
     const rate = now > 0 ? `${formatBytes(now * PAGE)}/s` : ''
     return [
       span(fitText(label, LABEL), 'label'),
-      span(fitText(String(pages), 7, 'right'), pages > 0 ? 'value' : 'dim'),
-      span(fitText(rate, 9, 'right'), 'value'),
+      span(fitText(String(pages), 7, 'right'), pages > 0 ? 'value' : 'dim', `postcopy_${key}`),
+      span(fitText(rate, 9, 'right'), 'value', `postcopy_${key}`),
       span(`  ${what}`, 'dim'),
     ]
   }
@@ -117,8 +120,9 @@ function pageBlock(model: Model, figures: Figures, width: number, ui: PanelUi): 
     line(
       'under way',
       `${plural(of(figures, 'underway'), 'page')}, ${of(figures, 'asked')} asked; ${formatBytes(of(figures, 'bytes'))} sent`,
+      'underway',
     ),
-    line('downtime', of(figures, 'phase') === PRECOPY ? 'not yet' : formatDuration(of(figures, 'downtime_ns'))),
+    line('downtime', of(figures, 'phase') === PRECOPY ? 'not yet' : formatDuration(of(figures, 'downtime_ns')), 'downtime_ns'),
   ]
   return block(rows, width, ui.ascii)
 }
@@ -138,7 +142,7 @@ function waitBlock(figures: Figures, width: number, ui: PanelUi): Block {
     .map(
       ({ below, count }): Row => [
         span(fitText(`below ${formatDuration(below)}`, LABEL), 'label'),
-        span(fitText(String(count), 8, 'right'), count > 0 ? 'value' : 'dim'),
+        span(fitText(String(count), 8, 'right'), count > 0 ? 'value' : 'dim', 'postcopy_waits'),
         span(' '),
         ...shareBar(count / most, Math.max(0, width - LABEL - 9), ui.ascii),
       ],
@@ -154,8 +158,8 @@ function roundBlock(figures: Figures, width: number, ui: PanelUi): Block {
     const under = of(figures, 'phase') === PRECOPY && round === of(figures, 'rounds') + 1
     rows.push([
       span(fitText(`round ${round}`, 9), 'label'),
-      span(fitText(`${sent} sent`, 12, 'right'), 'value'),
-      span(under ? ', under way' : `, ${dirty} dirty`, under ? 'dim' : 'value'),
+      span(fitText(`${sent} sent`, 12, 'right'), 'value', 'postcopy_round_sent'),
+      span(under ? ', under way' : `, ${dirty} dirty`, under ? 'dim' : 'value', 'postcopy_round_dirty'),
     ])
   }
   return block(rows.length > 0 ? rows : [[span('none: all is missing at first', 'dim')]], width, ui.ascii)

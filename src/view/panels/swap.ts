@@ -156,7 +156,7 @@ function areaBlock(model: Model, width: number, ui: PanelUi): Block {
       span(fitText(area.name, 20, 'left', ui.ascii ? '~' : '…'), 'label'),
       span(' '),
       ...shareBar(share, Math.max(0, width - 32), ui.ascii, style),
-      span(fitText(formatPercent(share * 100), 6, 'right'), 'value'),
+      span(fitText(formatPercent(share * 100), 6, 'right'), 'value', 'used_percent'),
       span(share >= FULL ? ` ${alarm(ui.ascii)}` : '', 'bad'),
     ]
   })

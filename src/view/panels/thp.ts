@@ -135,8 +135,8 @@ function whereBlock(model: Model, width: number, ui: PanelUi): Block {
   const free = freeHugeBlocks(model).map(
     (zone): Row => [
       span(fitText(`free N${zone.node} ${zone.zone}`, 16), 'label', `N${zone.node}.${zone.zone}.order9`),
-      span(fitText(formatBytes(zone.blocks * HUGE_BYTES), 7, 'right'), zone.blocks === 0 ? 'bad' : 'value'),
-      span(fitText(`${formatCount(zone.blocks)} blocks`, 13, 'right'), 'dim'),
+      span(fitText(formatBytes(zone.blocks * HUGE_BYTES), 7, 'right'), zone.blocks === 0 ? 'bad' : 'value', 'free_huge_bytes'),
+      span(fitText(`${formatCount(zone.blocks)} blocks`, 13, 'right'), 'dim', 'free_huge_bytes'),
       span(zone.blocks === 0 ? ` ${alarm(ui.ascii)} none` : '', 'bad'),
     ],
   )

@@ -93,9 +93,9 @@ function fdBlock(model: Model, fds: readonly UserFaultFd[], width: number, ui: P
     const waits = [...(seen ?? [])].flatMap(([key, count]) => (key.startsWith('below_') ? [count] : []))
     return [
       span(fitText(`${pid} ${nameOf(pid)} fd ${fd}`, 22, 'left', ui.ascii ? '~' : '…'), 'label'),
-      span(fitText(`${total} waiting, ${pending} unread`, 22, 'right'), total > 0 ? 'value' : 'dim'),
+      span(fitText(`${total} waiting, ${pending} unread`, 22, 'right'), total > 0 ? 'value' : 'dim', 'uffd_waiting'),
       span(pending > 0 ? ` ${alarm(ui.ascii)}` : '  ', 'warn'),
-      ...(seen === undefined ? [] : [span(` ${servedText(seen)}  `, 'value'), spark(waits, waits.length, ui.ascii)]),
+      ...(seen === undefined ? [] : [span(` ${servedText(seen)}  `, 'value', 'uffd_served'), spark(waits, waits.length, ui.ascii)]),
     ]
   })
   return block(rows, width, ui.ascii)
@@ -117,7 +117,7 @@ function waitingBlock(model: Model, waiting: readonly WaitingThread[], width: nu
     .map(
       ({ pid, where, address, what, ns }): Row => [
         span(fitText(`${pid} ${nameOf(pid)}`, 22, 'left', ui.ascii ? '~' : '…'), 'label'),
-        span(fitText(formatDuration(ns), 8, 'right'), 'value'),
+        span(fitText(formatDuration(ns), 8, 'right'), 'value', 'uffd_thread_ns'),
         span(`  ${what} at ${address}, descriptor ${where === '2014' ? 'of the 2014 proposal' : where}`),
       ],
     )

@@ -176,7 +176,7 @@ function damonBlock(model: Model, context: DamonContext, width: number, ui: Pane
   const interval = (name: string) => formatDuration(of(`intervals/${name}`) * 1000)
   const how = `samples every ${interval('sample_us')}, aggregates ${interval('aggr_us')}, ${of('nr_regions/min')} to ${of('nr_regions/max')} regions`
   const head = block(
-    [[span(`${context.state === 'on' ? `on, process ${context.pid}` : 'off'}: ${what}; `, 'value'), span(how, 'dim')]],
+    [[span(`${context.state === 'on' ? `on, process ${context.pid}` : 'off'}: ${what}; `, 'value', 'damon_daemon'), span(how, 'dim')]],
     width,
     ui.ascii,
   )

@@ -152,7 +152,7 @@ function lruBlock(model: Model, width: number, ui: PanelUi): Block {
     return [
       span(fitText(`N${node}`, 4), 'label', `N${node}.nr_inactive_file`),
       ...segmentBar(parts, most, Math.max(0, width - 28), ui.ascii),
-      span(fitText(formatBytes(total * 4096), 8, 'right'), 'value'),
+      span(fitText(formatBytes(total * 4096), 8, 'right'), 'value', 'lru_bytes'),
       span(fitText(state, 16, 'right'), daemon?.running === true ? 'warn' : 'dim'),
     ]
   })
