@@ -241,7 +241,7 @@ function open(state: State, seen: Seen): State | Pressed {
   const id = list?.ids[list.selected]
   if (id === undefined) return said(state, 'select a row with Down first')
   const ns = state.view === 'events' ? nsOfEvent(id) : undefined
-  if (ns !== undefined) return goTo(state, seen, ns)
+  if (ns !== undefined) return goTo(said(state, `the first sample since ${formatClock(ns)}`), seen, ns)
   if (screen.figures.some(({ about }) => about === id)) return explainFrom(state, screen)
   return placeOf(state).open === '' ? atPlace(state, { open: id, selected: -1, id: '', scroll: 0 }) : state
 }

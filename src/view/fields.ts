@@ -61,7 +61,8 @@ export function fieldOf(key: string): Field {
   const place = /^N(\d+)\.(?:([^.]+)\.)?(.+)$/.exec(key)
   if (place !== null) return belowNode(key, place[1], place[2], place[3])
   const pool = /^hugetlb_(\d+kB)_(\w+)$/.exec(key)
-  if (pool !== null) return { ...poolField(pool[2]), key, source: `/sys/kernel/mm/hugepages/hugepages-${pool[1]}/${pool[2]}` }
+  if (pool !== null)
+    return { ...poolField(pool[2]), key, kind: kindOf(key), source: `/sys/kernel/mm/hugepages/hugepages-${pool[1]}/${pool[2]}` }
   const size = /^mthp_(\d+kB)_(\w+)$/.exec(key)
   if (size !== null) {
     const source = `/sys/kernel/mm/transparent_hugepage/hugepages-${size[1]}/stats/${size[2]}`
@@ -95,7 +96,7 @@ function belowNode(key: string, node: string, zone: string | undefined, name: st
   const order = /^order(\d+)$/.exec(name)
   if (zone !== undefined && order !== null)
     return { ...orderField(Number(order[1])), key, source: `/proc/buddyinfo Node ${node}, zone ${zone}` }
-  const base = { ...(BELOW.get(name) ?? fieldOf(name)), key, title: name }
+  const base = { ...(BELOW.get(name) ?? fieldOf(name)), key, kind: kindOf(key), title: name }
   if (zone !== undefined) return { ...base, source: `/proc/zoneinfo Node ${node}, zone ${zone}: ${name}` }
   const pool = /^hugetlb_(\d+kB)_(\w+)$/.exec(name)
   if (pool !== null) return { ...base, source: `${directory}hugepages/hugepages-${pool[1]}/${pool[2]}` }

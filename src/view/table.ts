@@ -187,8 +187,7 @@ export function drawList<R>(
 ): Block {
   const { state } = listed
   const rows = height === Number.POSITIVE_INFINITY ? listed.rows : listed.rows.slice(state.first, state.first + Math.max(0, height - 1))
-  const empty = listed.rows.length === 0 && (ui.filter !== '' || ui.moving)
-  if (empty && height > 1)
+  if (listed.rows.length === 0 && height > 1)
     return stack([drawTable({ columns, rows, sort: state.sort, selected: -1 }, model, width, ui.ascii), emptyBlock(ui, width)])
   const table = drawTable(
     { columns, rows, sort: state.sort, selected: state.selected < 0 ? -1 : state.selected - state.first },

@@ -25,6 +25,16 @@ describe('the table of fields', () => {
       if (!/^\/mmtop\/(costs|postcopy)/.test(field.source)) expect(field.kernel).toMatch(/^[a-z0-9/_.-]+\.[ch] \w+$/)
       expect(field.help).toMatch(/^[A-Z0-9t].{8,90}[^.]$/)
     }
+    // A pool's files stand at a level, whatever their names look like.
+    for (const key of [
+      'hugetlb_2048kB_free_hugepages',
+      'N1.hugetlb_2048kB_resv_hugepages',
+      'N0.DMA32.free',
+      'N0.MemFree',
+      'N0.DMA32.nr_mlock',
+    ])
+      expect([key, fieldOf(key).kind]).toEqual([key, 'gauge'])
+    expect(fieldOf('N0.numa_hit').kind).toBe('counter')
     expect(fieldOf('pgfault').source).toBe('/proc/vmstat pgfault')
     expect(fieldOf('psi_some_avg10').source).toBe('/proc/pressure/memory some avg10')
     expect(fieldOf('khugepaged_full_scans').source).toBe('/sys/kernel/mm/transparent_hugepage/khugepaged/full_scans')
