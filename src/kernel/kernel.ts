@@ -18,6 +18,7 @@ import { runOomReaper } from './daemons/oom_reaper.ts'
 import { runVmstat } from './daemons/vmstat.ts'
 import { runWorkingSet } from './daemons/working_set.ts'
 import { runZswapShrink } from './daemons/zswap_shrink.ts'
+import { runFreeHugePages } from './fault/hugetlb_vmemmap.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 /** How long a kernel thread keeps a CPU that others want too. */
@@ -29,6 +30,7 @@ function daemons(k: Kernel): KernelThread[] {
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.rcu.daemon, run: runRcu },
     { daemon: k.oomReaper.daemon, run: runOomReaper },
+    { daemon: k.hugetlb.vmemmap.worker, run: runFreeHugePages },
     { daemon: k.fs.writeback.flusher, run: runFlusher },
     { daemon: k.zswap.shrinker, run: runZswapShrink },
     { daemon: k.vmstat, run: runVmstat },

@@ -6,7 +6,7 @@
  */
 
 import { must } from './base/assert.ts'
-import { EINVAL, ENOSYS } from './base/errno.ts'
+import { EINVAL } from './base/errno.ts'
 import type { Kernel } from './base/state.ts'
 import type { Hstate } from './base/state_huge.ts'
 import type { Task } from './base/state_mm.ts'
@@ -132,13 +132,14 @@ export const HUGETLB_KNOBS: readonly Knob[] = [
     default: '0',
     meaning: "Whether the page records of new huge pages' tails are given back",
     source: 'mm/hugetlb_vmemmap.c',
-    effect: 'awaits',
-    because: 'page records that can be given back',
-    read: () => '0\n',
-    write: (_, text) => {
+    ...WORKS,
+    state: 'sysctl.hugetlb_optimize_vmemmap',
+    read: k => `${k.sysctl.hugetlb_optimize_vmemmap}\n`,
+    write: (k, text) => {
       const { error, values, consumed } = ulongVector(text.replace('-', ''), 1)
       if (error < 0) return error
-      return values[0] === 0 ? consumed : -ENOSYS
+      k.sysctl.hugetlb_optimize_vmemmap = values[0] === 0 ? 0 : 1
+      return consumed
     },
   },
   sysfsCount(

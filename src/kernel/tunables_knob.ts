@@ -1,12 +1,10 @@
 /**
  * What a knob is, and the makers of the common kinds.
  *
- * A write goes through the same steps as in Linux: parse, check the range, set, act. What a knob acts on may not be there
- * yet; each says so itself:
+ * A write goes through the same steps as in Linux: parse, check the range, set, act. Each says itself whether anything comes of it:
  *
  *     works    some room reads the value, or the write does its work at once
  *     idle     nothing in this machine could depend on it, as on a real machine that has no such work to do; `idle` says why
- *     awaits   its subsystem is not built: a write is checked as always, and one that would change something fails with ENOSYS
  *
  * Source: kernel/sysctl.c, the stores of mm/huge_memory.c, mm/khugepaged.c, mm/hugetlb.c, mm/ksm.c.
  */
@@ -54,8 +52,8 @@ export interface Knob extends KnobDoc {
   readonly path: string
   /** Where not every size or CPU has this file. */
   readonly exists?: (k: Kernel, at: At) => boolean
-  readonly effect: 'works' | 'idle' | 'awaits'
-  /** Why an idle knob may be idle, or what an awaiting one waits for. */
+  readonly effect: 'works' | 'idle'
+  /** Why an idle knob may be idle. */
   readonly because?: string
   /** The state it sets, as rooms spell it ("sysctl.swappiness"); absent where a write acts at once and leaves nothing. */
   readonly state?: string

@@ -56,7 +56,7 @@ import { PAGE_WORDS } from '../kernel/base/list.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Hstate } from '../kernel/base/state_huge.ts'
 import type { Mm, Vma } from '../kernel/base/state_mm.ts'
-import { asPfn, NO_PAGE, type Pfn } from '../kernel/base/units.ts'
+import { asPfn, NO_PAGE, PAGEBLOCK_ORDER, PAGEBLOCK_PAGES, type Pfn } from '../kernel/base/units.ts'
 import { freeBlockOf } from '../kernel/frames/buddy.ts'
 import { compoundHead, pageMapcount, pageMapped, pageZone, pfnValid } from '../kernel/frames/page.ts'
 import { moveUnderWay } from '../kernel/reclaim/migrate_window.ts'
@@ -280,6 +280,9 @@ const RESERVED = bit('RESERVED')
 /** Pages of a section of memory. */
 export const SECTION_PAGES = 2 ** 15
 
+/** Page records in a page: those of a huge TLB page that lacks all but its first page of them repeat it. */
+const RECORDS = 64
+
 /** The word of kpageflags for a page frame, into out[at] (bits 0..31) and out[at + 1] (stable_page_flags). */
 export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): void {
   const there = pfnValid(k, pfn) ? k.page[pfn * PAGE_WORDS] : 0
@@ -290,8 +293,8 @@ export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): vo
     return
   }
   const page = asPfn(pfn)
-  const own = there
   const head = compoundHead(k, page)
+  const own = k.hugetlb.vmemmap.optimized.has(head) ? k.page[(head + ((pfn - head) % RECORDS)) * PAGE_WORDS] : there
   const whole = k.page[head * PAGE_WORDS]
   const swapCached = (whole & (PG_swapcache | PG_swapbacked)) === (PG_swapcache | PG_swapbacked)
   out[at] =
@@ -309,9 +312,10 @@ export function kpageflags(k: Kernel, pfn: number, out: Uint32Array, at = 0): vo
 /** Whether the kernel keeps a record of the frame: its section holds memory, and is not offline (pfn_to_online_page). */
 export const isOnline = (k: Kernel, pfn: number): boolean => k.memory.blocks.get(Math.floor(pfn / k.memory.blockPages))?.online === true
 
-/** Whether boot kept the page. */
+/** Whether boot kept the page, and has it still. */
 function isReserved(k: Kernel, pfn: number): boolean {
   const { reserved } = k.boot
+  if (k.hugetlb.vmemmap.released.get(pfn >>> PAGEBLOCK_ORDER)?.[pfn % PAGEBLOCK_PAGES] === 1) return false
   let low = 0
   let high = reserved.length
   while (low < high) {

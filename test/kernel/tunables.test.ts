@@ -44,7 +44,7 @@ describe('the knobs', () => {
     expect(dead.map(knob => knob.path)).toEqual([])
   })
 
-  it('that are said to wait for a subsystem, or to be idle, are read by none', () => {
+  it('that are said to be idle are read by none', () => {
     const late = KNOBS.filter(knob => knob.effect !== 'works' && knob.state !== undefined && isRead(knob.state))
     expect(late.map(knob => knob.path)).toEqual([])
   })

@@ -69,7 +69,27 @@ export interface Hstate {
   nextNidToFree: number
 }
 
+/** Page records of huge pages that can be given back (fault/hugetlb_vmemmap.ts). */
+export interface VmemmapState {
+  /** The worker that frees what is leaving, on the CPU that asked for it. */
+  readonly worker: Daemon
+  cpu: number
+  /** First frame of the records that boot made for a section of 128 MiB. */
+  readonly frames: Map<number, number>
+  /** Of frames that boot made records of, by 2 MiB of memory: which of the 512 it has let go. */
+  readonly released: Map<number, Uint8Array>
+  /** Frames of pages of records that were given back once, by the page's number among all. */
+  readonly moved: Map<number, number>
+  /** Sections whose records are mapped page by page, and the page table that takes. */
+  readonly tables: Map<number, number>
+  /** Huge pages that have but their first page of records. */
+  readonly optimized: Set<number>
+  /** Huge pages that left their pool and wait for their records. */
+  readonly leaving: number[]
+}
+
 export interface HugetlbState {
+  readonly vmemmap: VmemmapState
   readonly hstates: Hstate[]
   /** Index of the size that /proc/meminfo and MAP_HUGETLB without a size mean. */
   defaultHstate: number

@@ -9,7 +9,7 @@ import { kernelLog } from '../base/log.ts'
 import { psiState } from '../base/psi.ts'
 import type { BootFigures, Cpu, FolioBatch, Kernel, Machine, Node, Zone } from '../base/state.ts'
 import type { Cgroup } from '../base/state_cgroup.ts'
-import type { KhugepagedState } from '../base/state_huge.ts'
+import type { KhugepagedState, VmemmapState } from '../base/state_huge.ts'
 import type { KsmState } from '../base/state_ksm.ts'
 import type { MemoryHotplug } from '../base/state_memory.ts'
 import type { AddressSpaces } from '../base/state_mm.ts'
@@ -85,7 +85,7 @@ export function createKernel(machine: Machine, maxPfn: number, junkOnFree: boole
     zram: machine.modules.includes('zram') ? [zramDevice(0)] : [],
     ...controlGroups(),
     caches: new Map(),
-    hugetlb: { hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
+    hugetlb: { vmemmap: vmemmapState(), hstates: [], defaultHstate: 0, subpools: new Map(), nextSubpool: 1, mounts: [] },
     thp: { enabled: 'always', defrag: 'madvise', useZeroPage: true, shmemEnabled: 'never', hugeZeroPage: NO_PAGE, hugeZeroUsers: 0 },
     khugepaged: khugepagedState(),
     ...watchers(),
@@ -128,6 +128,17 @@ const userfaultfdState = (): UserfaultfdState => ({
   woken: [],
   told: [],
   proposed: new Map(),
+})
+
+const vmemmapState = (): VmemmapState => ({
+  worker: daemon('free_hpage_work', NO_NODE),
+  cpu: 0,
+  frames: new Map(),
+  released: new Map(),
+  moved: new Map(),
+  tables: new Map(),
+  optimized: new Set(),
+  leaving: [],
 })
 
 const khugepagedState = (): KhugepagedState => ({

@@ -13,9 +13,11 @@ import type { Hstate } from '../base/state_huge.ts'
 import { asNode, asPfn, NO_PAGE } from '../base/units.ts'
 import { superBlockCreate } from '../caches/inode.ts'
 import { allocFreshHugePage, allocPoolHugePage, htlbAllocMask, type NoRetry } from '../fault/hugetlb_alloc.ts'
+import { vmemmapOptimize } from '../fault/hugetlb_vmemmap.ts'
 import { freeHugePage, nextNodeToAlloc, persistentHugePages, prepNewHugePage } from '../frames/hugetlb_pool.ts'
 import { memoryNodes } from '../frames/mempolicy.ts'
 import { prepCompound } from '../frames/page.ts'
+import { kstrtobool } from '../tunables_parse.ts'
 import type { BootHugePage } from './memory_early.ts'
 import { type BootPool, bootHugetlb } from './memory_hugetlb.ts'
 import type { MemoryMap, ZoneMap } from './memory_map.ts'
@@ -28,6 +30,8 @@ export function initHugetlb(k: Kernel, map: MemoryMap): void {
   const { gigantic } = map
   k.boot.reserved = map.nodes.flatMap(node => node.zones).flatMap(zone => neverFree(zone, gigantic))
   const { defaultKb, pools } = bootHugetlb(k.machine)
+  for (const { section, start } of map.records) k.hugetlb.vmemmap.frames.set(section, start)
+  if (freesVmemmap(k.machine.cmdline)) k.sysctl.hugetlb_optimize_vmemmap = 1
   const { hstates } = k.hugetlb
   k.hugetlb.defaultHstate = hstates.findIndex(h => h.sizeKb === defaultKb)
   for (const h of hstates.filter(each => !each.gigantic)) {
@@ -41,6 +45,13 @@ export function initHugetlb(k: Kernel, map: MemoryMap): void {
   for (const h of hstates) h.maxHugePages = persistentHugePages(h)
   mountSizes(k)
 }
+
+/** What the last hugetlb_free_vmemmap= of the command line that makes sense says. */
+const freesVmemmap = (cmdline: Kernel['machine']['cmdline']): boolean =>
+  cmdline
+    .filter(([key]) => key === 'hugetlb_free_vmemmap')
+    .map(([, value = 'y']) => kstrtobool(value))
+    .findLast(value => value !== undefined) ?? false
 
 /** Pages of the zone that no allocator ever gets. */
 function neverFree(zone: ZoneMap, gigantic: readonly BootHugePage[]): Run[] {
@@ -73,6 +84,7 @@ function gatherGigantic(k: Kernel, h: Hstate, taken: readonly BootHugePage[]): v
   for (const { start } of taken.toReversed()) {
     const head = asPfn(start)
     prepCompound(k, head, h.order)
+    vmemmapOptimize(k, h, head)
     prepNewHugePage(k, h, head)
     freeHugePage(k, head)
   }

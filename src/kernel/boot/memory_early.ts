@@ -59,10 +59,17 @@ export interface BootHugePage extends Run {
   readonly node: number
 }
 
+/** The frames that hold the page records of a section: 512 from `start` on. */
+export interface SectionRecords {
+  readonly section: number
+  readonly start: number
+}
+
 /** Memory as it stands when the buddy allocator takes over. */
 export interface EarlyMemory {
   readonly memblock: Memblock
   readonly gigantic: readonly BootHugePage[]
+  readonly records: readonly SectionRecords[]
   /** Bytes of the bounce buffer; 0 when there is none. */
   readonly swiotlbBytes: number
 }
@@ -79,14 +86,14 @@ export function earlyMemory(
   reserve(mb, 0, MIB)
   reserve(mb, fw.initrd.start * PAGE_SIZE, fw.initrd.end * PAGE_SIZE)
   takeDirectMap(mb, fw)
-  takeNodesAndSections(mb, fw)
+  const records = takeNodesAndSections(mb, fw)
   takeSmallTables(mb, machine, fw)
   takePercpu(mb, fw)
   for (let i = 0; i < CPU_MASKS + fw.cpusOfNode.length; i++) take(mb, { bytes: 8, align: CACHE_LINE })
   const huge = takeGigantic(mb, fw, gigantic)
   if (fw.cpusOfNode.length === 1) for (const table of tables.filter(each => each.early)) take(mb, { bytes: table.bytes, align: CACHE_LINE })
   for (let i = 0; i < entryAreaTables(totalCpus(machine)); i++) take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE })
-  return { memblock: mb, gigantic: huge, swiotlbBytes: takeSwiotlb(mb, machine, fw) }
+  return { memblock: mb, gigantic: huge, records, swiotlbBytes: takeSwiotlb(mb, machine, fw) }
 }
 
 /** Page tables of the direct map that the early heap cannot give: while the heap itself is mapped, they come from the top of memory. */
@@ -97,7 +104,7 @@ function takeDirectMap(mb: Memblock, fw: Firmware): void {
 
 export const inBytes = (ram: readonly Run[]): Run[] => ram.map(run => ({ start: run.start * PAGE_SIZE, end: run.end * PAGE_SIZE }))
 
-function takeNodesAndSections(mb: Memblock, fw: Firmware): void {
+function takeNodesAndSections(mb: Memblock, fw: Firmware): SectionRecords[] {
   if (fw.hasSlit) take(mb, { bytes: fw.cpusOfNode.length ** 2, align: PAGE_SIZE })
   for (let node = 0; node < fw.cpusOfNode.length; node++) take(mb, { bytes: PGDAT_PAGES * PAGE_SIZE, align: CACHE_LINE, node })
   take(mb, { bytes: SECTION_ROOTS_BYTES, align: CACHE_LINE })
@@ -109,13 +116,14 @@ function takeNodesAndSections(mb: Memblock, fw: Firmware): void {
     roots.add(root)
   }
   const mapped = { levels: new Set<string>() }
-  for (const node of new Set(sections.map(each => each.node)))
+  return [...new Set(sections.map(each => each.node))].flatMap(node =>
     takeMemmap(
       mb,
       sections.filter(each => each.node === node).map(each => each.section),
       node,
       mapped,
-    )
+    ),
+  )
 }
 
 interface Section {
@@ -135,9 +143,9 @@ export function presentSections(fw: Firmware): Section[] {
 }
 
 /** Page records of a node's sections, and the page tables that map them: one PMD table a GiB of records, once for all nodes. */
-function takeMemmap(mb: Memblock, sections: readonly number[], node: number, mapped: { readonly levels: Set<string> }): void {
+function takeMemmap(mb: Memblock, sections: readonly number[], node: number, mapped: { readonly levels: Set<string> }): SectionRecords[] {
   take(mb, { bytes: SECTION_USAGE_BYTES * sections.length, align: CACHE_LINE, node })
-  take(mb, { bytes: HUGE_PAGE_BYTES * sections.length, align: HUGE_PAGE_BYTES, node })
+  const records = take(mb, { bytes: HUGE_PAGE_BYTES * sections.length, align: HUGE_PAGE_BYTES, node }) / PAGE_SIZE
   for (const section of sections) {
     const record = section * SECTION_PAGES * PAGE_RECORD_BYTES
     for (const key of ['p4d', `pud ${Math.floor(record / (512 * GIB))}`, `pmd ${Math.floor(record / GIB)}`])
@@ -146,6 +154,7 @@ function takeMemmap(mb: Memblock, sections: readonly number[], node: number, map
         take(mb, { bytes: PAGE_SIZE, align: PAGE_SIZE, node, from: ABOVE_DMA })
       }
   }
+  return sections.map((section, i) => ({ section, start: records + (i * HUGE_PAGE_BYTES) / PAGE_SIZE }))
 }
 
 const IO_APIC_NAMES_BYTES = 75

@@ -18,7 +18,7 @@
  * Source: mm/page_alloc.c (free_area_init), mm/memblock.c (memblock_free_all), init/main.c; fixtures in test/fixtures/boot.json.
  */
 import { PAGE_SIZE, ZONE_MOVABLE } from '../base/units.ts'
-import { type BootHugePage, earlyMemory, KERNEL_INIT_PARTS, presentSections, SMP_LOCKS } from './memory_early.ts'
+import { type BootHugePage, earlyMemory, KERNEL_INIT_PARTS, presentSections, type SectionRecords, SMP_LOCKS } from './memory_early.ts'
 import { type HashTable, hashTables } from './memory_hash.ts'
 import { giganticWanted } from './memory_hugetlb.ts'
 import { type BootMachine, firmware, linuxNodeOrder, MIB, type RamRange, totalCpus } from './memory_machine.ts'
@@ -65,6 +65,7 @@ export interface MemoryMap {
   readonly distance: readonly (readonly number[])[]
   /** Gigantic pages of the command line: managed, never in the buddy allocator. */
   readonly gigantic: readonly BootHugePage[]
+  readonly records: readonly SectionRecords[]
   readonly hashTables: readonly HashTable[]
   readonly swiotlbBytes: number
   /** Sections of 128 MiB that hold RAM. */
@@ -87,6 +88,7 @@ export function memoryMap(machine: BootMachine): MemoryMap {
     totalPages: zones.reduce((sum, zone) => sum + zone.managedPages, 0),
     distance: order.map(from => order.map(to => machine.distance[from][to])),
     gigantic: early.gigantic,
+    records: early.records,
     hashTables: tables,
     swiotlbBytes: early.swiotlbBytes,
     sections: presentSections(fw).length,

@@ -51,6 +51,7 @@ import { canWriteback, isShmem } from '../caches/filemap.ts'
 import { isolateLru, putbackLru, putPage } from '../caches/lru.ts'
 import { vmaIsSecretmem } from '../caches/secretmem.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
+import { vmemmapRestore } from '../fault/hugetlb_vmemmap.ts'
 import { faultinPage, kernelMayRead } from '../fault/populate.ts'
 import { takePageOffBuddy } from '../frames/buddy.ts'
 import {
@@ -291,7 +292,7 @@ function unmapHugePoisoned(k: Kernel, head: Pfn): void {
 function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
   if ((k.page[head * PAGE_WORDS] & PG_hugetlb) !== 0) {
     const h = hstateOfPage(k, head)
-    if (availableHugePages(h) <= 0) return false
+    if (availableHugePages(h) <= 0 || !vmemmapRestore(k, h, head)) return false
     removeFreeHugePage(k, h, head)
     releaseHugePage(k, h, head)
   }

@@ -22,7 +22,7 @@
 import { migrationTarget } from '../alloc/migration_target.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
-import { EBUSY, EINTR, EINVAL } from '../base/errno.ts'
+import { EBUSY, EINTR, EINVAL, ENOMEM } from '../base/errno.ts'
 import { __GFP_MOVABLE, __GFP_RETRY_MAYFAIL, GFP_USER, PG_buddy, PG_hugetlb, PG_lru } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import { KERN_INFO, printk } from '../base/log.ts'
@@ -45,6 +45,7 @@ import {
 import { isolateLru } from '../caches/lru.ts'
 import { distinctCaches, kmemShrink } from '../caches/slab.ts'
 import { migrateHugePageAway } from '../fault/hugetlb_migrate.ts'
+import { vmemmapRestore } from '../fault/hugetlb_vmemmap.ts'
 import { freeBootBlock, isolateFreeBlock } from '../frames/buddy.ts'
 import { availableHugePages, hstateOfPage, inHugeCache, releaseHugePage, removeFreeHugePage } from '../frames/hugetlb_pool.ts'
 import { memoryNodes } from '../frames/mempolicy.ts'
@@ -141,6 +142,7 @@ function dissolveFreeHugePages(k: Kernel, start: number, end: number): number {
     if ((k.page[head * PAGE_WORDS] & PG_hugetlb) === 0) continue
     const h = hstateOfPage(k, head)
     if (hugeInUse(k, head) || availableHugePages(h) === 0) return -EBUSY
+    if (!vmemmapRestore(k, h, head)) return -ENOMEM
     removeFreeHugePage(k, h, head)
     h.maxHugePages--
     releaseHugePage(k, h, head)

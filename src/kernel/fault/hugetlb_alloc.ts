@@ -63,6 +63,7 @@ import { pageNode } from '../frames/page.ts'
 import { ALL_NODES, gfpZone } from '../frames/rmqueue.ts'
 import { type HugeArea, hstateOfArea, hugeIndex, hugeInode, isSharedArea, privatePromises, subpoolOfArea } from '../spaces/hugetlb.ts'
 import { allocContigPages } from './hugetlb_gigantic.ts'
+import { vmemmapOptimize } from './hugetlb_vmemmap.ts'
 
 /** Nodes that had no page when last asked hard, while a pool grows. */
 export interface NoRetry {
@@ -85,7 +86,9 @@ function allocBuddyHugePage(k: Kernel, h: Hstate, gfp: number, node: NodeId, mas
 /** A page that was no huge page before, counted as one of the pool's and on no list (alloc_fresh_huge_page). */
 export function allocFreshHugePage(k: Kernel, h: Hstate, gfp: number, node: NodeId, mask: number, noRetry?: NoRetry): Pfn {
   const head = h.gigantic ? allocContigPages(k, h.order, gfp, node, mask) : allocBuddyHugePage(k, h, gfp, node, mask, noRetry)
-  if (head !== NO_PAGE) prepNewHugePage(k, h, head)
+  if (head === NO_PAGE) return NO_PAGE
+  vmemmapOptimize(k, h, head)
+  prepNewHugePage(k, h, head)
   return head
 }
 

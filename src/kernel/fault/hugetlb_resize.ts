@@ -11,7 +11,7 @@
  * Source: mm/hugetlb.c (set_max_huge_pages, demote_pool_huge_page, demote_store).
  */
 import { must } from '../base/assert.ts'
-import { EBUSY } from '../base/errno.ts'
+import { EBUSY, ENOMEM } from '../base/errno.ts'
 import { listFirst } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Hstate } from '../base/state_huge.ts'
@@ -31,6 +31,7 @@ import {
 import { memoryNodes, nodesIn } from '../frames/mempolicy.ts'
 import type { GiveWay } from '../reclaim/migrate.ts'
 import { allocPoolHugePage, type NoRetry } from './hugetlb_alloc.ts'
+import { freeHugePagesLeft, vmemmapOptimize, vmemmapRestore } from './hugetlb_vmemmap.ts'
 
 /** For who has no other threads to wait for. */
 const alone: GiveWay = () => undefined
@@ -62,28 +63,31 @@ function shrink(k: Kernel, h: Hstate, wanted: number, mask: number): void {
     heads.push(head)
   }
   releaseHugePages(k, h, heads)
+  freeHugePagesLeft(k)
   while (wanted < persistentHugePages(h)) if (!adjustPoolSurplus(h, mask, 1)) break
 }
 
-/** Turns up to `count` free pages, of one node or of any, into smaller ones. @returns 0 or -EBUSY. */
+/** Turns up to `count` free pages, of one node or of any, into smaller ones. @returns 0, -EBUSY, or -ENOMEM for want of page records. */
 export function demoteHugePages(k: Kernel, h: Hstate, count: number, node: NodeId): number {
   const mask = node === NO_NODE ? memoryNodes(k) : 1 << node
   for (let left = count; left > 0; left--) {
     const free = node === NO_NODE ? availableHugePages(h) : h.freeByNode[node] - h.resvHugePages
     if (free === 0) break
-    if (!demoteOne(k, h, mask)) return -EBUSY
+    const ret = demoteOne(k, h, mask)
+    if (ret < 0) return ret
   }
   return 0
 }
 
-function demoteOne(k: Kernel, h: Hstate, mask: number): boolean {
+function demoteOne(k: Kernel, h: Hstate, mask: number): number {
   for (let n = nodesIn(mask); n > 0; n--) {
     const head = listFirst(k.heads, h.freeLists[nextNodeToFree(h, mask)])
     if (head === NO_PAGE) continue
+    if (!vmemmapRestore(k, h, head)) return -ENOMEM
     demotePage(k, h, head)
-    return true
+    return 0
   }
-  return false
+  return -EBUSY
 }
 
 function demotePage(k: Kernel, h: Hstate, head: Pfn): void {
@@ -95,6 +99,7 @@ function demotePage(k: Kernel, h: Hstate, head: Pfn): void {
   const parts = cutHugePage(k, h, head, target.order)
   for (let i = 0; i < parts; i++) {
     const part = asPfn(head + i * 2 ** target.order)
+    vmemmapOptimize(k, target, part)
     prepNewHugePage(k, target, part)
     freeHugePage(k, part)
   }

@@ -25,6 +25,7 @@
  * hugepage_subpool_put_pages).
  */
 import { assert, must } from '../base/assert.ts'
+import { now } from '../base/cost.ts'
 import { ENOMEM } from '../base/errno.ts'
 import { PG_anon, PG_anon_exclusive, PG_dirty, PG_hugetlb, PG_hwpoison, PG_referenced } from '../base/flags.ts'
 import { listAdd, listDelete, listFirst, PAGE_WORDS, W_NEXT, W_PREV } from '../base/list.ts'
@@ -155,10 +156,21 @@ export function removeFreeHugePage(k: Kernel, h: Hstate, head: Pfn): void {
   removeHugePage(k, h, head, false)
 }
 
-/** Gives the memory of a page that left its pool back to the buddy allocator: 1 GiB page by page, as Linux does. */
+/**
+ * Gives the memory of a page that left its pool back to the buddy allocator: 1 GiB page by page, as Linux does. One that lacks page records
+ * waits for the worker that gets them back (fault/hugetlb_vmemmap.ts).
+ */
 export function releaseHugePage(k: Kernel, h: Hstate, head: Pfn): void {
   k.page[head * PAGE_WORDS + W_NEXT] = 0
   k.page[head * PAGE_WORDS + W_PREV] = 0
+  const { vmemmap } = k.hugetlb
+  if (vmemmap.optimized.has(head)) {
+    k.page[head * PAGE_WORDS] &= ~PG_hugetlb
+    if (vmemmap.leaving.length === 0) vmemmap.cpu = k.cpu
+    vmemmap.leaving.push(head)
+    vmemmap.worker.wakeNs = Math.min(vmemmap.worker.wakeNs, now(k))
+    return
+  }
   if (h.gigantic) {
     destroyCompound(k, head, h.order)
     for (let i = 0; i < hugePages(h); i++) freePages(k, asPfn(head + i), 0)
