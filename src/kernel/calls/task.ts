@@ -123,10 +123,9 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
   if (mm === undefined || stack === undefined) return undefined
   lruGenAddMm(k, mm)
   const task: Task = {
-    pid: asPid(k.nextPid++),
+    ...blankTask(k, mm, stack, k.cpu),
     parent,
     comm,
-    mm,
     cpusAllowed: k.cpus.map(cpu => cpu.id),
     cpu: k.cpu,
     policy: undefined,
@@ -135,34 +134,40 @@ export function taskCreate(k: Kernel, comm: string, parent: number): Task | unde
     cgroup: 1,
     cpuset: 1,
     memsAllowed: -1,
-    numa: taskNuma(k, k.cpu),
     memcg: ROOT_MEMCG,
     payer: ROOT_MEMCG,
-    overHighPages: 0,
     uid: 0,
     gid: 0,
     rlimits: { memlock: DEFAULT_MEMLOCK, as: Number.POSITIVE_INFINITY, data: Number.POSITIVE_INFINITY },
     oomScoreAdj: 0,
-    oomVictim: false,
-    oomOrigin: false,
-    minflt: 0,
-    majflt: 0,
-    startNs: now(k),
-    ranNs: 0,
-    costNs: costAccount(),
-    killed: 0,
-    exiting: false,
-    stack,
     files: new Set(),
-    uffds: new Set(),
-    wait: undefined,
-    restart: undefined,
-    untold: [],
-    threads: [],
   }
   k.tasks.set(task.pid, task)
   return task
 }
+
+/** What every task begins with, a copy of another one too. */
+const blankTask = (k: Kernel, mm: Mm, stack: Task['stack'], cpu: number) => ({
+  pid: asPid(k.nextPid++),
+  mm,
+  stack,
+  numa: taskNuma(k, cpu),
+  overHighPages: 0,
+  oomVictim: false,
+  oomOrigin: false,
+  minflt: 0,
+  majflt: 0,
+  startNs: now(k),
+  ranNs: 0,
+  costNs: costAccount(),
+  killed: 0,
+  exiting: false,
+  uffds: new Set<number>(),
+  wait: undefined,
+  restart: undefined,
+  untold: [],
+  threads: [],
+})
 
 /**
  * fork(2): a copy of the task that runs now.
@@ -210,30 +215,14 @@ function abandonFork(k: Kernel, { mm, stack }: ForkRest): void {
 
 /** The child, once it has its address space. */
 function taskBorn(k: Kernel, parent: Task, { mm, stack }: ForkRest): Task {
-  const fresh = {
-    pid: asPid(k.nextPid++),
+  const child: Task = {
+    ...parent,
+    ...blankTask(k, mm, stack, parent.cpu),
     parent: parent.pid,
-    overHighPages: 0,
-    mm,
-    oomVictim: false,
-    oomOrigin: false,
-    minflt: 0,
-    majflt: 0,
-    startNs: now(k),
-    ranNs: 0,
-    costNs: costAccount(),
-    killed: 0,
-    exiting: false,
-    stack,
     payer: payer(k),
-    numa: taskNuma(k, parent.cpu),
-    wait: undefined,
-    restart: undefined,
-    untold: [],
-    threads: [],
-    uffds: new Set<number>(),
+    rlimits: { ...parent.rlimits },
+    files: new Set([...parent.files].map(fget)),
   }
-  const child: Task = { ...parent, ...fresh, rlimits: { ...parent.rlimits }, files: new Set([...parent.files].map(fget)) }
   k.tasks.set(child.pid, child)
   owe(k, child.payer, OWED.process, 1)
   for (const id of parent.uffds) holdUffd(k, child, id)
