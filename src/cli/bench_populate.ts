@@ -86,7 +86,10 @@ function timedMs(sim: Simulation, lines: number): number {
 /** MiB that the process has written before, by which its pages lie elsewhere in the processor's cache. */
 const PLACES = [0, 1, 3]
 
-/** Runs one cell; what fits into the processor's cache in several places, of which the median counts. @param used gets the names of the constants that its time depends on */
+/**
+ * Runs one cell; what fits into the processor's cache in several places, of which the median counts.
+ * @param used gets the names of the constants that its time depends on
+ */
 export function predictMs(mib: number, mapping: Mapping, memory: Memory, access: Access, used: Set<string>): number {
   const places = mib > MIB_PER_PIECE ? [0] : PLACES
   const times = places.map(place => runMs(mib, mapping, memory, access, place, used)).sort((a, b) => a - b)
@@ -125,7 +128,10 @@ export function runPopulate(): PopulateResult {
   return { cells, parameters: names.length, parameter_names: names }
 }
 
-/** The size of the processor's cache is one more. Who reads the workload's lines is another thread, and the switches to it and back are not in the time taken. */
+/**
+ * The size of the processor's cache is one more. Who reads the workload's lines is another thread, and the switches to it and back are not
+ * in the time taken.
+ */
 const isFitted = (name: string): boolean => name !== 'context_switch'
 
 // --- the orderings that the text claims

@@ -45,7 +45,10 @@ function kpagecgroup(k: Kernel, pfn: number): number {
   return group?.cgroup ?? 0
 }
 
-/** Whether a page is charged to the root: pages of processes and files are somebody's, the kernel's own only a group's. Tails of huge pages say nothing, huge TLB pages are nobody's. */
+/**
+ * Whether a page is charged to the root: pages of processes and files are somebody's, the kernel's own only a group's. Tails of huge pages
+ * say nothing, huge TLB pages are nobody's.
+ */
 function isCharged(k: Kernel, pfn: number): boolean {
   const flags = k.page[pfn * PAGE_WORDS]
   if ((flags & (PG_hugetlb | PG_slab | PG_table | PG_buddy)) !== 0) return false

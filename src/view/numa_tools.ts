@@ -7,8 +7,9 @@
  *     --hardware      nodes, their CPUs, sizes and distances
  *     --show          what may a process do: policy, CPUs, nodes; of its next interleave node nobody but itself can tell
  *
- * Layout: a table has a column of 16 for names (of processes 17 to 24) and columns of 16 for figures, two digits behind the point; where the screen is too narrow
- * for all columns it goes on below. Rows that no node has a figure for are left out, with -z those of zeros as well.
+ * Layout: a table has a column of 16 for names (of processes 17 to 24) and columns of 16 for figures, two digits behind the point; where
+ * the screen is too narrow for all columns it goes on below. Rows that no node has a figure for are left out, with -z those of zeros as
+ * well.
  *
  * Source: numastat(8) and numactl(8) of numactl 2.0.
  */

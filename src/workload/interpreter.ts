@@ -5,10 +5,11 @@
  *     CPU 1         |------B-------|    |---kswapd---|
  *                   ^ whoever can begin earliest is next
  *
- * Each CPU has its own position in time (Cpu.nowNs). A step picks the thread (a controller, a process) or kernel daemon
- * that can begin earliest, sets the kernel's clock to that moment, and lets it work until its slice is over, it has
- * to wait, or somebody else's time has come. Of system calls those are divided that can go on where they stopped (turnOver: mmap that
- * populates, munmap, mremap, madvise, mlock, fork, ftruncate, fallocate, exit). What a thread waits in place (the disk, a rate) is not charged to its CPU, so others can use it meanwhile.
+ * Each CPU has its own position in time (Cpu.nowNs). A step picks the thread (a controller, a process) or kernel daemon that can begin
+ * earliest, sets the kernel's clock to that moment, and lets it work until its slice is over, it has to wait, or somebody else's time has
+ * come. Of system calls those are divided that can go on where they stopped (turnOver: mmap that populates, munmap, mremap, madvise, mlock,
+ * fork, ftruncate, fallocate, exit). What a thread waits in place (the disk, a rate) is not charged to its CPU, so others can use it
+ * meanwhile.
  *
  * A step ends with the line that a controller executed, so whoever takes the records sees the machine as it was then. The
  * order is that of the numbers alone: equals run in the order in which they ran last.

@@ -185,7 +185,10 @@ export const VM_EVENTS = [
   'direct_map_level3_splits',
 ] as const
 
-/** What memory cgroups count beside NODE_STATS: pages of kernel memory, bytes of per-CPU data, pages of sockets and of vmalloc, zswap's bytes and pages. */
+/**
+ * What memory cgroups count beside NODE_STATS: pages of kernel memory, bytes of per-CPU data, pages of sockets and of vmalloc, zswap's
+ * bytes and pages.
+ */
 export const MEMCG_STATS = ['kernel', 'percpu', 'sock', 'vmalloc', 'zswap', 'zswapped'] as const
 
 /** What happens to memory cgroups (memory.events, memory.swap.events). */

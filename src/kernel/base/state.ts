@@ -325,8 +325,8 @@ export interface Kernel {
   readonly machine: Machine
   readonly rng: Rng
   /**
-   * Nanoseconds since the first process runs, at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed. In element 1, when
-   * the turn of who runs is over: Infinity for who is not to be interrupted.
+   * Nanoseconds since the first process runs, at the CPU that runs now, in element 0: a typed array, because numbers in objects are boxed.
+   * In element 1, when the turn of who runs is over: Infinity for who is not to be interrupted.
    */
   readonly clock: Float64Array
   /** A kernel thread was woken and wants to run now: who runs in slices of time ends his. Cleared when a slice begins. */

@@ -1,4 +1,7 @@
-/** Shapes of control groups (cgroup v2): the tree of directories, and the cpusets in it. Shapes only; calls/cgroup*.ts and calls/cpuset.ts hold the functions. */
+/**
+ * Shapes of control groups (cgroup v2): the tree of directories, and the cpusets in it. Shapes only; calls/cgroup*.ts and calls/cpuset.ts
+ * hold the functions.
+ */
 
 /** Which CPUs and nodes the tasks of a group may use (struct cpuset). */
 export interface Cpuset {

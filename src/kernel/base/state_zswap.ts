@@ -1,4 +1,7 @@
-/** Shapes of compressed memory: pools of compressed pages, zswap, zram. Shapes only; caches/{zbud,zsmalloc,zpool,zswap,zram}.ts hold the functions. */
+/**
+ * Shapes of compressed memory: pools of compressed pages, zswap, zram. Shapes only; caches/{zbud,zsmalloc,zpool,zswap,zram}.ts hold the
+ * functions.
+ */
 import type { Records } from './records.ts'
 import type { Disk } from './state_fs.ts'
 import type { Daemon } from './state_shared.ts'

@@ -5,9 +5,9 @@
  *                   ── 21 ──> memory of node 1        2.1 times as long: firmware's distances are relative latencies
  *
  * A node's memory moves so many bytes a second at most: what the machine line's `bandwidth=` says, as firmware tells it in the HMAT, else
- * what the vendor specifies for the processors that the cost model's figures come from (four channels of DDR4-2133 a socket). Each CPU notes, a millisecond of its time after the other, how
- * many bytes it wanted of each node; where the wishes of the CPUs that were busy lately come to more than that, everybody's
- * accesses there take longer in proportion, so that together they get what there is.
+ * what the vendor specifies for the processors that the cost model's figures come from (four channels of DDR4-2133 a socket). Each CPU
+ * notes, a millisecond of its time after the other, how many bytes it wanted of each node; where the wishes of the CPUs that were busy
+ * lately come to more than that, everybody's accesses there take longer in proportion, so that together they get what there is.
  *
  * Counted is what misses the processor's cache: lines that programs touch, pages that the kernel clears or copies. Machines of one node
  * and few CPUs cannot meet either limit and count nothing.

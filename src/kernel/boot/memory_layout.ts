@@ -10,9 +10,9 @@
  *                          ^ rest of the last      ^ top-order blocks                                                  ^ and so on
  *                            claimed block
  *
- * Only a node's highest zone for kernel memory is used so, while it has room; the lower ones hold a DMA pool each. What is freed last (parts of the kernel's
- * image by kernel_init, the initial RAM disk by a worker) stays on the list of the CPU that frees it as long as that is long enough; most of
- * it goes to the buddy lists when it is not. The other per-CPU lists hold what passed through them.
+ * Only a node's highest zone for kernel memory is used so, while it has room; the lower ones hold a DMA pool each. What is freed last
+ * (parts of the kernel's image by kernel_init, the initial RAM disk by a worker) stays on the list of the CPU that frees it as long as that
+ * is long enough; most of it goes to the buddy lists when it is not. The other per-CPU lists hold what passed through them.
  *
  * Not in here: the first process's pages and files (memory_process.ts), huge pages of the command line.
  *

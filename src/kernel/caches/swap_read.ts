@@ -166,8 +166,8 @@ function clusterPages(k: Kernel, offset: number): number {
 }
 
 /**
- * Reads the entry and slots around it. The pages come from where the policy for page `offset` of the area
- * says, or the task's where there is none (swap_cluster_readahead). @returns the entry's page, perhaps still being read; NO_PAGE when there is no memory.
+ * Reads the entry and slots around it. The pages come from where the policy for page `offset` of the area says, or the task's where there
+ * is none (swap_cluster_readahead). @returns the entry's page, perhaps still being read; NO_PAGE when there is no memory.
  */
 export function swapClusterReadahead(k: Kernel, entry: number, vma: Vma | undefined, offset: number): Pfn {
   const slot = swpOffset(entry)

@@ -8,7 +8,8 @@
  * Each CPU adds its promises to the sum in batches (1/256 of its share of RAM in mode 2, a quarter otherwise), so that many small ones can
  * pass the limit by a batch a CPU.
  *
- * Source: mm/util.c (__vm_enough_memory, vm_commit_limit, sync_overcommit_as), mm/mm_init.c mm_compute_batch, mm/mmap.c (may_expand_vm, vm_stat_account, accountable_mapping).
+ * Source: mm/util.c (__vm_enough_memory, vm_commit_limit, sync_overcommit_as), mm/mm_init.c mm_compute_batch, mm/mmap.c (may_expand_vm,
+ * vm_stat_account, accountable_mapping).
  */
 import { ENOMEM } from '../base/errno.ts'
 import { VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_HUGETLB, VM_NORESERVE, VM_SHARED, VM_WRITE } from '../base/flags.ts'

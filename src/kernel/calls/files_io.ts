@@ -145,7 +145,10 @@ function allocateOrPunch(k: Kernel, file: OpenFile, mode: number, offset: number
   return 0
 }
 
-/** Makes a hole of the whole pages of bytes [start, end), after writing what is dirty there (ext4_punch_hole); false when the caller is to call again. */
+/**
+ * Makes a hole of the whole pages of bytes [start, end), after writing what is dirty there (ext4_punch_hole); false when the caller is to
+ * call again.
+ */
 function punchDisk(k: Kernel, inode: Inode, start: number, end: number, caller: Task | undefined): boolean {
   const first = Math.ceil(start / PAGE_SIZE)
   const last = Math.floor(Math.min(end, Math.ceil(inode.sizeBytes / PAGE_SIZE) * PAGE_SIZE) / PAGE_SIZE)

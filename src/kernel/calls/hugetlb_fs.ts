@@ -172,7 +172,10 @@ export interface NamelessFile {
 /** Whether the task may make shared memory of huge pages (can_do_hugetlb_shm). */
 const canDoHugetlbShm = (k: Kernel, task: Task) => task.uid === 0 || k.sysctl.hugetlb_shm_group === task.gid
 
-/** A file of huge pages of the given size (as a logarithm, 0 for the default) that has no name (hugetlb_file_setup). @returns it open, or a negative errno. */
+/**
+ * A file of huge pages of the given size (as a logarithm, 0 for the default) that has no name (hugetlb_file_setup).
+ * @returns it open, or a negative errno.
+ */
 export function hugetlbFileSetup(k: Kernel, task: Task, wanted: NamelessFile, sizeLog: number): OpenFile | number {
   const h = hstateOfLog(k, sizeLog)
   if (h === undefined) return -ENODEV
@@ -221,7 +224,10 @@ function promise(k: Kernel, h: Hstate, subpool: HugetlbSubpool | undefined, n: n
   return false
 }
 
-/** A file is about to be mapped by this area, which is not linked in yet: promises its pages (hugetlbfs_file_mmap). @returns 0, -EINVAL or -ENOMEM. */
+/**
+ * A file is about to be mapped by this area, which is not linked in yet: promises its pages (hugetlbfs_file_mmap).
+ * @returns 0, -EINVAL or -ENOMEM.
+ */
 export function hugetlbfsMmap(k: Kernel, area: Vma, file: OpenFile): number {
   const h = hstateOfArea(k, area)
   const pages = area.end - area.start

@@ -45,7 +45,12 @@ import { capable } from './account.ts'
 import { checkRequest, type PolicyRequest } from './mempolicy.ts'
 import { MPOL_MF_MOVING, moveQueued, type PageQueue, pageQueue, queuePagesRange } from './queue_pages.ts'
 
-/** mbind(2) of byte range [start, start + bytes). @param flags MPOL_MF_*. @param giveWay lets others run now and then. @returns 0 or a negative errno. */
+/**
+ * mbind(2) of byte range [start, start + bytes).
+ * @param flags MPOL_MF_*.
+ * @param giveWay lets others run now and then.
+ * @returns 0 or a negative errno.
+ */
 export function sysMbind(
   k: Kernel,
   task: Task,
@@ -115,7 +120,11 @@ function placesOf(k: Kernel, found: readonly Pfn[], vpns: readonly number[]): (p
   }
 }
 
-/** Gives the areas of [first, end) other policies, cutting and joining them. @param change the new policy, or an errno that ends it. @returns 0 or that errno. */
+/**
+ * Gives the areas of [first, end) other policies, cutting and joining them.
+ * @param change the new policy, or an errno that ends it.
+ * @returns 0 or that errno.
+ */
 function bindRange(
   k: Kernel,
   mm: Mm,

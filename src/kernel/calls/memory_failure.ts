@@ -118,7 +118,10 @@ export function injectError(k: Kernel, task: Task, mm: Mm, start: number, end: n
   return 0
 }
 
-/** Takes the page at a physical address out of use (soft_offline_page of /sys), moving its contents; -ENXIO where no memory is, -EIO where it is offline. */
+/**
+ * Takes the page at a physical address out of use (soft_offline_page of /sys), moving its contents; -ENXIO where no memory is, -EIO where
+ * it is offline.
+ */
 export function softOfflineAddress(k: Kernel, address: number): number {
   const pfn = Math.floor(address / PAGE_SIZE)
   const block = blockOf(k, pfn)
@@ -305,7 +308,10 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
 
 // --- about to break
 
-/** Takes a page out of use while its contents can still be read. @returns 0, -EBUSY when they cannot be moved, -EIO for a page of none of the lists */
+/**
+ * Takes a page out of use while its contents can still be read.
+ * @returns 0, -EBUSY when they cannot be moved, -EIO for a page of none of the lists
+ */
 function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
   if (isPoisoned(k, pfn)) return 0

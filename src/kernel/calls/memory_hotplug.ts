@@ -62,7 +62,10 @@ const TOP_ORDER = MAX_ORDER - 1
 
 const blockOwner = (block: MemoryBlock): NodeId => block.nodes[block.nodes.length - 1]
 
-/** Takes a block away. @returns 0, -EINVAL for one that never can go, -EBUSY or -EINTR for one that cannot now; its owner sees to it that it is online. */
+/**
+ * Takes a block away.
+ * @returns 0, -EINVAL for one that never can go, -EBUSY or -EINTR for one that cannot now; its owner sees to it that it is online.
+ */
 export function offlineMemoryBlock(k: Kernel, block: MemoryBlock): number {
   if (block.zone < 0 || !block.whole) return -EINVAL
   const zone = k.zones[block.zone]

@@ -95,7 +95,10 @@ function nodeOf(k: Kernel, mm: Mm, address: number): number {
   return page < 0 ? page : page === NO_PAGE ? -ENOENT : pageNode(k, asPfn(page))
 }
 
-/** The page at an address as it is, without faulting it in; NO_PAGE where none is, or none that the kernel may look at; -EFAULT where a core dump would leave a hole (follow_page, FOLL_DUMP). */
+/**
+ * The page at an address as it is, without faulting it in; NO_PAGE where none is, or none that the kernel may look at; -EFAULT where a core
+ * dump would leave a hole (follow_page, FOLL_DUMP).
+ */
 function followPage(k: Kernel, vma: Vma, vpn: number): number {
   if (vmaIsSecretmem(vma)) return NO_PAGE
   for (let level = LEVEL_PTE; level > LEVEL_PGD; level--) {

@@ -16,7 +16,10 @@ export const MS_ASYNC = 1
 const MS_INVALIDATE = 2
 export const MS_SYNC = 4
 
-/** @returns 0; -EINVAL for bad flags or address, or secret memory, which cannot be written anywhere, -EBUSY to invalidate locked pages, -ENOMEM where nothing is mapped. */
+/**
+ * @returns 0; -EINVAL for bad flags or address, or secret memory, which cannot be written anywhere, -EBUSY to invalidate locked pages,
+ * -ENOMEM where nothing is mapped.
+ */
 export function sysMsync(k: Kernel, task: Task, address: number, bytes: number, flags: number): number {
   spend(k, COST.syscall, 1)
   const { mm } = task

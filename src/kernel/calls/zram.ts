@@ -125,7 +125,10 @@ export function zramIdle(k: Kernel, device: ZramDevice, seconds: number | undefi
   return 0
 }
 
-/** @returns 0, or as Linux: -EBUSY for a device that is set up, -ENOENT, -ENOTBLK for a file, -EINVAL for a device without size, -EBUSY for one in use. */
+/**
+ * @returns 0, or as Linux: -EBUSY for a device that is set up, -ENOENT, -ENOTBLK for a file, -EINVAL for a device without size, -EBUSY for
+ * one in use.
+ */
 export function zramSetBacking(k: Kernel, device: ZramDevice, path: string): number {
   if (isSetUp(device)) return busy(k, "Can't setup backing device for initialized device")
   const other = k.zram.find(zram => zram !== undefined && path === `/dev/zram${zram.number}`)

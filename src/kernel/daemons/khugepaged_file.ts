@@ -7,9 +7,10 @@
  *     A       table of ptes                           A       nothing, or (MADV_COLLAPSE of A) one huge entry
  *     B       table of ptes                           B       nothing
  *
- * Pages of the file that are in swap are read back first, khugepaged only a few. Pages are taken out of the cache one after the other, unmapped on the way; if one cannot be, those before it stay unmapped and fault back
- * in. A table goes only if its area holds no private copies and is aligned to the file; areas whose page is huge already but mapped
- * page by page are noted and looked at when their address space's turn comes.
+ * Pages of the file that are in swap are read back first, khugepaged only a few. Pages are taken out of the cache one after the other,
+ * unmapped on the way; if one cannot be, those before it stay unmapped and fault back in. A table goes only if its area holds no private
+ * copies and is aligned to the file; areas whose page is huge already but mapped page by page are noted and looked at when their address
+ * space's turn comes.
  *
  * Differs from Linux: nr_file_pages and nr_shmem of the pages follow them when the huge page is on another node.
  *

@@ -119,7 +119,10 @@ function ksmEnter(k: Kernel, mm: Mm): number {
 /** A fork of a registered address space is registered too; 0 or -ENOMEM (ksm_fork). */
 export const ksmFork = (k: Kernel, mm: Mm, from: Mm): number => (from.mergeable ? ksmEnter(k, mm) : 0)
 
-/** The address space is about to be torn down (__ksm_exit). With records, or under the scan, it stays for the scan to strike off, which comes to it next. */
+/**
+ * The address space is about to be torn down (__ksm_exit). With records, or under the scan, it stays for the scan to strike off, which
+ * comes to it next.
+ */
 export function ksmExit(k: Kernel, mm: Mm): void {
   const { ksm } = k
   const i = mm.mergeable ? ksm.slots.findIndex(slot => slot.mm === mm) : -1

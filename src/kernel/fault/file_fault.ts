@@ -307,7 +307,10 @@ function doSharedFault(k: Kernel, vma: Vma, mapping: Mapping, tried: boolean): n
   return ret
 }
 
-/** The page of a disk file is about to become writable: it gets buffers, a promise of a block noted in the file's index if it has none, and is dirty from now on (ext4_page_mkwrite). */
+/**
+ * The page of a disk file is about to become writable: it gets buffers, a promise of a block noted in the file's index if it has none, and
+ * is dirty from now on (ext4_page_mkwrite).
+ */
 function pageMkwrite(k: Kernel, mapping: Mapping, page: Pfn): void {
   if (!canWriteback(mapping.inode.sb)) return
   attachBuffers(k, page)

@@ -6,7 +6,8 @@
  *
  * A page of a process in a mount with a quota cannot be moved: Linux would lose count of the quota.
  *
- * Source: mm/migrate.c unmap_and_move_huge_page, mm/hugetlb.c (alloc_huge_page_vma, alloc_huge_page_nodemask, alloc_migrate_huge_page, move_hugetlb_state).
+ * Source: mm/migrate.c unmap_and_move_huge_page, mm/hugetlb.c (alloc_huge_page_vma, alloc_huge_page_nodemask, alloc_migrate_huge_page,
+ * move_hugetlb_state).
  */
 import { COST, now, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'

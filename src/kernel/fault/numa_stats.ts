@@ -302,7 +302,10 @@ function updateTaskScanPeriod(k: Kernel, task: Task, mm: Mm, shared: number, pri
   numa.faultsLocality.fill(0)
 }
 
-/** The task goes on on another node: it is scanned fast again, unless it comes to the node it prefers or was elsewhere before (update_scan_period). */
+/**
+ * The task goes on on another node: it is scanned fast again, unless it comes to the node it prefers or was elsewhere before
+ * (update_scan_period).
+ */
 export function updateScanPeriod(k: Kernel, task: Task, mm: Mm): void {
   const { numa } = task
   const [from, to] = [k.cpus[numa.cpu].node, k.cpus[task.cpu].node]

@@ -174,7 +174,10 @@ export function populateRest(k: Kernel, task: Task, mm: Mm): number | undefined 
   return populateMapped(k, task, mm, at, rest.end, rest.ret, true)
 }
 
-/** populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. What can only be executed cannot be read here either. */
+/**
+ * populate_vma_page_range: write-faults private writable areas, leaves areas locked on fault alone. What can only be executed cannot be
+ * read here either.
+ */
 function populateVma(k: Kernel, vma: Vma, start: number, end: number, pauses: boolean): number {
   if ((vma.flags & VM_LOCKONFAULT) !== 0) return 0
   const write = (vma.flags & (VM_WRITE | VM_SHARED)) === VM_WRITE

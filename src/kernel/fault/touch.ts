@@ -135,8 +135,8 @@ function waitForMove(k: Kernel, mm: Mm): void {
 }
 
 /**
- * Goes on with a run until the virtual time `untilNs` (before it when a kernel thread is woken), the end of the range, or a fault that ends or suspends it
- * (run.result.fault is then not 0). Returns true when the range is done.
+ * Goes on with a run until the virtual time `untilNs` (before it when a kernel thread is woken), the end of the range, or a fault that ends
+ * or suspends it (run.result.fault is then not 0). Returns true when the range is done.
  */
 export function touchRun(k: Kernel, mm: Mm, run: TouchRun, untilNs: number): boolean {
   const { write, strideBytes, endByte, result } = run

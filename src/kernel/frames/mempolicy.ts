@@ -202,7 +202,10 @@ export function policyNode(policy: Mempolicy, local: NodeId): NodeId {
   return local
 }
 
-/** The nodes a page may come from under the policy. One that binds to nodes of which the task's cpuset allows none is void: an object's, by another task. */
+/**
+ * The nodes a page may come from under the policy. One that binds to nodes of which the task's cpuset allows none is void: an object's, by
+ * another task.
+ */
 export function policyNodemask(k: Kernel, policy: Mempolicy): number {
   if (policy.mode === MPOL_PREFERRED_MANY) return policy.nodes
   return policy.mode === MPOL_BIND && (policy.nodes & (k.current?.memsAllowed ?? ALL_NODES)) !== 0 ? policy.nodes : ALL_NODES
