@@ -9,7 +9,7 @@ import { branchOf, foldBranch } from '../view/panels/tunables.ts'
 import type { Preset } from '../view/presets.ts'
 import { isNotable, nsOfEvent } from '../view/subjects/events.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEW_NAMES, VIEWS } from '../view/views.ts'
 import { type Direction, type Figure, figureBeside } from './figures.ts'
 import { type Action, type Binding, VIEW_KEYS } from './keymap.ts'
 import { knobNamed, neighbour, type Turn } from './knobs.ts'
@@ -93,7 +93,7 @@ const HANDLERS: Readonly<Record<Action, Handler>> = {
   filter: state => ({ ...state, prompt: newPrompt('filter', '/', placeOf(state).filter, placeOf(state).filter) }),
 
   jump: state => ({ ...state, prompt: newPrompt('jump', 'jump to: ') }),
-  'next-event': state => ask(state, { kind: 'next-event' }),
+  'next-event': state => ask({ ...state, seq: undefined }, { kind: 'next-event' }),
   'previous-event': previousEvent,
   step: (state, { rights }) => ask({ ...state, seq: undefined }, { kind: 'step', by: rights.seek ? 'sample' : state.stepBy }),
   'step-size': stepSize,
@@ -138,7 +138,7 @@ const HANDLERS: Readonly<Record<Action, Handler>> = {
   'next-move': (state, { screen, rights }) => {
     const key = state.mode.kind === 'about' ? state.mode.about : screen.figure?.about
     if (key === undefined || !rights.clock) return said(state, 'no clock to set here')
-    return ask(state, { kind: 'next-move', key })
+    return ask({ ...state, seq: undefined }, { kind: 'next-move', key })
   },
   save: state => ask(state, { kind: 'save' }),
   'look-up': state => ({ ...state, prompt: newPrompt('explain', 'explain: ') }),
@@ -179,17 +179,14 @@ export function show(state: State, name: string | undefined): State {
 }
 
 function viewBeside({ layout, view }: State, by: 1 | -1): string {
-  const names = layout === '' ? VIEWS.map(({ name }) => name) : viewsIn(layout)
+  const names = layout === '' ? VIEW_NAMES : viewsIn(layout)
   return names[(names.indexOf(view) + by + names.length) % names.length]
 }
 
 /** @param name of a layout, or one as it is written; '' for one panel alone */
 export function layOut(state: State, name: string): State {
   if (name === '') return said({ ...state, layout: '' }, 'one panel alone')
-  const found = layoutNamed(
-    name,
-    VIEWS.map(view => view.name),
-  )
+  const found = layoutNamed(name, VIEW_NAMES)
   if ('problem' in found) return said(state, found.problem, true)
   const views = viewsIn(found.text)
   const view = views.includes(state.view) ? state.view : views[0]

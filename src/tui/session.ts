@@ -12,6 +12,8 @@ import { toSample } from '../sample/sample.ts'
 import type { Frame, Pace } from '../sample/source.ts'
 import { cleanLine } from '../sample/text.ts'
 import { UserError } from '../user_error.ts'
+import { fieldOf, glanceUnit } from '../view/fields.ts'
+import { formatChange, formatClock } from '../view/format.ts'
 import type { Size } from '../view/panel.ts'
 import { isNotable } from '../view/subjects/events.ts'
 import type { Seen } from './actions.ts'
@@ -220,9 +222,11 @@ async function nextFrame(sitting: Sitting): Promise<Frame | undefined> {
 
 /** The source has ended; after a seek, or a line at the prompt, it may go on. */
 async function rest(sitting: Sitting): Promise<void> {
-  const { source, state } = sitting
+  const { source, filling } = sitting
   restorePace(sitting)
-  if (source.pace().ended && state.message === undefined)
+  if (source.pace().ended && filling?.kind === 'event')
+    say(sitting, `the end: ${filling.key === undefined ? 'nothing more happened' : `${filling.key} moved no more`}`)
+  else if (source.pace().ended && sitting.state.message === undefined)
     say(sitting, source.kind === 'recording' ? 'the recording is over: J jumps, q quits' : 'the workload is over: q quits')
   await new Promise<void>(resolve => {
     sitting.wake = resolve
@@ -244,15 +248,22 @@ function take(sitting: Sitting, frame: Frame): void {
   }
   const { filling } = sitting
   if (filling?.kind === 'fill' && frame.ns < filling.untilNs) return
-  if (filling?.kind === 'event' && isThere(tracker.model, filling.key)) filling.afterwards = { ...filling.afterwards, paused: true }
+  const found = filling?.kind === 'event' ? whatIsThere(tracker.model, filling.key) : undefined
+  if (filling !== undefined && found !== undefined) {
+    filling.afterwards = { ...filling.afterwards, paused: true }
+    say(sitting, found)
+  }
   if (filling?.kind === 'fill' || filling?.afterwards.paused === true) restorePace(sitting)
   redrawSoon(sitting)
 }
 
-/** Whether what was waited for happened: anything notable, or that a figure moved. */
-function isThere(model: Model | undefined, key: string | undefined): boolean {
-  if (model === undefined) return false
-  return key === undefined ? model.sample.events().some(isNotable) : (changeOf(model, key) ?? 0) !== 0
+/** What was waited for, if it happened: anything notable, or that a figure moved. */
+function whatIsThere(model: Model | undefined, key: string | undefined): string | undefined {
+  if (model === undefined) return undefined
+  const event = key === undefined ? model.sample.events().find(isNotable) : undefined
+  if (event !== undefined) return `${formatClock(event.ns)} ${event.kind} ${event.text}`
+  const change = key === undefined ? 0 : (changeOf(model, key) ?? 0)
+  return key === undefined || change === 0 ? undefined : `${key} moved by ${formatChange(change, glanceUnit(fieldOf(key)))}`
 }
 
 /** A moment that is no longer kept gives way to the oldest that is. */

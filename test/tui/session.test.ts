@@ -243,10 +243,23 @@ describe('time', () => {
     expect(source.pace().speed).toBe(Number.POSITIVE_INFINITY)
     await source.give({ ns: 9e9, files: new Map([...(await sample(4)).files, ['/mmtop/events', '8500000000 oom killed db\n']]) })
     expect(source.pace()).toMatchObject({ paused: true, speed: 1 })
+    expect(messageOf(lines())).toBe('00:00:08.500 oom killed db')
     await type('n')
     await type(' ')
     expect(source.pace()).toMatchObject({ paused: true, speed: 1 })
     expect(lines()[0]).toContain('paused')
+  })
+
+  it('returns from history when it goes on, and says that nothing more happened', async () => {
+    const { source, type, lines } = await running(4)
+    await type('[')
+    expect(lines()[0]).toContain('1 sample back')
+    await type('n')
+    expect(lines()[0]).not.toContain('back')
+    await source.give(await sample(5))
+    source.end()
+    await settled(60)
+    expect(messageOf(lines())).toBe('the end: nothing more happened')
   })
 
   it('says when the workload is over, and stays', async () => {
