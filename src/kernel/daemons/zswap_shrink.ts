@@ -22,6 +22,12 @@ import { takeIntoSwapCache } from '../caches/swap_read.ts'
 import { zpoolShrink } from '../caches/zpool.ts'
 import { zswapInvalidatePage, zswapShrunk, zswapSlot, zswapToShrink, zswapUnpack } from '../caches/zswap.ts'
 
+/**
+ * What a page that is written back takes of the CPU, in requests that others join: it goes to the disk alone, where reclaim's neighbours go
+ * together, and its end is an interrupt of its own.
+ */
+const ALONE = 5
+
 /** Serves what it was asked for: as often as it can until it was asked last, and once after that. */
 export function runZswapShrink(k: Kernel): void {
   for (let pool = zswapToShrink(k); pool !== undefined; pool = zswapToShrink(k)) {
@@ -35,6 +41,7 @@ export function runZswapShrink(k: Kernel): void {
 /** Writes what an entry keeps to the device; false when it cannot be done now. */
 function writeBack(k: Kernel, entry: number): boolean {
   const { type, offset } = zswapSlot(k, entry)
+  spend(k, COST.block_request, ALONE)
   const taken = takeIntoSwapCache(k, swpEntry(type, offset), undefined, 0)
   if (taken >= 0) return false
   const page = asPfn(-taken)
