@@ -4,7 +4,7 @@ import { THEME_NAMES } from '../tui/theme.ts'
 import { UserError } from '../user_error.ts'
 import { parseExpectation } from '../view/expectations.ts'
 import { LAYOUTS } from '../view/layouts.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEW_NAMES } from '../view/views.ts'
 import type { Words } from './run.ts'
 import { toBytes, toCount, toInterval, toNames, toNs, toPair, toPort, toSeed, toSetting, toSpeed, toWidth } from './values.ts'
 
@@ -140,7 +140,7 @@ function snapshot(done: Done): Command {
     .argument('[target]', `${TARGET}; the bundled tour without one`)
     .addOption(at())
     .addOption(option('--every <time>', 'a sample each time this much machine time has passed', toInterval))
-    .option('--view <name>', `${VIEWS.map(view => view.name).join(' ')}, or a table of --format json`)
+    .option('--view <name>', `${VIEW_NAMES.join(' ')}, or a table of --format json`)
     .addOption(new Option('--format <format>', 'how to print').choices(['text', 'csv', 'json', 'openmetrics']))
     .addOption(
       repeated(

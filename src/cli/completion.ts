@@ -9,14 +9,14 @@
 import type { Command, Option } from 'commander'
 import { LAYOUTS } from '../view/layouts.ts'
 import { TABLES } from '../view/tables.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEW_NAMES } from '../view/views.ts'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
 export type Shell = (typeof SHELLS)[number]
 
 /** Words that an option's value is one of; undefined: anything, or a file. */
 function valuesOf(option: Option): readonly string[] | undefined {
-  if (option.long === '--view') return [...new Set([...VIEWS.map(view => view.name), ...Object.keys(TABLES)])]
+  if (option.long === '--view') return [...new Set([...VIEW_NAMES, ...Object.keys(TABLES)])]
   if (option.long === '--layout') return Object.keys(LAYOUTS)
   return option.argChoices
 }

@@ -16,11 +16,11 @@ import { formatClock } from '../view/format.ts'
 import { asText } from '../view/headless/text.ts'
 import { plainLines } from '../view/layout.ts'
 import { DEFAULT_UI } from '../view/panel.ts'
-import { VIEWS, type View } from '../view/views.ts'
+import { VIEW_NAMES, VIEWS, type View, viewNamed } from '../view/views.ts'
 import { EXIT, print } from './exit.ts'
 
 const WIDTH = 100
-const HELP = `names of panels: ${VIEWS.map(({ name }) => name).join(' ')}; set PATH VALUE; : workload line; pause; go on; help; quit`
+const HELP = `names of panels: ${VIEW_NAMES.join(' ')}; set PATH VALUE; : workload line; pause; go on; help; quit`
 
 interface Sitting {
   readonly source: Source
@@ -51,7 +51,7 @@ export async function showPlain(
   const sitting: Sitting = {
     source,
     write,
-    view: VIEWS.find(({ name }) => name === view) ?? VIEWS[0],
+    view: viewNamed(view) ?? VIEWS[0],
     model: undefined,
     said: '',
     over: false,
@@ -98,7 +98,7 @@ async function tell(sitting: Sitting): Promise<void> {
 async function obey(sitting: Sitting, line: string): Promise<void> {
   const { source, model, write } = sitting
   const [word = '', path = '', ...rest] = line.split(/\s+/)
-  const view = VIEWS.find(({ name }) => name === word)
+  const view = viewNamed(word)
   if (view !== undefined) {
     sitting.view = view
     if (model !== undefined) await write(asText(view.panel, model, { ...DEFAULT_UI, ascii: true }, WIDTH))
@@ -114,10 +114,7 @@ async function obey(sitting: Sitting, line: string): Promise<void> {
 }
 
 const near = (word: string): string => {
-  const name = nearestWord(
-    word,
-    VIEWS.map(view => view.name),
-  )
+  const name = nearestWord(word, VIEW_NAMES)
   return name === undefined ? '' : `, did you mean "${name}"?`
 }
 

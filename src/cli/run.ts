@@ -4,7 +4,7 @@ import { THEME_NAMES } from '../tui/theme.ts'
 import { nearestWord, UserError } from '../user_error.ts'
 import type { Expectation } from '../view/expectations.ts'
 import { layoutNamed } from '../view/layouts.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEW_NAMES } from '../view/views.ts'
 import { cat } from './cat.ts'
 import { check } from './check.ts'
 import { readConfig, writeConfig } from './config.ts'
@@ -152,10 +152,7 @@ function screenOptions(words: Words): ScreenOptions {
 }
 
 function layoutOf(text: string): string {
-  const found = layoutNamed(
-    text,
-    VIEWS.map(view => view.name),
-  )
+  const found = layoutNamed(text, VIEW_NAMES)
   if ('problem' in found) throw new UserError(`--layout: ${found.problem}`)
   return found.text
 }

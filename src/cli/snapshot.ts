@@ -14,7 +14,7 @@ import { asText } from '../view/headless/text.ts'
 import { plainLines } from '../view/layout.ts'
 import { DEFAULT_UI, type Panel, type PanelFunction } from '../view/panel.ts'
 import { TABLES } from '../view/tables.ts'
-import { VIEWS, type View, viewNamed } from '../view/views.ts'
+import { VIEW_NAMES, VIEWS, type View, viewNamed } from '../view/views.ts'
 import { complain, EXIT, print } from './exit.ts'
 import { judgeFailures, type Opened } from './open.ts'
 import { type Course, walk } from './watch.ts'
@@ -162,8 +162,6 @@ function textPrinter(view: View, { width, ascii, filter }: SnapshotOptions): Pri
     text: (model, first) => (first ? '' : '\n') + asText(checked, model, ui, width),
   }
 }
-
-const VIEW_NAMES = VIEWS.map(view => view.name)
 
 function wantedView(name: string): View {
   const view = viewNamed(name)

@@ -10,7 +10,7 @@
 import { nearestWord, UserError } from '../user_error.ts'
 import { LAYOUTS, layoutNamed } from '../view/layouts.ts'
 import { PRESETS, type Preset } from '../view/presets.ts'
-import { VIEWS } from '../view/views.ts'
+import { VIEW_NAMES } from '../view/views.ts'
 import { type Action, type Binding, KEYMAP, PLACES, type PlaceName } from './keymap.ts'
 import { THEME_NAMES, type ThemeName } from './theme.ts'
 
@@ -60,7 +60,7 @@ const CONFIG: Readonly<Record<keyof Config, Setting>> = {
   glyphs: { shape: { kind: 'word', words: ['auto', 'braille', 'block', 'ascii'] }, help: 'What charts and bars are drawn with' },
   colors: { shape: { kind: 'word', words: ['auto', 'none', '16', '256', 'true'] }, help: 'How many colours' },
   mouse: { shape: { kind: 'switch' }, help: 'Whether the wheel scrolls and a click chooses' },
-  view: { shape: { kind: 'word', words: VIEWS.map(view => view.name) }, help: 'The panel to begin with' },
+  view: { shape: { kind: 'word', words: VIEW_NAMES }, help: 'The panel to begin with' },
   layout: {
     shape: { kind: 'layout' },
     help: `Panels that share the screen: ${Object.keys(LAYOUTS).join(', ')}, or as in "thp | zones / processes"`,
@@ -103,11 +103,7 @@ export function parseConfig(text: string, file: string): Config {
     glyphs: word('glyphs', 'auto', ['auto', 'braille', 'block', 'ascii']),
     colors: word('colors', 'auto', ['auto', 'none', '16', '256', 'true']),
     mouse,
-    view: word(
-      'view',
-      'overview',
-      VIEWS.map(view => view.name),
-    ),
+    view: word('view', 'overview', VIEW_NAMES),
     layout: layoutIn(value['layout'], why => wrong('layout', why)),
     zoom: Math.floor(zoom),
     keys: keysIn(value['keys'], why => wrong('keys', why)),
@@ -136,10 +132,7 @@ const placeOf = (text: string, name: string, file: string) => whereAt(text, Math
 function layoutIn(value: unknown, wrong: (why: string) => UserError): string {
   if (value === undefined || value === '') return ''
   if (typeof value !== 'string') throw wrong('is the name of a layout, or panels as in "thp | zones / processes"')
-  const found = layoutNamed(
-    value,
-    VIEWS.map(view => view.name),
-  )
+  const found = layoutNamed(value, VIEW_NAMES)
   if ('problem' in found) throw wrong(`has ${found.problem}`)
   return found.text
 }

@@ -6,7 +6,7 @@
 import { nearestWord } from '../user_error.ts'
 import { explain, lookUp } from '../view/explain.ts'
 import { LAYOUTS } from '../view/layouts.ts'
-import { VIEWS, viewNamed } from '../view/views.ts'
+import { VIEW_NAMES, viewNamed } from '../view/views.ts'
 import { act, bookmark, choosePreset, goTo, layOut, type Seen, show, whyReadOnly } from './actions.ts'
 import { type Action, KEYMAP } from './keymap.ts'
 import { knobNamed, whyNot } from './knobs.ts'
@@ -30,12 +30,12 @@ const wrong = (state: State, usage: string) => said(state, `write ${usage}`, tru
 const COMMANDS: Readonly<Record<string, Command>> = {
   view: {
     usage: 'view NAME',
-    words: () => VIEWS.map(({ name }) => name),
+    words: () => VIEW_NAMES,
     run: (state, [name = '']) => (viewNamed(name) === undefined ? wrong(state, 'view NAME') : show(state, viewNamed(name)?.name)),
   },
   layout: {
     usage: 'layout NAME|PANEL | PANEL / PANEL',
-    words: () => [...Object.keys(LAYOUTS), 'none', ...VIEWS.map(({ name }) => name)],
+    words: () => [...Object.keys(LAYOUTS), 'none', ...VIEW_NAMES],
     run: (state, words) => layOut(state, words.join(' ') === 'none' ? '' : words.join(' ')),
   },
   theme: {

@@ -63,6 +63,8 @@ export const VIEWS: readonly View[] = [
   { name: 'tunables', also: ['knobs'], answers: 'Which knobs are there, and how are they set?', panel: tunables, tables: ['tunables'] },
 ]
 
+export const VIEW_NAMES: readonly string[] = VIEWS.map(({ name }) => name)
+
 /** The view of that name, its own or one that it answers to. */
 export const viewNamed = (name: string): View | undefined => VIEWS.find(view => view.name === name || view.also?.includes(name) === true)
 
