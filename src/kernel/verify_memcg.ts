@@ -84,7 +84,7 @@ function verifyGroup(k: Kernel, memcg: Memcg, count: Count, wrong: string[]): vo
   if (ownSwap !== count.swapEntries) wrong.push(`${name}: ${count.swapEntries} swap slots, charged for ${ownSwap}`)
   const stock = k.memcg.stocks.reduce((sum, cpu) => (cpu.memcg === id ? sum + cpu.pages : sum), 0)
   const spare = k.memcg.stocks.reduce((sum, cpu) => (cpu.objMemcg === id ? sum + cpu.objBytes : sum), memcg.objBytes)
-  const objects = (memcg.slabBytes + memcg.stat[MS.zswap] + spare) / PAGE_SIZE
+  const objects = (memcg.slabBytes + memcg.stat[MS.zswap] + memcg.stat[MS.percpu] + spare) / PAGE_SIZE
   const own = memory.usage - below(child => child.memory.usage)
   if (own !== count.pages + stock + objects)
     wrong.push(`${name}: ${count.pages} pages, ${stock} in stock, ${objects} of objects, charged for ${own}`)

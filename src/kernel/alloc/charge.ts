@@ -35,6 +35,7 @@ import {
   countObjects,
   drainAllStock,
   MEMCG_CHARGE_BATCH,
+  percpuSizes,
   refillObjStock,
   refillStock,
 } from '../frames/memcg_charge.ts'
@@ -87,6 +88,15 @@ export function objCharge(k: Kernel, id: number, nid: number, reclaimable: boole
   if (!consumeObjStock(k, id, bytes) && !chargeObjPages(k, id, bytes, gfp)) return false
   countObjects(k, id, nid, reclaimable, bytes)
   return true
+}
+
+/** Charges a group for what each CPU keeps of a new group below it; it is there whatever the limit says. */
+export function percpuCharge(k: Kernel, id: number): void {
+  if (id === ROOT_MEMCG) return
+  for (const bytes of percpuSizes(k)) {
+    if (!consumeObjStock(k, id, bytes) && !chargeObjPages(k, id, bytes, GFP_KERNEL)) chargeObjPages(k, id, bytes, __GFP_NOFAIL)
+    memcgOf(k, id).stat[MS.percpu] += bytes
+  }
 }
 
 /** Charges whole pages, the rest of which this CPU keeps for the next objects (obj_cgroup_charge). */

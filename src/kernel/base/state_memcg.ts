@@ -79,6 +79,9 @@ export interface MemcgState {
   readonly stocks: MemcgStock[]
   /** When the figures that reclaim goes by are next added up, whoever asks; nanoseconds since the machine was switched on. */
   flushNs: number
+  /** How many go through the groups now: none of these goes meanwhile; and whether one would have gone. */
+  walks: number
+  releases: boolean
   /** A task reclaims: what it charges on the way goes over limits (PF_MEMALLOC). */
   reclaiming: boolean
   /** The task that runs has charged pages beyond memory.high and is to make up for it before it goes on. */

@@ -11,7 +11,7 @@
  */
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
-import { __GFP_FS, __GFP_MOVABLE, __GFP_NOFAIL, GFP_USER, PG_active, PG_locked, PG_uptodate } from '../base/flags.ts'
+import { __GFP_FS, __GFP_MOVABLE, __GFP_NOFAIL, GFP_USER, PG_active, PG_locked, PG_referenced, PG_uptodate } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Disk, Inode, Mapping, SuperBlock } from '../base/state_fs.ts'
@@ -59,11 +59,17 @@ function bdevPages(k: Kernel, sb: SuperBlock): number {
 
 const metadataOf = (sb: SuperBlock): Mapping => must(sb.metadata, 'a file system without metadata is asked for it')
 
-/** Reads blocks [first, first + n) ahead, as far as they are not cached (sb_breadahead). */
+/**
+ * Reads blocks [first, first + n) ahead, as far as they are not cached (sb_breadahead). Whoever asks for a buffer that is not there makes the
+ * page and then finds it: two accesses, so that it is active from the start (grow_dev_page, __find_get_block_slow).
+ */
 function readBlocks(k: Kernel, sb: SuperBlock, first: number, n: number): void {
   const mapping = metadataOf(sb)
   for (let block = first; block < first + n; block++) {
-    if (filemapGet(mapping, block) !== NO_PAGE || newBlock(k, mapping, block, PG_locked) === NO_PAGE) continue
+    if (filemapGet(mapping, block) !== NO_PAGE) continue
+    const pfn = newBlock(k, mapping, block, PG_locked | PG_referenced)
+    if (pfn === NO_PAGE) continue
+    markAccessed(k, pfn)
     blockSubmit(k, must(mapping.inode.sb.disk, 'a disk cache without a disk'), false, mapping, block, 1)
   }
 }
@@ -76,12 +82,12 @@ function newBlock(k: Kernel, mapping: Mapping, block: number, flags: number, gfp
 
 /** Looks into a block, which is read first unless it is cached; NO_PAGE when there is no memory for it (sb_bread). */
 function lookAtBlock(k: Kernel, sb: SuperBlock, block: number): Pfn {
-  readBlocks(k, sb, block, 1)
   const mapping = metadataOf(sb)
+  const cached = filemapGet(mapping, block)
+  if (cached === NO_PAGE) readBlocks(k, sb, block, 1)
+  else markAccessed(k, cached)
   const pfn = filemapGet(mapping, block)
-  if (pfn === NO_PAGE) return NO_PAGE
-  waitOnPage(k, mapping, block, pfn)
-  markAccessed(k, pfn)
+  if (pfn !== NO_PAGE) waitOnPage(k, mapping, block, pfn)
   return pfn
 }
 
@@ -98,7 +104,7 @@ export function readBlock(k: Kernel, mapping: Mapping, block: number): void {
 function dirtyBlock(k: Kernel, sb: SuperBlock, block: number): void {
   const mapping = metadataOf(sb)
   const there = filemapGet(mapping, block)
-  const pfn = there === NO_PAGE ? newBlock(k, mapping, block, PG_uptodate) : there
+  const pfn = there === NO_PAGE ? newBlock(k, mapping, block, PG_uptodate | PG_referenced) : there
   if (pfn === NO_PAGE) return
   waitOnPage(k, mapping, block, pfn)
   k.page[pfn * PAGE_WORDS] |= PG_uptodate

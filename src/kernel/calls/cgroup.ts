@@ -13,6 +13,7 @@
  *
  * Source: kernel/cgroup/cgroup.c of 6.1 (cgroup_mkdir, cgroup_destroy_locked, cgroup_subtree_control_write, __cgroup_procs_write).
  */
+import { percpuCharge } from '../alloc/charge.ts'
 import { must } from '../base/assert.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EAGAIN, EBUSY, EEXIST, EINVAL, ENOENT, ENOMEM, ENOSPC, EOPNOTSUPP, ESRCH } from '../base/errno.ts'
@@ -176,6 +177,7 @@ function applyControl(k: Kernel, top: Cgroup): number {
       const memcg = memcgCreate(k, group.id, parent.memcg)
       if (memcg === undefined) return -ENOSPC
       group.memcg = memcg.id
+      percpuCharge(k, parent.memcg)
     } else if ((control & CONTROLLER_MEMORY) === 0) {
       if (had) memcgOffline(k, group.memcg)
       group.memcg = parent.memcg

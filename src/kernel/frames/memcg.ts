@@ -75,6 +75,8 @@ export const memcgState = (): MemcgState => ({
   groups: [newMemcg(ROOT_MEMCG, 1, -1)],
   stocks: [],
   flushNs: nextFlush(sinceBoot(0)),
+  walks: 0,
+  releases: false,
   reclaiming: false,
   overHigh: false,
 })

@@ -14,7 +14,7 @@
  * Source: mm/page_counter.c, mm/memcontrol.c (consume_stock, refill_stock, drain_all_stock, uncharge_batch, mod_objcg_state,
  * drain_obj_stock, __mem_cgroup_try_charge_swap).
  */
-import { ME, MS, NS } from '../base/counters.ts'
+import { ME, MS, NODE_STATS, NS } from '../base/counters.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Memcg, MemcgStock, PageCounter } from '../base/state_memcg.ts'
 import { PAGE_SIZE, type Pfn } from '../base/units.ts'
@@ -356,10 +356,28 @@ export function memcgUnchargeZswap(k: Kernel, id: number, bytes: number): void {
 
 // --- the end of a group
 
+/** Events that Linux keeps for each group, of which memory.stat shows all but two. */
+const VM_EVENTS_OF_GROUPS = 17
+/** Figures beside those of nodes that Linux keeps for each group (MEMCG_NR_STAT - NR_VM_NODE_STAT_ITEMS). */
+const STATS_OF_GROUPS = 7
+
+/**
+ * Bytes, for all CPUs, of the figures that each CPU keeps for a group (struct memcg_vmstats_percpu, and a struct lruvec_stats_percpu a
+ * node), with a pointer for every four that tells who pays: the group above (pcpu_obj_full_size).
+ */
+export function percpuSizes({ nodes, cpus }: Kernel): number[] {
+  const figures = 2 * (NODE_STATS.length + STATS_OF_GROUPS + VM_EVENTS_OF_GROUPS) + 3
+  return [figures, ...nodes.map(() => 2 * NODE_STATS.length)].map(words => words * 8 * (cpus.length + 2))
+}
+
 /** A group without directory that nothing names any more goes; what it had counted becomes its parent's. */
 export function releaseMemcg(k: Kernel, memcg: Memcg): void {
   const { id, online, pages, swapEntries, slabBytes, children } = memcg
   if (online || pages > 0 || swapEntries > 0 || slabBytes > 0 || memcg.stat[MS.zswapped] > 0 || children.length > 0) return
+  if (k.memcg.walks > 0) {
+    k.memcg.releases = true
+    return
+  }
   k.memcg.stocks.forEach((stock, cpu) => {
     if (stock.memcg === id || stock.objMemcg === id) drainStock(k, cpu)
   })
@@ -373,9 +391,27 @@ export function releaseMemcg(k: Kernel, memcg: Memcg): void {
   }
   if (parent.id !== ROOT_MEMCG) addInto(parent.vmEvents, memcg.vmEvents)
   addInto(parent.stat, memcg.stat)
+  if (parent.id !== ROOT_MEMCG)
+    for (const bytes of percpuSizes(k)) {
+      parent.stat[MS.percpu] -= bytes
+      refillObjStock(k, parent.id, bytes, true)
+    }
   parent.children.splice(parent.children.indexOf(id), 1)
   k.memcg.groups[id] = undefined
   releaseMemcg(k, parent)
+}
+
+/**
+ * Goes through a group and all below it, parents first. Those that lose their last page on the way stay until it is over (mem_cgroup_iter).
+ * @param visit false: that was enough.
+ */
+export function walkMemcgs(k: Kernel, root: number, visit: (id: number) => boolean): void {
+  k.memcg.walks++
+  memcgTree(k, root).every(visit)
+  k.memcg.walks--
+  if (k.memcg.walks > 0 || !k.memcg.releases) return
+  k.memcg.releases = false
+  for (const memcg of k.memcg.groups) if (memcg !== undefined && k.memcg.groups[memcg.id] === memcg) releaseMemcg(k, memcg)
 }
 
 function addInto(sums: Float64Array, from: Float64Array): void {

@@ -14,7 +14,8 @@ import { GFP_KERNEL } from '../base/flags.ts'
 import type { Kernel, Lruvec, Node } from '../base/state.ts'
 import type { ZsPool } from '../base/state_zswap.ts'
 import { zsCompact, zsFreeablePages } from '../caches/zsmalloc.ts'
-import { memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { walkMemcgs } from '../frames/memcg_charge.ts'
 import { SUPER_BATCH, superCacheCount, superCacheScan } from './dcache_shrink.ts'
 import { shadowCount, shadowScan } from './shadow_shrink.ts'
 import { deferredSplitCount, deferredSplitScan, SHRINK_STOP, shrinkHugeZeroPageCount, shrinkHugeZeroPageScan } from './thp_split.ts'
@@ -109,7 +110,11 @@ function shrink(k: Kernel, { freeable, free, batch, deferred, scan }: Owner, pri
 /** Asks the owners of a node's memory for all they can give, as long as they give some (drop_slab_node). */
 export function dropSlabNode(k: Kernel, node: Node): void {
   for (let shift = 0; ; shift++) {
-    const freed = memcgTree(k, ROOT_MEMCG).reduce((sum, id) => sum + shrinkSlab(k, node, id, 0), 0)
+    let freed = 0
+    walkMemcgs(k, ROOT_MEMCG, id => {
+      freed += shrinkSlab(k, node, id, 0)
+      return true
+    })
     if (freed >> shift <= 1) return
   }
 }

@@ -34,7 +34,8 @@ import {
   lruNoteCost,
   putbackLru,
 } from '../caches/lru.ts'
-import { countReclaimEvent, memcgMemoryEvent, memcgOf, memcgTree, ROOT_MEMCG } from '../frames/memcg.ts'
+import { countReclaimEvent, memcgMemoryEvent, memcgOf, ROOT_MEMCG } from '../frames/memcg.ts'
+import { walkMemcgs } from '../frames/memcg_charge.ts'
 import { compoundPages, pageMapped, pageZone } from '../frames/page.ts'
 import { MAX_RECLAIM_RETRIES } from '../frames/watermark.ts'
 import { compactionSuitable } from './compaction.ts'
@@ -244,18 +245,25 @@ export function shrinkNode(k: Kernel, node: Node, sc: ScanControl): void {
 
 /** One round over the lists of all groups that reclaim is for, but those whose limits protect them (shrink_node_memcgs). */
 function shrinkNodeMemcgs(k: Kernel, node: Node, sc: ScanControl): void {
-  for (const id of memcgTree(k, sc.target)) {
-    if (sc.pause !== undefined && sc.pause.memcg !== id) continue
-    if (sc.pause === undefined && !mayShrink(k, sc, id)) continue
-    const plugged = startPlug(k, sc.pause?.plug)
-    const over = shrinkLruvec(k, node, id, sc)
-    if (plugged && sc.kswapd && sc.pause !== undefined) sc.pause.plug = pausePlug(k)
-    else if (plugged) finishPlug(k)
-    if (!over) return
-    shrinkSlab(k, node, id, sc.priority, sc.gfp)
-  }
+  let over = true
+  walkMemcgs(k, sc.target, id => {
+    if (sc.pause !== undefined && sc.pause.memcg !== id) return true
+    if (sc.pause === undefined && !mayShrink(k, sc, id)) return true
+    over = shrinkMemcg(k, node, id, sc)
+    return over
+  })
   // The group that the pause was in may be gone.
-  sc.pause = undefined
+  if (over) sc.pause = undefined
+}
+
+/** The group's lists and shrinkers; false when it paused. */
+function shrinkMemcg(k: Kernel, node: Node, id: number, sc: ScanControl): boolean {
+  const plugged = startPlug(k, sc.pause?.plug)
+  const over = shrinkLruvec(k, node, id, sc)
+  if (plugged && sc.kswapd && sc.pause !== undefined) sc.pause.plug = pausePlug(k)
+  else if (plugged) finishPlug(k)
+  if (over) shrinkSlab(k, node, id, sc.priority, sc.gfp)
+  return over
 }
 
 /** Whether the group's limits leave reclaim anything to take. */

@@ -32,7 +32,8 @@ describe('charging', () => {
     const { k } = run(
       'cgroup P set cgroup.subtree_control +memory\ncgroup P/x set memory.max max\ncgroup P/y set memory.max max\nspawn A\ncgroup P/x add A\nA mmap r 8M\nA touch r write',
     )
-    expect(number(file(k, 'P/memory.current'))).toBe(number(file(k, 'P/x/memory.current')))
+    const own = number(file(k, 'P/memory.current')) - number(file(k, 'P/x/memory.current'))
+    expect(own).toBe(Math.ceil(keyed(k, 'P/memory.stat', 'percpu') / PAGE) * PAGE)
     expect(keyed(k, 'P/memory.stat', 'anon')).toBe(keyed(k, 'P/x/memory.stat', 'anon'))
     expect(file(k, 'P/y/memory.current')).toBe('0')
   })
@@ -59,6 +60,14 @@ describe('charging', () => {
     expect(Math.abs(slab(`${areas}\nfork A C\ncgroup H add C\nexit C`) - bytes)).toBeLessThanOrEqual(PAGE)
     expect(Math.abs(slab(`${areas}\nexit A`))).toBeLessThanOrEqual(PAGE)
     expect(slab('B mmap r 8M\nB touch r write stride=2M\nB mprotect r ro 0 4M stride=16K')).toBe(0)
+  })
+
+  it('charges what each CPU keeps of a group to the group above', () => {
+    const { k } = run(
+      'cgroup P set cgroup.subtree_control +memory\ncgroup P/x set memory.max max\ncgroup P/y set memory.max max\ncgroup P/y remove',
+    )
+    expect(keyed(k, 'P/memory.stat', 'percpu')).toBe(1784 * 4)
+    expect(keyed(k, 'P/x/memory.stat', 'percpu')).toBe(0)
   })
 
   it('charges the objects of files: index nodes, inodes, buffer heads of written pages', () => {
@@ -173,6 +182,14 @@ describe('a group that was removed', () => {
     expect(op('B touch r write content=unique').ret).toBe(100 * 256)
     expect(k.memcg.groups[1]).toBeUndefined()
     expect(k.event[EV.pgsteal_anon]).toBeGreaterThan(0)
+  })
+
+  it('may lose its last page to whoever is looking at it', () => {
+    const { op, k } = run(
+      'write /sys/kernel/mm/lru_gen/enabled y\nspawn A\ncgroup G add A\nA readfile /mnt/f 2M\ncgroup H add A\nA readfile /mnt/f 6M\nexit A\ncgroup G remove\ncgroup H remove\nspawn B\nB mmap r 110M\nB touch r write content=unique',
+    )
+    expect(op('B touch r write content=unique').ret).toBe(110 * 256)
+    expect(k.memcg.groups[2]).toBeUndefined()
   })
 
   it('stays, dying, until the last of its pages is gone', () => {
