@@ -59,7 +59,18 @@ import { BASE_PROCESS, type BaseVma, COMMITTED_PAGES, EXECUTOR_CONTENT, type Hel
 
 const KERNEL_TABLES = 4
 
-/** Makes pid 1. Its memory is in boot's counters already: events and NUMA counters stay as they are. */
+/**
+ * Numbers that threads of the kernel have taken by the time the first process makes others: fitted to 2,400 boots of the recorded kernel on
+ * 35 shapes of machine, which are within 3 of it; two boots of one machine differ as much. Each CPU and each node has its own threads and
+ * pools of workers, a mounted disk its file system's.
+ */
+function kernelThreads(k: Kernel): number {
+  const nodes = k.nodes.length
+  const ofNodes = 7.5 * Math.min(nodes, 2) + 6 * Math.max(0, nodes - 2)
+  return Math.round(64 + 6.75 * k.cpus.length + ofNodes + (k.machine.diskBytes > 0 ? 3.5 : 0))
+}
+
+/** Makes pid 1, and has those after it begin where Linux' do. Its memory is in boot's counters already: events and NUMA counters stay as they are. */
 export function firstProcess(k: Kernel): Task {
   const events = k.event.slice()
   const numa = k.zones.map(zone => zone.numa.slice())
@@ -67,6 +78,7 @@ export function firstProcess(k: Kernel): Task {
   const mm = must(init.mm, 'the first process has no address space')
   const files = new Map(RAMFS_FILES.map(({ path, pages }) => [path, ramfsFile(k, path, pages)]))
   k.current = init
+  k.nextPid += kernelThreads(k)
   for (const part of BASE_PROCESS.vmas) addArea(k, mm, part, files.get(part.path))
   for (const each of BASE_PROCESS.held) hold(k, mm, each)
   for (const file of files.values()) fput(k, file)
