@@ -1,6 +1,6 @@
 /**
- * `--like`: a machine of the shape of one that was seen: nodes, their memory and CPUs, distances, RAM below 4 GiB, and the
- * knobs as they stood.
+ * `--like`: a machine of the shape of one that was seen: nodes, their memory and CPUs, distances, RAM below 4 GiB, swap, the
+ * knobs as they stood, the memory in use and the free lists (sim/occupy.ts).
  */
 import { openHost } from '../host/source.ts'
 import { openRecording } from '../recording/open.ts'
@@ -8,6 +8,7 @@ import { playRecording } from '../recording/player.ts'
 import type { Zone } from '../sample/parse/zoneinfo.ts'
 import { type Sample, toSample } from '../sample/sample.ts'
 import type { Frame, Tunable } from '../sample/source.ts'
+import type { MemoryUse, NodeUse } from '../sim/occupy.ts'
 import { UserError } from '../user_error.ts'
 import { parseMachineArgument } from '../workload/machine.ts'
 import type { MachineSpec } from '../workload/program.ts'
@@ -26,6 +27,7 @@ export async function knownTunables(): Promise<Tunable[]> {
 export interface Likeness {
   readonly machine: MachineSpec
   readonly settings: readonly Setting[]
+  readonly use: MemoryUse
 }
 
 /** @throws UserError where the recording does not say what its machine is like */
@@ -35,7 +37,8 @@ export async function likenessOf(file: string, knobs: readonly Tunable[]): Promi
   try {
     const frame = await source.next()
     if (frame === undefined) throw new UserError('no sample to be like', { file })
-    return { machine: machineOf(toSample(frame), file), settings: settingsOf(frame, knobs) }
+    const sample = toSample(frame)
+    return { machine: machineOf(sample, file), settings: settingsOf(frame, knobs), use: memoryInUse(sample) }
   } finally {
     await source.close()
   }
@@ -59,7 +62,33 @@ function machineOf(sample: Sample, file: string): MachineSpec {
   )
   if (distance.length === nodes.length ** 2 && distance.every(word => /^\d+$/.test(word))) words.push(`distance=${distance.join(',')}`)
   if (split) words.push(`lowmem=${memoryOf(low) / 2 ** 20}M`)
+  const swapBytes = sample.meminfo().bytes.get('SwapTotal') ?? 0
+  if (swapBytes > 0) words.push(`swap=${Math.ceil(swapBytes / 2 ** 20)}M`)
   return parseMachineArgument(words.join(' '))
+}
+
+/** Blocks of higher orders, which other machines have, count as several of the highest. */
+const ORDERS = 11
+
+/** What was in use on each node, and what was free in each zone. */
+function memoryInUse(sample: Sample): MemoryUse {
+  const ids = [...new Set(sample.zones().flatMap(zone => (present(zone) > 0 ? [zone.node] : [])))]
+  const nodes = ids.map(id => {
+    const node = sample.nodes().find(each => each.node === id)
+    return node === undefined ? inUse(sample.meminfo().bytes, 'Cached') : inUse(node.meminfo.bytes, 'FilePages')
+  })
+  const free = sample.buddy().flatMap(({ node, zone, blocks }) => {
+    const [high, low] = [blocks.slice(ORDERS), blocks.slice(0, ORDERS)]
+    const top = high.reduce((sum, count, i) => sum + count * 2 ** (i + 1), low[ORDERS - 1] ?? 0)
+    return ids.includes(node) ? [{ node: ids.indexOf(node), zone, blocks: [...low.slice(0, ORDERS - 1), top] }] : []
+  })
+  return { nodes, free }
+}
+
+/** @param files the line of file pages, which has shared memory in it */
+function inUse(bytes: ReadonlyMap<string, number>, files: 'Cached' | 'FilePages'): NodeUse {
+  const of = (key: string) => bytes.get(key) ?? 0
+  return { anonBytes: of('AnonPages'), hugeBytes: of('AnonHugePages'), fileBytes: Math.max(0, of(files) - of('Shmem')) }
 }
 
 const present = (zone: Zone) => zone.pages.get('present') ?? 0

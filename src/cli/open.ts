@@ -91,7 +91,12 @@ export async function recordRaw(target: string, options: SourceOptions, output: 
 async function simulationOptions({ machine, like, seed, settings }: SourceOptions): Promise<SimulationOptions> {
   const likeness = like === undefined ? undefined : await likenessOf(like, await knownTunables())
   const spec = { ...likeness?.machine, ...(machine === undefined ? {} : parseMachineArgument(machine)) }
-  return { machine: spec, ...(seed === undefined ? {} : { seed }), settings: [...(likeness?.settings ?? []), ...settings] }
+  return {
+    machine: spec,
+    ...(seed === undefined ? {} : { seed }),
+    settings: [...(likeness?.settings ?? []), ...settings],
+    ...(likeness && { use: likeness.use }),
+  }
 }
 
 /** A workload on a simulated machine: in a thread for the screens, in this one where nobody waits. */

@@ -30,6 +30,7 @@ import { machineOf } from '../workload/machine.ts'
 import { MIGRATION_TUNABLES } from '../workload/migration_knobs.ts'
 import { parseLine } from '../workload/parse.ts'
 import type { MachineSpec, Program } from '../workload/program.ts'
+import { filesInUse, type MemoryUse, occupy } from './occupy.ts'
 import { PORTS } from './ports.ts'
 
 // The kernel's fast paths are many short functions; by default the compiler stops inlining them half way down a fault.
@@ -41,6 +42,8 @@ export interface SimulationOptions {
   readonly seed?: number
   /** Files written before line 1. */
   readonly settings?: readonly Setting[]
+  /** Memory that is in use before line 1. */
+  readonly use?: MemoryUse
   /** Recount the whole machine after every op, and stop at the first thing that does not add up. */
   readonly verify?: boolean
 }
@@ -83,12 +86,30 @@ const FAILURES_KEPT = 100
  * @throws UserError for a machine that cannot be, or a setting that the kernel refuses
  */
 export function createSimulation(program: Program, options: SimulationOptions = {}): Simulation {
-  const k = bootKernel(machineOf(program, { machine: options.machine, seed: options.seed }))
+  const { seed, use } = options
+  const k = bootKernel(machineOf(use === undefined ? program : withFiles(program, use), { machine: machineFor(program, options), seed }))
   for (const { path, value } of options.settings ?? []) {
     const ret = PORTS.write(k, path, value)
     if (ret < 0) throw new UserError(`--set ${path}=${value}: ${errnoName(ret)}${ret === -ENOENT ? knobLike(k, path) : ''}`)
   }
+  if (use !== undefined) occupy(k, use)
   return { program, k, ports: PORTS, run: startRun(k, program, PORTS), ns: 0, failures: [], verify: options.verify ?? false }
+}
+
+const LIKE = { file: '--like', line: 1 } as const
+
+/** The program with the files that are to be in the page cache. */
+const withFiles = (program: Program, use: MemoryUse): Program => ({
+  ...program,
+  files: [...program.files, ...filesInUse(use).map(file => ({ ...file, where: LIKE }))],
+})
+
+/** The keys that replace those of the header: the disk has room for those files beside what the workload has there. */
+function machineFor({ machine: header }: Program, { machine, use }: SimulationOptions): MachineSpec | undefined {
+  const cached = use === undefined ? 0 : filesInUse(use).reduce((sum, { bytes }) => sum + bytes, 0)
+  if (cached === 0) return machine
+  const own = (machine?.disk ?? header.disk)?.value ?? 0
+  return { ...machine, disk: { value: own + Math.ceil((cached * 9) / 8 / 2 ** 20) * 2 ** 20, where: LIKE } }
 }
 
 function knobLike(k: Kernel, path: string): string {
