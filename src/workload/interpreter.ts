@@ -16,6 +16,7 @@
  */
 import { must } from '../kernel/base/assert.ts'
 import { COST, spend, switchAccount } from '../kernel/base/cost.ts'
+import { JIFFY_NS } from '../kernel/base/jiffies.ts'
 import { psiTurn } from '../kernel/base/psi.ts'
 import type { Kernel } from '../kernel/base/state.ts'
 import type { Task } from '../kernel/base/state_mm.ts'
@@ -198,13 +199,23 @@ const touches = (thread: Thread): boolean =>
 const isQuiet = (thread: Thread): boolean =>
   thread.kind === 'worker' && thread.doing?.state?.kind === 'touch' && thread.doing.state.pacing === undefined && thread.doing.state.quiet
 
-/** The CPU where the thread can go on earliest: the one it ran on last, unless another is free sooner. */
+/**
+ * The CPU where the thread can go on earliest: the one it ran on last, unless another is free sooner. Who wakes looks at CPUs of its node only
+ * (select_idle_sibling); those of others take it over when it would wait for a tick or longer (newidle_balance, rebalance_domains).
+ */
 function cpuFor(k: Kernel, { task, readyNs }: Thread): number {
   const last = k.cpus[task.cpu]
   const stay = last.online && task.cpusAllowed.includes(task.cpu)
   if (stay && last.nowNs <= readyNs) return task.cpu
   let best = stay ? task.cpu : -1
-  for (const cpu of task.cpusAllowed) if (k.cpus[cpu].online && (best < 0 || k.cpus[cpu].nowNs < k.cpus[best].nowNs)) best = cpu
+  let bestNs = stay ? last.nowNs : Number.POSITIVE_INFINITY
+  for (const cpu of task.cpusAllowed) {
+    const { online, node, nowNs } = k.cpus[cpu]
+    const ns = stay && node !== last.node ? Math.max(nowNs, readyNs) + JIFFY_NS : nowNs
+    if (!online || ns >= bestNs) continue
+    best = cpu
+    bestNs = ns
+  }
   return best < 0 ? fallBack(k, task) : best
 }
 
