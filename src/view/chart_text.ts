@@ -42,7 +42,7 @@ function lineRows(spec: ChartSpec, width: number, height: number, ascii: boolean
 
 /** One series in `height` rows of columns, its name at the left of the lowest one. */
 function seriesRows(series: Series, spec: ChartSpec, width: number, height: number, ascii: boolean, named: boolean): Row[] {
-  const label = named ? Math.min(10, Math.max(...spec.series.map(each => displayWidth(each.name)))) + 1 : 0
+  const label = named ? Math.min(width >= 60 ? 18 : 10, Math.max(...spec.series.map(each => displayWidth(each.name)))) + 1 : 0
   const values = resample(series.values, width - label)
   return Array.from({ length: height }, (_, y) => {
     const step = spec.max / height

@@ -20,7 +20,7 @@ export const cgroups: PanelFunction = (model, ui, size): Panel => {
 
 function tablePanel(model: Model, ui: PanelUi, size: Size, rows: readonly CgroupRow[]): Panel {
   const said = words(clauses(rows), size, ui.ascii)
-  if (rows.length === 0) return toPanel([said], size, ui)
+  if (rows.length === 0) return toPanel([said, ...chartGrid(model, ui, WHOLE, size.width, size.height - said.rows.length)], size, ui)
   return listPanel(model, ui, size, {
     above: [said],
     rows,
@@ -57,6 +57,12 @@ const WAITS: ChartOf = {
     { name: 'all', keys: ['psi_full_avg10'] },
   ],
 }
+
+/** What there is to see without groups. */
+const WHOLE: readonly ChartOf[] = [
+  { title: 'memory, whole machine', lines: ['AnonPages', 'Cached', 'MemFree'].map(key => ({ name: key, keys: [key] })) },
+  WAITS,
+]
 
 /** What one group had over time, below its hard limit. */
 function groupChart({ name, limits }: Cgroup): ChartOf[] {

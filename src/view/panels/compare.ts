@@ -16,6 +16,7 @@ import type { Mark, Panel, PanelFunction, PanelUi } from '../panel.ts'
 import { type Column, column } from '../table.ts'
 import { type Clauses, words } from './common.ts'
 import { listPanel } from './list_panel.ts'
+import { chartsOf } from './overview.ts'
 
 const COMPARED = 60
 
@@ -106,7 +107,7 @@ export const compare: PanelFunction = (model, ui, size): Panel => {
     columns: COLUMNS,
     idOf: row => row.key,
     fallback: { key: 'change', descending: true },
-    charts: selected => [...(selected === undefined ? [] : [chartOf(selected.key)]), ...most],
+    charts: selected => [...(selected === undefined ? [] : [chartOf(selected.key)]), ...(most.length > 0 ? most : chartsOf(model))],
   })
 }
 

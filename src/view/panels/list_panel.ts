@@ -40,19 +40,22 @@ export function listPanel<R>(model: Model, ui: PanelUi, size: Size, spec: ListPa
   const { title, columns, wants = [], share } = spec
   const { above, after } = blocksOf(spec, ui, size)
   const shown = ui.moving ? movingRows(model, spec) : spec.rows
-  const head = title === undefined ? 0 : 1
+  const headed = title !== undefined && size.height >= LOW
+  const head = headed ? 1 : 0
   const room = size.height - rowsIn(above) - head
+  const least = above.length > 1 ? LEAST_LIST : 1
   const { listHeight, chartHeight } = heightsOf(room, Math.max(2, shown.length + 1), {
     after: after && rowsIn(after),
     share,
     screen: size.height - head,
+    least,
   })
   const listed = listRows(shown, columns, spec.idOf, { model, ui, height: listHeight - 1, fallback: spec.fallback })
   const table = drawList(listed, columns, { model, ui, width: size.width, height: listHeight })
-  const list = title === undefined ? table : section(title, table, ui.ascii)
+  const list = headed ? section(title, table, ui.ascii) : table
   const charts = chartHeight === 0 ? [] : chartGrid(model, ui, spec.charts(selectedOf(listed)), size.width, chartHeight)
   const filled = charts.length === 0 || after !== undefined ? list : fillBlock(list, listHeight + head)
-  const below = after === undefined && room < LEAST_LIST
+  const below = after === undefined && above.length > 1 && room < LEAST_LIST
   return toPanel([...above, filled, ...(after ?? []), ...charts], size, ui, {
     list: { ...listed.state, ...(below ? { below } : {}) },
     wants,
@@ -78,6 +81,8 @@ function movingRows<R>(model: Model, { rows, before, moves, columns, idOf }: Lis
   return movedRows(rows, before({ ...model, sample: model.previous, previous: undefined }), columns, idOf, model)
 }
 
+/** Rows below which every one counts. */
+const LOW = 6
 /** Fewest rows of a list, heading included, that it is seen by. */
 const LEAST_LIST = 5
 
@@ -87,12 +92,14 @@ interface Around {
   readonly share: Share | undefined
   /** Rows of the whole screen. */
   readonly screen: number
+  /** Fewest rows of a list that may have all. */
+  readonly least: number
 }
 
 /** @param wanted rows of the list, heading included */
-function heightsOf(room: number, wanted: number, { after, share, screen }: Around) {
+function heightsOf(room: number, wanted: number, { after, share, screen, least }: Around) {
   if (room === Number.POSITIVE_INFINITY) return { listHeight: room, chartHeight: room }
-  if (after === undefined && room >= LEAST_LIST) {
+  if (after === undefined && room >= least) {
     const chartHeight = chartRoom(room, wanted, share)
     return { listHeight: room - chartHeight, chartHeight }
   }
