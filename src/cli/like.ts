@@ -14,6 +14,7 @@ import { parseMachineArgument } from '../workload/machine.ts'
 import type { MachineSpec } from '../workload/program.ts'
 import type { Setting } from './values.ts'
 
+/** A page of a simulated machine. */
 const PAGE = 4096
 /** QEMU and most firmware take this much of a node's memory before the kernel sees it; sizes are whole multiples of it. */
 const GRANULE = 2 ** 21
@@ -38,18 +39,24 @@ export async function likenessOf(file: string, knobs: readonly Tunable[]): Promi
     const frame = await source.next()
     if (frame === undefined) throw new UserError('no sample to be like', { file })
     const sample = toSample(frame)
-    return { machine: machineOf(sample, file), settings: settingsOf(frame, knobs), use: memoryInUse(sample) }
+    const { pageBytes = PAGE } = source
+    return { machine: machineOf(sample, file, pageBytes), settings: settingsOf(frame, knobs), use: memoryInUse(sample, pageBytes) }
   } finally {
     await source.close()
   }
 }
 
 /** The header's words that give this machine. */
-function machineOf(sample: Sample, file: string): MachineSpec {
+function machineOf(sample: Sample, file: string, pageBytes: number): MachineSpec {
   const zones = sample.zones().filter(zone => present(zone) > 0)
   if (zones.length === 0) throw new UserError('it does not hold /proc/zoneinfo', { file })
   const nodes = [...new Set(zones.map(zone => zone.node))]
-  const mem = nodes.map(node => memoryOf(zones.filter(zone => zone.node === node)))
+  const mem = nodes.map(node =>
+    memoryOf(
+      zones.filter(zone => zone.node === node),
+      pageBytes,
+    ),
+  )
   const low = zones.filter(zone => zone.zone.startsWith('DMA'))
   const split = low.length < zones.length
   const words = [
@@ -61,7 +68,7 @@ function machineOf(sample: Sample, file: string): MachineSpec {
     (sample.frame.files.get(`/sys/devices/system/node/node${node}/distance`) ?? '').trim().split(/\s+/),
   )
   if (distance.length === nodes.length ** 2 && distance.every(word => /^\d+$/.test(word))) words.push(`distance=${distance.join(',')}`)
-  if (split) words.push(`lowmem=${memoryOf(low) / 2 ** 20}M`)
+  if (split) words.push(`lowmem=${memoryOf(low, pageBytes) / 2 ** 20}M`)
   const swapBytes = sample.meminfo().bytes.get('SwapTotal') ?? 0
   if (swapBytes > 0) words.push(`swap=${Math.ceil(swapBytes / 2 ** 20)}M`)
   return parseMachineArgument(words.join(' '))
@@ -71,14 +78,17 @@ function machineOf(sample: Sample, file: string): MachineSpec {
 const ORDERS = 11
 
 /** What was in use on each node, and what was free in each zone. */
-function memoryInUse(sample: Sample): MemoryUse {
+function memoryInUse(sample: Sample, pageBytes: number): MemoryUse {
+  // A block of larger pages is one of a higher order here.
+  const lower = Array.from({ length: Math.log2(pageBytes / PAGE) }, () => 0)
   const ids = [...new Set(sample.zones().flatMap(zone => (present(zone) > 0 ? [zone.node] : [])))]
   const nodes = ids.map(id => {
     const node = sample.nodes().find(each => each.node === id)
     return node === undefined ? inUse(sample.meminfo().bytes, 'Cached') : inUse(node.meminfo.bytes, 'FilePages')
   })
   const free = sample.buddy().flatMap(({ node, zone, blocks }) => {
-    const [high, low] = [blocks.slice(ORDERS), blocks.slice(0, ORDERS)]
+    const all = [...lower, ...blocks]
+    const [high, low] = [all.slice(ORDERS), all.slice(0, ORDERS)]
     const top = high.reduce((sum, count, i) => sum + count * 2 ** (i + 1), low[ORDERS - 1] ?? 0)
     return ids.includes(node) ? [{ node: ids.indexOf(node), zone, blocks: [...low.slice(0, ORDERS - 1), top] }] : []
   })
@@ -93,8 +103,8 @@ function inUse(bytes: ReadonlyMap<string, number>, files: 'Cached' | 'FilePages'
 
 const present = (zone: Zone) => zone.pages.get('present') ?? 0
 
-function memoryOf(zones: readonly Zone[]): number {
-  const bytes = zones.reduce((sum, zone) => sum + present(zone), 0) * PAGE
+function memoryOf(zones: readonly Zone[], pageBytes: number): number {
+  const bytes = zones.reduce((sum, zone) => sum + present(zone), 0) * pageBytes
   return Math.ceil(bytes / GRANULE) * GRANULE
 }
 

@@ -2,6 +2,7 @@
  * What a command watches: a recording, the real host, or a workload on a simulated machine. The only place that knows
  * all kinds of source.
  */
+
 import { closeSync, writeSync } from 'node:fs'
 import { openRecording, sniff } from '../recording/open.ts'
 import { playRecording } from '../recording/player.ts'
@@ -9,6 +10,7 @@ import type { Recording } from '../recording/recording.ts'
 import type { Source } from '../sample/source.ts'
 import type { Failure, SimulationOptions } from '../sim/simulation.ts'
 import { UserError } from '../user_error.ts'
+import { pagesAre } from '../view/page_size.ts'
 import { parseMachineArgument } from '../workload/machine.ts'
 import { complain, EXIT } from './exit.ts'
 import { openOutput, writing } from './files.ts'
@@ -40,6 +42,12 @@ export interface SourceOptions {
 
 /** @param target a file, "host", or undefined for the bundled tour */
 export async function openSource(target: string | undefined, options: SourceOptions): Promise<Opened> {
+  const source = await openTarget(target, options)
+  pagesAre(source.pageBytes ?? 4096)
+  return source
+}
+
+async function openTarget(target: string | undefined, options: SourceOptions): Promise<Opened> {
   if (target === 'host') return openThisHost(options)
   if (target === undefined) return openMachine(target, options)
   return isRecording(target) ? playRecording(await openForPlay(target), undefined, options.speed) : openMachine(target, options)

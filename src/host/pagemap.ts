@@ -12,7 +12,6 @@ import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { errnoOf, type Reader } from './reader.ts'
 
 const ENTRY_BYTES = 8
-const PAGE = 4096
 /** Pages of an area that are looked at, from its start: 1 GiB. */
 const AREA_MAX = 1 << 18
 /** Addresses beyond are the kernel's. */
@@ -33,8 +32,8 @@ export const isNumbers = (path: string): boolean => NUMBERS.test(path)
 /** The pages of one area of a process; undefined where its pagemap may not be read, and `errors` then says why. */
 export function overlayText(reader: Reader, path: string): string | undefined {
   const [, pid, cells, start, end] = OVERLAY.exec(path) ?? []
-  const [from, to] = [Number.parseInt(start, 16) / PAGE, Number.parseInt(end, 16) / PAGE]
-  if (!(to > from) || to > USER_END / PAGE) return undefined
+  const [from, to] = [Number.parseInt(start, 16) / reader.pageBytes, Number.parseInt(end, 16) / reader.pageBytes]
+  if (!(to > from) || to > USER_END / reader.pageBytes) return undefined
   let fd: number | undefined
   try {
     fd = openSync(`${reader.root}/proc/${pid}/pagemap`, constants.O_RDONLY)

@@ -8,7 +8,7 @@
  * A file that the kernel makes in one piece comes whole with one read that has room to spare, so nobody asks for more of it;
  * a list, which it makes record by record, ends where a read gives nothing.
  */
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import type { Answer } from '../sample/source.ts'
 
 export interface Reader {
@@ -17,6 +17,8 @@ export interface Reader {
   readonly kept: Map<string, Kept>
   /** path -> errno of what could not be read; "ENOENT" where there is no such file. */
   readonly errors: Map<string, string>
+  /** Of this machine. */
+  readonly pageBytes: number
   buffer: Buffer
 }
 
@@ -32,7 +34,29 @@ const KEPT_LIMIT = 600
 /** Files made in one piece (single_open, one show of a seq_file): of sysfs all, of cgroups but lists of members, of /proc these. */
 const ONE_PIECE = /^\/sys\/(?!.*\/cgroup\.\w+$)|^\/proc\/(\d+\/(stat|status|oom_score|oom_score_adj|smaps_rollup)|meminfo|sys\/.*)$/
 
-export const newReader = (root: string): Reader => ({ root, kept: new Map(), errors: new Map(), buffer: Buffer.allocUnsafe(1 << 16) })
+export const newReader = (root: string): Reader => ({
+  root,
+  kept: new Map(),
+  errors: new Map(),
+  pageBytes: pageBytesOf(root),
+  buffer: Buffer.allocUnsafe(1 << 16),
+})
+
+/** Of the words that the kernel gives each process (getauxval), the one with the size of a page. */
+const AT_PAGESZ = 6n
+const USUAL_PAGE = 4096
+
+/** What sysconf(_SC_PAGESIZE) says. */
+function pageBytesOf(root: string): number {
+  try {
+    const words = readFileSync(`${root}/proc/self/auxv`)
+    for (let at = 0; at + 16 <= words.length; at += 16)
+      if (words.readBigUInt64LE(at) === AT_PAGESZ) return Number(words.readBigUInt64LE(at + 8))
+  } catch {
+    // A tree of files has no processes of its own.
+  }
+  return USUAL_PAGE
+}
 
 export const errnoOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO'

@@ -107,6 +107,7 @@ export function openHost(options: HostOptions): Source {
     kind: 'host',
     title: cleanLine(hostname()),
     tunables,
+    pageBytes: reader.pageBytes,
     watch: paths => {
       state.watched = paths.filter(path => isMachineFile(path) || isOverlay(path))
     },
@@ -328,6 +329,7 @@ function ownFiles(
       `title ${cleanLine(hostname())}`,
       `model Linux ${cleanLine(release())}`,
       `cost ${cost}`,
+      ...(reader.pageBytes === 4096 ? [] : [`page_bytes ${reader.pageBytes}`]),
       ...(tasks.stats.length < tasks.all ? [`tasks the ${tasks.stats.length} largest of ${tasks.all} processes`] : []),
     ],
     events: happenings(past, files, ns, turned),

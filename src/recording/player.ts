@@ -54,6 +54,12 @@ interface State {
   closed: boolean
 }
 
+/** As the machine said; one of a simulation, or that said nothing, has pages of 4096. */
+function pageBytesOf(recording: Recording): number {
+  const said = /^page_bytes (\d{4,7})$/m.exec(recording.frame(0).files.get('/mmtop/machine') ?? '')
+  return said === null ? 4096 : Number(said[1])
+}
+
 /** @param speed machine seconds per wall second; Infinity plays as fast as frames are asked for */
 export function playRecording(recording: Recording, clock: WallClock = realClock, speed = 1): Source & { readonly transport: Transport } {
   const state: State = {
@@ -76,6 +82,7 @@ export function playRecording(recording: Recording, clock: WallClock = realClock
     kind: 'recording',
     title: recording.title,
     tunables: recording.tunables,
+    pageBytes: pageBytesOf(recording),
     watch: () => undefined,
     next: () => nextFrame(state),
     read: async path => state.current?.files.get(path),

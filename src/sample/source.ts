@@ -11,7 +11,7 @@
  *
  * Paths under /mmtop/ are no kernel files: what a source knows beside them travels the same way.
  *
- *   /mmtop/machine    KEY VALUE lines: title, seed, workload, model, cost (what watching costs; host only)
+ *   /mmtop/machine    KEY VALUE lines: title, seed, workload, model, cost (what watching costs; host only), page_bytes (where not 4096)
  *   /mmtop/activity   "PID text" lines: what each process is doing (simulation only)
  *   /mmtop/tasks      "PID MINFLT MAJFLT NAME" lines: processes as the workload names them, where no /proc/PID/stat was kept
  *   /mmtop/events     "NS KIND TEXT" lines: what happened since the frame before (see EVENT_KINDS)
@@ -97,6 +97,8 @@ export interface Source {
   /** What is watched, in a few words: the workload's, the recording's or the host's name. */
   readonly title: string
   readonly tunables: readonly Tunable[]
+  /** Bytes of a page, where it is not 4096. */
+  readonly pageBytes?: number
   /** From the next frame on, include these files too (smaps of one process, ...). Replaces the previous list. */
   watch(paths: readonly string[]): void
   /** The next frame when it is due, undefined after the last one. One call at a time. */

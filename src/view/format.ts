@@ -8,7 +8,9 @@
  *
  * A value that is not known is "-".
  */
+
 import type { Unit } from './fields/field.ts'
+import { bytesOfPages } from './page_size.ts'
 
 export const MISSING = '-'
 
@@ -76,7 +78,7 @@ export function formatClock(ns: number): string {
 export function formatValue(value: number | undefined, unit: Unit): string {
   if (value === undefined || Number.isNaN(value)) return MISSING
   if (unit === 'bytes') return formatBytes(value)
-  if (unit === 'pages') return formatBytes(value * 4096)
+  if (unit === 'pages') return formatBytes(bytesOfPages(value))
   if (unit === 'kib') return formatBytes(value * 1024)
   if (unit === 'percent') return formatPercent(value)
   if (unit === 'us') return formatDuration(value * 1e3)

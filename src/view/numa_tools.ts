@@ -13,7 +13,9 @@
  *
  * Source: numastat(8) and numactl(8) of numactl 2.0.
  */
+
 import type { NodeSample, Sample, Task } from '../sample/sample.ts'
+import { bytesOfPages } from './page_size.ts'
 import { taskName } from './subjects/tasks.ts'
 
 export interface NumastatOptions {
@@ -29,7 +31,6 @@ export interface NumastatOptions {
 type Looks = Omit<NumastatOptions, 'what'>
 
 const MB = 2 ** 20
-const PAGE_BYTES = 4096
 const COLUMN = 16
 /** The first column of processes is wider, and grows with their names so far. */
 const PROCESS_COLUMN = 17
@@ -160,7 +161,7 @@ const nodeHeadings = (nodes: readonly NodeSample[]) => [...nodes.map(({ node }) 
 
 const titled = (name: string) => name.replace(/(^|_)[a-z]/g, letter => letter.toUpperCase())
 
-const pagesMb = (pages: number | undefined) => (pages === undefined ? undefined : (pages * PAGE_BYTES) / MB)
+const pagesMb = (pages: number | undefined) => (pages === undefined ? undefined : bytesOfPages(pages) / MB)
 
 function memoryMb({ meminfo }: NodeSample, name: string, hugeBytes: number): number | undefined {
   const bytes = meminfo.bytes.get(name)

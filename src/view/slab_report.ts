@@ -11,10 +11,10 @@
  *
  * Source: tools/vm/slabinfo.c (totals, slabcache, xtotals), Documentation/mm/slub.rst "Extended slabinfo mode and plotting".
  */
+
 import type { Slab } from '../sample/parse/slabinfo.ts'
 import { formatBytes } from './format.ts'
-
-const PAGE_BYTES = 4096
+import { bytesOfPages } from './page_size.ts'
 
 export interface SlabReportOptions {
   /** Caches in each list. */
@@ -23,7 +23,7 @@ export interface SlabReportOptions {
   readonly scaled: boolean
 }
 
-export const slabSize = ({ slabs, pagesPerSlab }: Slab): number => slabs * pagesPerSlab * PAGE_BYTES
+export const slabSize = ({ slabs, pagesPerSlab }: Slab): number => bytesOfPages(slabs * pagesPerSlab)
 const usedBytes = ({ activeObjects, objectSizeBytes }: Slab): number => activeObjects * objectSizeBytes
 export const slabLoss = (slab: Slab): number => slabSize(slab) - usedBytes(slab)
 

@@ -6,7 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { openHost } from '../../src/host/source.ts'
 import { feed, newTracker } from '../../src/sample/model.ts'
 import type { Frame, Source, Tunable } from '../../src/sample/source.ts'
+import { formatValue } from '../../src/view/format.ts'
 import { plainLines } from '../../src/view/layout.ts'
+import { pagesAre } from '../../src/view/page_size.ts'
 import { DEFAULT_UI } from '../../src/view/panel.ts'
 import { VIEWS } from '../../src/view/views.ts'
 import { openFixture } from '../fixtures/load.ts'
@@ -120,6 +122,56 @@ describe('the host', () => {
     expect(await source.read('/proc/7/pagemap')).toBeUndefined()
     expect(Buffer.from((await source.bytes?.('/proc/7/pagemap', 24, 8)) ?? []).readBigUInt64LE()).toBe(entry(62))
     expect(await source.bytes?.('/proc/vmstat', 0, 8)).toBeUndefined()
+    await source.close()
+  })
+
+  it('shows memory by the size of its own pages, which is not 4 KiB everywhere', async () => {
+    const root = treeOf(await machineFiles())
+    mkdirSync(`${root}/proc/self`, { recursive: true })
+    writeFileSync(`${root}/proc/self/auxv`, new Uint8Array(new BigUint64Array([33n, 1n, 6n, 65536n, 0n, 0n]).buffer))
+    const present = 1n << 63n
+    writeFileSync(`${root}/proc/7/pagemap`, new Uint8Array(new BigUint64Array([0n, present, present, 0n]).buffer))
+    const source = open(root)
+    expect(source.pageBytes).toBe(65536)
+    const [frame] = await framesOf(source, 1)
+    expect(frame.files.get('/mmtop/machine')).toContain('page_bytes 65536\n')
+    expect(await source.read('/mmtop/pages/task/7/1/10000-30000')).toBe('area 1 3 \nc 2 present=2\n')
+    await source.close()
+    pagesAre(65536)
+    expect(formatValue(3, 'pages')).toBe('192K')
+    pagesAre(4096)
+    expect(formatValue(3, 'pages')).toBe('12.0K')
+  })
+
+  it('reads counters of what is switched off in turn, and in every frame as soon as it is switched on', async () => {
+    const directory = '/sys/kernel/mm/transparent_hugepage/hugepages-64kB'
+    const counter = `${directory}/stats/anon_fault_alloc`
+    const root = treeOf([...(await machineFiles()), [counter, '0\n'], [`${directory}/enabled`, 'always inherit madvise [never]\n']])
+    const source = open(root, true)
+    const textIn = async () => (await framesOf(source, 1))[0].files.get(counter)
+    expect(await textIn()).toBe('0\n')
+    await source.write?.(`${directory}/enabled`, 'always inherit [madvise] never')
+    await framesOf(source, 1)
+    for (const text of ['5\n', '6\n', '7\n']) {
+      put(root, counter, text)
+      expect(await textIn()).toBe(text)
+    }
+    await source.close()
+  })
+
+  it('shows threads of the kernel though they are read in turn, until they are gone', async () => {
+    const root = treeOf(await machineFiles())
+    const stat = (state: string) =>
+      `9 (kworker/0:1) ${state} 2 0 0 0 -1 69238880 0 0 0 0 0 3 0 0 20 0 1 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0\n`
+    put(root, '/proc/9/stat', stat('I'))
+    const source = open(root)
+    for (const frame of await framesOf(source, 3)) expect(frame.files.get('/proc/9/stat')).toBe(stat('I'))
+    put(root, '/proc/9/stat', stat('R'))
+    let seen: string | undefined
+    for (let i = 0; i < 1000 && seen !== stat('R'); i++) seen = (await framesOf(source, 1))[0].files.get('/proc/9/stat')
+    expect(seen).toBe(stat('R'))
+    rmSync(join(root, 'proc/9'), { recursive: true })
+    expect((await framesOf(source, 1))[0].files.has('/proc/9/stat')).toBe(false)
     await source.close()
   })
 

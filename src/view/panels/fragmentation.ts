@@ -4,11 +4,13 @@
  * The unusable index of an order is the share of free memory in blocks smaller than that order (mm/vmstat.c
  * unusable_show); 0 is good, 1 means that no block of that order is left although memory is free.
  */
+
 import type { Model } from '../../sample/model.ts'
 import type { FreeBlocks } from '../../sample/parse/buddyinfo.ts'
 import { type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { arrange, type Block, block } from '../layout.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Style, span } from '../panel.ts'
 import { buddyColumns } from '../subjects/zones.ts'
 import { fitText } from '../width.ts'
@@ -109,7 +111,7 @@ const COMPACTION: readonly ChartOf[] = [
 function onePanel(model: Model, ui: PanelUi, size: Size, row: FreeBlocks): Panel {
   const share = formatPercent(unusable(row, HUGE_ORDER) * 100)
   const facts = [
-    `node ${row.node} ${row.zone}: ${formatBytes(pagesIn(row) * 4096)} free`,
+    `node ${row.node} ${row.zone}: ${formatBytes(bytesOfPages(pagesIn(row)))} free`,
     `${share} of it in blocks smaller than 2 MiB`,
     'Esc goes back to all zones',
   ]
@@ -132,7 +134,7 @@ function clauses(rows: readonly FreeBlocks[]): Clauses {
   const huge = rows.reduce((sum, row) => sum + pagesIn(row, HUGE_ORDER), 0)
   const free = rows.reduce((sum, row) => sum + pagesIn(row), 0)
   return [
-    `${formatBytes(huge * 4096)} of ${formatBytes(free * 4096)} free memory is in blocks of 2 MiB and more: ${formatCount(Math.floor(huge / 512))} huge pages without compaction`,
+    `${formatBytes(bytesOfPages(huge))} of ${formatBytes(bytesOfPages(free))} free memory is in blocks of 2 MiB and more: ${formatCount(Math.floor(huge / 512))} huge pages without compaction`,
     `most broken up: node ${worst.node} ${worst.zone}, ${formatPercent(unusable(worst, HUGE_ORDER) * 100)} of its free memory is in smaller blocks`,
   ]
 }

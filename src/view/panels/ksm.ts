@@ -1,4 +1,5 @@
 /** KSM: what merging saves, what looking for it costs, how far the scan is, and who has merged pages. */
+
 import type { Model } from '../../sample/model.ts'
 import { toInteger } from '../../sample/text.ts'
 import type { ChartOf } from '../chart.ts'
@@ -6,6 +7,7 @@ import { CHARTS_TOO } from '../chart_grid.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { segmentBar } from '../glyphs.ts'
 import { arrange, type Block, block, type Part, stack, toPanel } from '../layout.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, span } from '../panel.ts'
 import { MERGED_COLUMNS, mergedRows, scanCostPercent } from '../subjects/ksm.ts'
 import { fitText } from '../width.ts'
@@ -14,7 +16,6 @@ import { listPanel } from './list_panel.ts'
 import { openedTask } from './processes.ts'
 
 const DIRECTORY = '/sys/kernel/mm/ksm/'
-const PAGE = 4096
 const COUNTERS = ['ksm_full_scans', 'cow_ksm', 'ksm_swpin_copy', 'ksm_stable_node_chains', 'ksm_stable_node_dups'] as const
 const KNOBS = [
   'run',
@@ -102,7 +103,7 @@ function knownBlock(model: Model, width: number, ui: PanelUi): Block {
     return [
       span(fitText(key.slice('ksm_pages_'.length), 9), 'label', key),
       span(fitText(formatCount(pages), 7, 'right'), style, key),
-      span(fitText(formatBytes(pages * PAGE), 7, 'right'), style, key),
+      span(fitText(formatBytes(bytesOfPages(pages)), 7, 'right'), style, key),
       span(` ${meaning}`, 'dim'),
     ]
   })
@@ -135,7 +136,7 @@ const RUN: Readonly<Record<number, string>> = {
 
 function clauses(model: Model): Clauses {
   if (!model.scalars.has('ksm_run')) return [whyMissing(model, `${DIRECTORY}run`) ?? 'this source has no KSM']
-  const saved = levelOf(model, 'ksm_pages_sharing') * PAGE
+  const saved = bytesOfPages(levelOf(model, 'ksm_pages_sharing'))
   const pages = known(model)
   const scans = nowOf(model, 'ksm_full_scans') ?? 0
   const copies = sumNow(model, ['cow_ksm'])
@@ -144,7 +145,7 @@ function clauses(model: Model): Clauses {
   return [
     RUN[levelOf(model, 'ksm_run')],
     saved > 0 &&
-      `${formatBytes(saved)} saved, ${formatPercent((saved / Math.max(1, pages * PAGE)) * 100)} of the ${formatBytes(pages * PAGE)} that it knows`,
+      `${formatBytes(saved)} saved, ${formatPercent((saved / Math.max(1, bytesOfPages(pages))) * 100)} of the ${formatBytes(bytesOfPages(pages))} that it knows`,
     registered && 'it knows no page: nobody asked for it by MADV_MERGEABLE, or no scan has begun',
     levelOf(model, 'ksm_run') === 1 && pages > 0 && scanWords(model, pages, scans),
     cost !== undefined && cost > 0 && `${formatPercent(cost)} of a CPU`,

@@ -1,10 +1,12 @@
 /** Zones: how far each is from its watermarks, what is on its lists, and how hard kswapd works. */
+
 import type { Model } from '../../sample/model.ts'
 import type { Zone } from '../../sample/parse/zoneinfo.ts'
 import { type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { fillOf, segmentBar } from '../glyphs.ts'
 import { arrange, type Block, block, section } from '../layout.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Span, type Style, span } from '../panel.ts'
 import { pagesOf, ZONE_COLUMNS, zoneRows, zoneState } from '../subjects/zones.ts'
 import { fitText } from '../width.ts'
@@ -101,7 +103,11 @@ const RECLAIM: readonly ChartOf[] = [
 /** One zone: all its figures, below its watermarks. */
 function onePanel(model: Model, ui: PanelUi, size: Size, zone: Zone): Panel {
   const said = words(
-    [`zone ${zone.zone} of node ${zone.node}`, `${formatBytes(pagesOf(zone, 'managed') * 4096)} managed`, 'Esc goes back to all zones'],
+    [
+      `zone ${zone.zone} of node ${zone.node}`,
+      `${formatBytes(bytesOfPages(pagesOf(zone, 'managed')))} managed`,
+      'Esc goes back to all zones',
+    ],
     size,
     ui.ascii,
   )
@@ -152,7 +158,7 @@ function lruBlock(model: Model, width: number, ui: PanelUi): Block {
     return [
       span(fitText(`N${node}`, 4), 'label', `N${node}.nr_inactive_file`),
       ...segmentBar(parts, most, Math.max(0, width - 28), ui.ascii),
-      span(fitText(formatBytes(total * 4096), 8, 'right'), 'value', 'lru_bytes'),
+      span(fitText(formatBytes(bytesOfPages(total)), 8, 'right'), 'value', 'lru_bytes'),
       span(fitText(state, 16, 'right'), daemon?.running === true ? 'warn' : 'dim'),
     ]
   })
@@ -185,7 +191,7 @@ function gaugeBlock(rows: readonly Zone[], width: number, ui: PanelUi): Block {
     return [
       span(fitText(`N${zone.node} ${zone.zone}`, 12), 'label', about),
       span(bar, style, about),
-      span(fitText(`${formatBytes(free * 4096)} free, low ${formatBytes(low * 4096)}`, 26, 'right'), 'value', about),
+      span(fitText(`${formatBytes(bytesOfPages(free))} free, low ${formatBytes(bytesOfPages(low))}`, 26, 'right'), 'value', about),
       span(state === 'ok' ? '' : ` ${alarm(ui.ascii)} ${state}`, style),
     ]
   })

@@ -1,13 +1,14 @@
 /** Slab caches as rows: what each holds, and how much of that is objects that nobody uses. */
+
 import type { Model } from '../../sample/model.ts'
 import type { Slab } from '../../sample/parse/slabinfo.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { type Column, column } from '../table.ts'
 
-const PAGE_BYTES = 4096
 const SOURCE = '/proc/slabinfo'
 
 /** Memory that a cache took from the page allocator. */
-export const slabBytes = (slab: Slab): number => slab.slabs * slab.pagesPerSlab * PAGE_BYTES
+export const slabBytes = (slab: Slab): number => bytesOfPages(slab.slabs * slab.pagesPerSlab)
 
 /** Memory of objects that are allocated but not in use, and of what is left over in each slab. */
 export const idleBytes = (slab: Slab): number => Math.max(0, slabBytes(slab) - slab.activeObjects * slab.objectSizeBytes)

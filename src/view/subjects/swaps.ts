@@ -1,7 +1,9 @@
 /** Where anonymous memory goes: swap areas, zram devices and the zswap pool. */
+
 import type { Model } from '../../sample/model.ts'
 import type { SwapArea } from '../../sample/parse/swaps.ts'
 import type { ZramDevice } from '../../sample/parse/zram.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { type Column, column } from '../table.ts'
 
 const AREA = '/proc/swaps'
@@ -111,7 +113,7 @@ export const ZRAM_COLUMNS: readonly Column<ZramDevice>[] = [
 /** What is in zswap: pages stored and the memory that they take; undefined where there is no zswap. */
 export function zswapPool(model: Model): { readonly storedBytes: number; readonly takenBytes: number } | undefined {
   const [stored, taken] = [model.scalars.get('zswap_stored_pages'), model.scalars.get('zswap_pool_total_size')]
-  if (stored !== undefined && taken !== undefined) return { storedBytes: stored * 4096, takenBytes: taken }
+  if (stored !== undefined && taken !== undefined) return { storedBytes: bytesOfPages(stored), takenBytes: taken }
   const [zswapped, zswap] = [model.scalars.get('Zswapped'), model.scalars.get('Zswap')]
   return zswapped === undefined || zswap === undefined ? undefined : { storedBytes: zswapped, takenBytes: zswap }
 }

@@ -4,6 +4,7 @@ import { growth } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
 import type { Task } from '../../sample/sample.ts'
 import { sparkText } from '../glyphs.ts'
+import { bytesOfPages } from '../page_size.ts'
 import { span } from '../panel.ts'
 import { type Column, column } from '../table.ts'
 import { fitText } from '../width.ts'
@@ -48,7 +49,7 @@ export function taskRows(model: Model): TaskRow[] {
       task,
       pid: task.pid,
       name: taskName(task),
-      rssBytes: task.status?.bytes.get('VmRSS') ?? (task.stat === undefined ? task.rollup?.get('Rss') : task.stat.rssPages * 4096),
+      rssBytes: task.status?.bytes.get('VmRSS') ?? (task.stat === undefined ? task.rollup?.get('Rss') : bytesOfPages(task.stat.rssPages)),
       get nodeBytes() {
         return task.numaMaps.length === 0 ? undefined : nodes.map(node => bytesOn(task, node))
       },
