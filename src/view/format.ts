@@ -8,7 +8,6 @@
  *
  * A value that is not known is "-".
  */
-
 import type { Unit } from './fields/field.ts'
 import { bytesOfPages } from './page_size.ts'
 

@@ -13,7 +13,6 @@
  *
  * Source: numastat(8) and numactl(8) of numactl 2.0.
  */
-
 import type { NodeSample, Sample, Task } from '../sample/sample.ts'
 import { bytesOfPages } from './page_size.ts'
 import { taskName } from './subjects/tasks.ts'

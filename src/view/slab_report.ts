@@ -11,7 +11,6 @@
  *
  * Source: tools/vm/slabinfo.c (totals, slabcache, xtotals), Documentation/mm/slub.rst "Extended slabinfo mode and plotting".
  */
-
 import type { Slab } from '../sample/parse/slabinfo.ts'
 import { formatBytes } from './format.ts'
 import { bytesOfPages } from './page_size.ts'

@@ -4,7 +4,6 @@
  * The unusable index of an order is the share of free memory in blocks smaller than that order (mm/vmstat.c
  * unusable_show); 0 is good, 1 means that no block of that order is left although memory is free.
  */
-
 import type { Model } from '../../sample/model.ts'
 import type { FreeBlocks } from '../../sample/parse/buddyinfo.ts'
 import { type ChartOf, chartsOfMany } from '../chart.ts'

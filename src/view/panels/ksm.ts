@@ -1,5 +1,4 @@
 /** KSM: what merging saves, what looking for it costs, how far the scan is, and who has merged pages. */
-
 import type { Model } from '../../sample/model.ts'
 import { toInteger } from '../../sample/text.ts'
 import type { ChartOf } from '../chart.ts'

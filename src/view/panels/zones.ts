@@ -1,5 +1,4 @@
 /** Zones: how far each is from its watermarks, what is on its lists, and how hard kswapd works. */
-
 import type { Model } from '../../sample/model.ts'
 import type { Zone } from '../../sample/parse/zoneinfo.ts'
 import { type ChartOf, chartsOfMany } from '../chart.ts'

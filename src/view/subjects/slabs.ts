@@ -1,5 +1,4 @@
 /** Slab caches as rows: what each holds, and how much of that is objects that nobody uses. */
-
 import type { Model } from '../../sample/model.ts'
 import type { Slab } from '../../sample/parse/slabinfo.ts'
 import { bytesOfPages } from '../page_size.ts'

@@ -1,5 +1,4 @@
 /** Where anonymous memory goes: swap areas, zram devices and the zswap pool. */
-
 import type { Model } from '../../sample/model.ts'
 import type { SwapArea } from '../../sample/parse/swaps.ts'
 import type { ZramDevice } from '../../sample/parse/zram.ts'

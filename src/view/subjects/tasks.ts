@@ -1,5 +1,4 @@
 /** Processes as rows: what each holds, shares, swaps and faults, and where it is. */
-
 import { growth } from '../../sample/counters.ts'
 import type { Model } from '../../sample/model.ts'
 import type { Task } from '../../sample/sample.ts'
