@@ -1,43 +1,16 @@
 /** No figure on any panel is without an explanation. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Model } from '../../src/sample/model.ts'
-import { takeFrame, watchSimulation } from '../../src/sim/frames.ts'
-import { runUntil } from '../../src/sim/simulation.ts'
 import { drawPanel } from '../../src/view/chart_text.ts'
 import { explain } from '../../src/view/explain.ts'
 import { DEFAULT_UI, type Panel, plain, type Row } from '../../src/view/panel.ts'
 import { header } from '../../src/view/panels/header.ts'
 import { VIEWS } from '../../src/view/views.ts'
-import { parseWorkload } from '../../src/workload/parse.ts'
-import { modelFrom, modelOf } from './models.ts'
+import { migratingModel, modelOf } from './models.ts'
 
 const SIZE = { width: 200, height: 60 }
 /** Styles of words, names, scales and headings. */
 const WORDS = ['text', 'dim', 'title', 'frame', 'head', 'label', 'series1', 'series2', 'series3', 'series4', 'series5', 'series6']
-
-/** A simulated machine that watches ages of pages, merges, and moves a process. */
-function migrating(): Model {
-  const watched = watchSimulation(parseWorkload(WORKLOAD, 'test'), {})
-  const first = takeFrame(watched)
-  runUntil(watched.sim, 1030e6, () => {})
-  return { ...modelFrom([first, takeFrame(watched)], { title: 'test', tunables: watched.tunables }), kind: 'simulation' }
-}
-
-const WORKLOAD = `machine mem=128M,128M cpus=2,2 nodes=2
-cmdline transparent_hugepage=never
-write /mmtop/working_set 100
-write /sys/kernel/mm/ksm/run 1
-spawn from cpu=1
-from mmap R 8M
-from touch R write content=page
-spawn onto cpu=2
-onto mmap R 8M
-bg from touch R write pattern=random count=100000 rate=20M/s
-sleep 50
-postcopy from onto R bandwidth=16M/s latency=5ms rounds=2
-bg onto touch R read pattern=random count=3000 rate=1M/s
-postcopy_join onto
-`
 
 /** What stands there with a digit in it and cannot be explained. */
 function unexplained(rows: readonly Row[], model: Model): string[] {
@@ -53,7 +26,7 @@ function unexplained(rows: readonly Row[], model: Model): string[] {
 describe('every figure', () => {
   const models = new Map<string, Model>()
   beforeAll(async () => {
-    models.set('simulation', migrating())
+    models.set('simulation', migratingModel())
     for (const name of ['numa-policies', 'cgroup-memory-max', 'zswap-lzo', 'hugetlb-mempolicy']) models.set(name, await modelOf(name, 2))
   })
 

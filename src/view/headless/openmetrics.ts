@@ -3,6 +3,8 @@
  * replacement: mmtop_vmstat_pgfault, mmtop_memory_MemFree_bytes, mmtop_zoneinfo_low_pages{node,zone} ... What
  * node_exporter does not have follows the same rules: base units, the unit last, _total on totals.
  *
+ * What it has nothing like is in openmetrics_more.ts.
+ *
  * vmstat is of type "unknown", as node_exporter has it untyped: its names cannot carry the _total that a counter must.
  */
 import { kindOf } from '../../sample/counters.ts'
@@ -10,6 +12,7 @@ import type { Model } from '../../sample/model.ts'
 import { fieldOf } from '../fields.ts'
 import { type KnobRow, knobRows } from '../subjects/knobs.ts'
 import { taskRows } from '../subjects/tasks.ts'
+import { type Add, addMore } from './openmetrics_more.ts'
 
 type Labels = Readonly<Record<string, string>>
 
@@ -44,10 +47,9 @@ export function asOpenMetrics(model: Model, prefix = PREFIX): string {
   addSlabs(model, add)
   addTasks(model, add)
   addKnobs(model, add)
+  addMore(model, add)
   return `${[...families.values()].map(family => familyText(family, KNOWN.test(family.name) ? prefix : PREFIX)).join('')}# EOF\n`
 }
-
-type Add = (family: Omit<Family, 'samples'>, labels: Labels, value: number | undefined) => void
 
 function familyText({ name, type, unit, help, samples }: Family, prefix: string): string {
   const suffix = type === 'counter' ? '_total' : type === 'info' ? '_info' : ''
