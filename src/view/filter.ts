@@ -85,24 +85,30 @@ function regexTerm(source: string): Filter {
 const TEXT_LIMIT = 120
 /** Repeats in one expression; each may multiply the time by the length of a text. */
 const REPEATS_MAX = 3
+/** Parts that may be there or not; each may double the time. */
+const OPTIONAL_MAX = 8
 
 /**
  * Whether an expression could keep the screen waiting: it tries all ways to share a text out, which are endless where what is repeated has
- * repeats or alternatives itself ("(a+)+", "(a|b)*").
+ * repeats, alternatives or optional parts itself ("(a+)+", "(a|b)*", "(a?b?){9}").
  */
 function isCostly(source: string): boolean {
   const tokens = source.match(/\\.|\[(?:\\.|[^\]\\])*\]?|\{\d*,?\d*\}|[\s\S]/g) ?? []
   const groups: boolean[] = [false]
-  let closed = false
-  let repeats = 0
+  let [closed, quantified, opened] = [false, false, false]
+  let [repeats, optional] = [0, 0]
   for (const token of tokens) {
     const repeat = /^(?:[*+]|\{\d)/.test(token)
-    if (repeat && closed) return true
-    if (repeat && ++repeats > REPEATS_MAX) return true
+    // Behind "(" it says what kind of group that is, behind a quantifier which way that looks.
+    const maybe = token === '?' && !opened && !quantified
+    if (repeat && (closed || ++repeats > REPEATS_MAX)) return true
+    if (maybe && ++optional > OPTIONAL_MAX) return true
+    quantified = repeat || maybe
+    opened = token === '('
     closed = false
     if (token === '(') groups.push(false)
     else if (token === ')') closed = groups.length > 1 && groups.pop() === true
-    if (repeat || token === '|' || closed) groups[groups.length - 1] = true
+    if (quantified || token === '|' || closed) groups[groups.length - 1] = true
   }
   return false
 }
