@@ -93,14 +93,14 @@ const fileOf = (vma: Vma): OpenFile => must(vma.file, 'an area maps a file that 
 
 /**
  * A fault on a page of the area's file; the entry of k.vmf is empty, or its table missing (do_fault). One that had to wait
- * is tried again: by the processor, unless the process was killed meanwhile (fault_signal_pending), or by who populates, who finds its
+ * is tried again, unless the process was killed meanwhile (fault_signal_pending): by the processor, or by who populates, who finds its
  * area anew and works off this CPU's batches each time a fault made it stop.
  */
 export function doFault(k: Kernel, vma: Vma, mapping: Mapping): number {
   const first = attempt(k, vma, mapping, false)
   if ((first & VM_FAULT_RETRY) === 0 || (vma.flags & VM_UFFD_FLAGS) !== 0) return first
   noteRetry(k, vma.mm)
-  if (k.vmf.user && k.current !== undefined && k.current.killed !== 0) return first
+  if (k.current !== undefined && k.current.killed !== 0) return VM_FAULT_OOM
   if (!k.vmf.user) {
     lruAddDrain(k)
     spend(k, COST_PTE, 1)

@@ -46,6 +46,15 @@ describe('cpuset.mems', () => {
 })
 
 describe('cpuset.cpus', () => {
+  it('that has all CPUs leaves tasks where they ran, near their memory', () => {
+    const outcome = run(
+      ['A', 'B', 'C', 'D'].map((name, i) => `spawn ${name} cpu=${name === 'C' ? 2 : 0}\ncgroup G${i} add ${name}`).join('\n') +
+        '\nD mmap q 8M\nD touch q write\nC mmap r 8M\nC touch r write\nC pagemap r',
+      MACHINE,
+    )
+    expect(outcome.op('C pagemap r').fields['nodes']).toEqual({ 1: 2048 })
+  })
+
   it('is where its tasks may run, whatever they ask for', () => {
     const { err, k } = run(
       'cgroup G set cpuset.cpus 2\nspawn A cpu=0\ncgroup G add A\nA cpu 0\nA cpu 0-2\ncgroup G set cpuset.cpus 0-1\nspawn B cpu=2',

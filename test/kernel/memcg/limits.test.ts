@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { EV } from '../../../src/kernel/base/counters.ts'
+import { EV, NS } from '../../../src/kernel/base/counters.ts'
 import { file, keyed, run } from './lab.ts'
 
 const MIB = 2 ** 20
@@ -102,6 +102,14 @@ describe('memory.max', () => {
     const { err, k } = run(`${text}\nA touch r read\nX touch r read`)
     expect([err('B touch s write'), err('A touch r read'), err('X touch r read')]).toEqual(['ESRCH', '', ''])
     expect(keyed(k, 'G/memory.events', 'oom')).toBe(1)
+  })
+
+  it('kills who cannot even read the page of a file that it faults on, and that is the end of it', () => {
+    const { k, op } = run(
+      'cgroup G set memory.max 4M\nspawn A\ncgroup G add A\nA mmap r 16M file=/mnt/f flags=shared,locked\nA touch r write',
+    )
+    expect(op('A mmap r 16M file=/mnt/f flags=shared,locked').fields['signal']).toBe('SIGKILL')
+    expect([keyed(k, 'G/memory.events', 'oom'), keyed(k, 'G/memory.events', 'oom_kill')]).toEqual([1, 1])
   })
 
   it('kills a whole group with memory.oom.group, but for processes that are not to be killed', () => {
@@ -226,5 +234,14 @@ describe('dirty pages', () => {
     expect(op('A writefile /mnt/w 40M').ret).toBe(40 * MIB)
     expect(keyed(k, 'G/memory.stat', 'file_dirty')).toBeLessThan(6 * MIB)
     expect(keyed(k, 'G/memory.events', 'oom_kill')).toBe(0)
+  })
+
+  it('are written by the flusher while who reclaims goes on: he meets few of them a second time', () => {
+    const many = 'write /proc/sys/vm/dirty_ratio 80\nwrite /proc/sys/vm/dirty_background_ratio 70\n'
+    const { k } = run(
+      `${many}spawn A\ncgroup G add A\nA mmap m 30M file=/mnt/f flags=shared\nA touch m read 10M 20M\nA touch m write 0 10M\ncgroup G set memory.reclaim 24M`,
+    )
+    expect(k.nodes[0].stat[NS.nr_vmscan_immediate_reclaim]).toBeLessThan(100)
+    expect(k.event[EV.pgscan_file]).toBeLessThan(20_000)
   })
 })
