@@ -53,6 +53,9 @@ const QUIET_NS = 100e6
 /** How long a thread keeps a CPU that others want too. */
 const SLICE_NS = 1e6
 
+/** How long a system call that can be divided goes on for when nobody wants its CPU: who looks at the machine from outside sees it at work. */
+const LOOK_NS = 50e6
+
 /** A run about to execute its first line, now. */
 export function startRun(k: Kernel, program: Program, ports: Ports): Run {
   const init = must(k.tasks.get(1), 'the machine has a first process')
@@ -135,7 +138,7 @@ export function step(run: Run, ports: Ports, limitNs: number): boolean {
     watchMoves(run, turn)
     // Beside pages that are being moved no pass is like the one before.
     run.quietNs = k.moves.byPage.size > 0 ? turn.startNs : Math.min(turn.othersNs, daemonNs)
-    k.clock[1] = Math.max(turn.startNs + SLICE_NS, run.quietNs)
+    k.clock[1] = Math.max(turn.startNs + SLICE_NS, Math.min(run.quietNs, turn.startNs + LOOK_NS))
     runTurn(run, ports, turn, Math.min(turn.startNs + SLICE_NS, daemonNs))
     k.clock[1] = Number.POSITIVE_INFINITY
     wakeKilled(run, k.clock[0])
