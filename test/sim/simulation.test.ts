@@ -52,13 +52,12 @@ describe('running', () => {
   it('shows a long call at work to who looks, though nobody else wants its CPU', () => {
     const text = 'machine mem=1G cpus=1\ncmdline transparent_hugepage=never\nspawn A\nA mmap a 700M flags=populate\n'
     const sim = createSimulation(program(text))
-    const seen = [20e6, 70e6, 1e9].map(ns => {
+    const seen = [20e6, 1e9].map(ns => {
       runUntil(sim, ns, ignore)
       return sim.k.nodes[0].stat[NS.nr_anon_pages]
     })
     expect(seen[0]).toBeGreaterThan(0)
     expect(seen[1]).toBeGreaterThan(seen[0] + 10_000)
-    expect(seen[2]).toBeGreaterThan(seen[1] + 10_000)
   })
 
   it('goes to a moment, or to the next op, or to the end', () => {
