@@ -5,7 +5,8 @@
  *     for priority 12 ... 0, on each node he may use: one round (vmscan.ts), until 32 pages are reclaimed
  *     nothing: again with all active lists, then without regard for memory.low
  *
- * It goes on for long when most pages are in use. Kswapds that have been woken work meanwhile, on CPUs of their own or in turns on this one.
+ * It goes on for long when most pages are in use. Kswapds and the flusher, when they have been woken, work meanwhile, on CPUs of their own or
+ * in turns on this one.
  *
  * Source: mm/vmscan.c (try_to_free_pages, throttle_direct_reclaim, allow_direct_reclaim, shrink_zones, do_try_to_free_pages,
  * try_to_free_mem_cgroup_pages).
@@ -17,6 +18,7 @@ import type { Kernel, Node, Zone } from '../base/state.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
 import { readyNs, runThread } from '../base/thread.ts'
 import { PAGE_ALLOC_COSTLY_ORDER, ZONE_MOVABLE, ZONE_NORMAL } from '../base/units.ts'
+import { runFlusher } from '../daemons/flusher.ts'
 import { runKswapd } from '../daemons/kswapd.ts'
 import { ALL_NODES } from '../frames/rmqueue.ts'
 import { MAX_RECLAIM_RETRIES, zoneWatermarkOk } from '../frames/watermark.ts'
@@ -33,16 +35,18 @@ const NO_LESS_NS = 1e5
 const THROTTLE_NS = 1e9
 
 /**
- * Lets kswapds work that want to by now. Each runs on a CPU that is free; where it takes this one, who reclaims waits.
+ * Lets kswapds work that want to by now, and the flusher. Each runs on a CPU that is free; where it takes this one, who reclaims waits.
  * This CPU has been busy until now.
  */
-function letKswapdsRun(k: Kernel): void {
-  if (k.nodes.every(({ kswapd }) => readyNs(kswapd) > k.clock[0])) return
+function letThreadsRun(k: Kernel): void {
+  const { flusher } = k.fs.writeback
+  if (readyNs(flusher) > k.clock[0] && k.nodes.every(({ kswapd }) => readyNs(kswapd) > k.clock[0])) return
   const { cpu, current } = k
   const ns = now(k)
   const { reclaiming } = k.memcg
   k.cpus[cpu].nowNs = Math.max(k.cpus[cpu].nowNs, ns)
   k.memcg.reclaiming = false
+  if (readyNs(flusher) <= ns) runThread(k, { daemon: flusher, run: runFlusher })
   for (const node of k.nodes) {
     const { kswapd } = node
     const thread = { daemon: kswapd, run: (machine: Kernel) => runKswapd(machine, node) }
@@ -88,7 +92,7 @@ function throttleDirectReclaim(k: Kernel, { zonelist, nodemask }: ReclaimPlaces)
   const node = k.nodes[zone.node]
   const endNs = now(k) + THROTTLE_NS
   while (now(k) < endNs && task.killed === 0 && !allowsDirectReclaim(k, node)) {
-    letKswapdsRun(k)
+    letThreadsRun(k)
     spend(k, COST.idle, Math.max(NO_LESS_NS, node.kswapd.endNs - now(k)))
   }
 }
@@ -130,12 +134,12 @@ function shrinkZones(k: Kernel, places: ReclaimPlaces, sc: ScanControl): boolean
   return ready
 }
 
-/** One round on a node; kswapds have their turns meanwhile. */
+/** One round on a node; kswapds and the flusher have their turns meanwhile. */
 function shrinkNodeInTurns(k: Kernel, node: Node, sc: ScanControl): void {
   sc.pauseNs = now(k) + SLICE_NS
   shrinkNode(k, node, sc)
   while (sc.pause !== undefined) {
-    letKswapdsRun(k)
+    letThreadsRun(k)
     sc.pauseNs = now(k) + SLICE_NS
     shrinkNode(k, node, sc)
   }
