@@ -159,6 +159,7 @@ function rollingBlock(model: Model, ui: PanelUi, width: number, height: number):
   const count = Math.max(1, height - (headed ? 2 : 1))
   const times = timesOf(model.history, model.seq, count)
   const values = columns.map(column => summed(model, column.keys, count))
+  const units = columns.map(({ keys: [key] }) => (kindOf(key) === 'counter' ? 'count' : fieldOf(key).unit))
   const head: Row = [
     span(fitText('time', TIME_WIDTH, 'right'), 'head'),
     ...columns.map(column => span(` ${fitText(column.title, COLUMN_WIDTH, 'right')}`, 'head', column.keys[0])),
@@ -167,8 +168,7 @@ function rollingBlock(model: Model, ui: PanelUi, width: number, height: number):
     const cells = columns.map((column, c) => {
       // A rate has no value for the very first sample, so its list may be one shorter.
       const value = values[c][values[c].length - times.length + i]
-      const { unit } = fieldOf(column.keys[0])
-      const text = formatValue(value, kindOf(column.keys[0]) === 'counter' ? 'count' : unit)
+      const text = formatValue(value, units[c])
       return span(` ${fitText(text, COLUMN_WIDTH, 'right')}`, value === 0 || value === undefined ? 'dim' : 'value', column.keys[0])
     })
     return [span(formatClock(ns).slice(0, TIME_WIDTH), 'dim'), ...cells]

@@ -38,10 +38,13 @@ export const pidColumn = <R>(pidOf: (row: R) => number): Column<R> =>
   })
 
 export function taskRows(model: Model): TaskRow[] {
-  const before = new Map((model.previous?.tasks() ?? []).map(task => [task.pid, task]))
+  // Both are in the order of their pids.
+  const before = model.previous?.tasks() ?? []
+  let at = 0
   const nodes = model.sample.nodes().map(node => node.node)
   return model.sample.tasks().map(task => {
-    const [now, then] = [faultsOf(task), faultsOf(before.get(task.pid))]
+    while (at < before.length && before[at].pid < task.pid) at++
+    const [now, then] = [faultsOf(task), faultsOf(before[at]?.pid === task.pid ? before[at] : undefined)]
     const rate = (current: number | undefined, old: number | undefined) =>
       current === undefined || old === undefined || model.seconds <= 0 ? undefined : growth(current, old) / model.seconds
     return {
