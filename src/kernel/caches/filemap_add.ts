@@ -9,6 +9,7 @@ import { bufferAlloc, fileObjectsAlloc } from '../alloc/kmem.ts'
 import { allocPages } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import {
+  __GFP_COMP,
   __GFP_FS,
   __GFP_IO,
   __GFP_NOFAIL,
@@ -78,7 +79,7 @@ export function filemapAdd(k: Kernel, mapping: Mapping, pfn: Pfn, index: number,
 
 /** A fresh page for an offset of a file, in the cache and marked with `flags`; NO_PAGE when there is no memory. */
 export function filemapNew(k: Kernel, mapping: Mapping, index: number, gfp: number, flags: number): Pfn {
-  const pfn = allocPages(k, gfp, 0)
+  const pfn = allocPages(k, gfp | __GFP_COMP, 0)
   if (pfn === NO_PAGE) return NO_PAGE
   k.page[pfn * PAGE_WORDS] |= flags
   return filemapAdd(k, mapping, pfn, index, gfp) ? pfn : NO_PAGE

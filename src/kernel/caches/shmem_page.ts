@@ -21,7 +21,16 @@ import { allocPagesPolicy } from '../alloc/page_alloc.ts'
 import { COST, spend, spendOnPages } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import { EINVAL, ENOMEM, ENOSPC } from '../base/errno.ts'
-import { GFP_HIGHUSER_MOVABLE, GFP_KERNEL, PG_dirty, PG_head, PG_referenced, PG_swapbacked, PG_uptodate } from '../base/flags.ts'
+import {
+  __GFP_COMP,
+  GFP_HIGHUSER_MOVABLE,
+  GFP_KERNEL,
+  PG_dirty,
+  PG_head,
+  PG_referenced,
+  PG_swapbacked,
+  PG_uptodate,
+} from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping } from '../base/state_fs.ts'
@@ -157,7 +166,7 @@ function allocHuge(k: Kernel, inode: Inode, index: number, gfp: number): Pfn {
 /** Allocates by the file's policy; interleaving counts from the file's number, so that files do not all begin on one node. */
 function allocAt(k: Kernel, inode: Inode, index: number, order: number, gfp: number): Pfn {
   const policy = inode.policies.find(range => range.start <= index && index < range.end)?.policy ?? taskPolicy(k)
-  return allocPagesPolicy(k, gfp, order, policy, isInterleave(policy) ? Math.floor((index + inode.ino) / 2 ** order) : -1)
+  return allocPagesPolicy(k, gfp | __GFP_COMP, order, policy, isInterleave(policy) ? Math.floor((index + inode.ino) / 2 ** order) : -1)
 }
 
 /** Charges the fresh page to the task's memory cgroup, puts it into the file and fills it, unless a writer is about to. */

@@ -17,6 +17,7 @@ import { allocPages, allocPagesVma } from '../alloc/page_alloc.ts'
 import { COST, spend } from '../base/cost.ts'
 import { EV } from '../base/counters.ts'
 import {
+  __GFP_COMP,
   __GFP_FS,
   __GFP_IO,
   __GFP_NORETRY,
@@ -87,7 +88,8 @@ export function takeIntoSwapCache(k: Kernel, entry: number, vma: Vma | undefined
   const there = swapCacheGet(k, entry)
   if (there !== NO_PAGE) return there
   if (swapCount(k, entry) === 0 && k.swap.slotsEnabled) return NO_PAGE
-  const pfn = vma === undefined ? allocPages(k, GFP_HIGHUSER_MOVABLE, 0) : allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
+  const pfn =
+    vma === undefined ? allocPages(k, GFP_HIGHUSER_MOVABLE | __GFP_COMP, 0) : allocPagesVma(k, GFP_HIGHUSER_MOVABLE, 0, vma, offset)
   if (pfn === NO_PAGE) return NO_PAGE
   if (!swapcachePrepare(k, entry)) {
     freePages(k, pfn, 0)
