@@ -14,6 +14,7 @@ import type { Kernel } from '../kernel/base/state.ts'
 import type { Mm } from '../kernel/base/state_mm.ts'
 import { addTraffic, markTraffic, repeatTraffic } from '../kernel/base/traffic.ts'
 import { NO_PAGE, PAGE_SIZE } from '../kernel/base/units.ts'
+import { logPoisonAccess } from '../kernel/calls/memory_failure.ts'
 import { type TouchRun, touchRun } from '../kernel/fault/touch.ts'
 import { pageContent, pageContentIndex } from '../kernel/frames/page.ts'
 import { protectionKey, vmaAt } from '../kernel/spaces/vma.ts'
@@ -203,6 +204,7 @@ function afterFault(run: Run, worker: Worker, doing: Doing, region: Region, { at
     return false
   }
   const address = content >= 0 ? at - (at % PAGE_SIZE) : at
+  if ((result.fault & VM_FAULT_HWPOISON) !== 0) logPoisonAccess(k, worker.task, address)
   touchOwn(run.k, worker.task, TOUCHES.signal)
   doing.extra['signal'] = (result.fault & VM_FAULT_SIGSEGV) !== 0 ? 'SIGSEGV' : 'SIGBUS'
   if (doing.op.op === 'check') return true

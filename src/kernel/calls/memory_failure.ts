@@ -14,7 +14,7 @@
  *
  * A broken page is never used again: nobody can free it, it counts in HardwareCorrupted. A mapping that had it keeps an entry that
  * says so until the range is unmapped. SIGBUS comes with the touch; with memory_failure_early_kill those that map a
- * page whose only copy is lost are killed at once. Without memory_failure_recovery the machine panics; soft_offline_page never does.
+ * page whose only copy is lost are killed at once. The log tells of each page and what became of it. Without memory_failure_recovery the machine panics; soft_offline_page never does.
  *
  * Source: mm/memory-failure.c (memory_failure, hwpoison_user_mappings, me_pagecache_clean, me_huge_page, try_memory_failure_hugetlb,
  * soft_offline_page, page_handle_poison), mm/madvise.c madvise_inject_error, mm/page_alloc.c take_page_off_buddy.
@@ -41,7 +41,7 @@ import {
   PTE_PROTNONE,
 } from '../base/flags.ts'
 import { PAGE_WORDS } from '../base/list.ts'
-import { panic } from '../base/log.ts'
+import { KERN_ERR, KERN_INFO, panic, printk } from '../base/log.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping } from '../base/state_fs.ts'
 import type { MemoryBlock } from '../base/state_memory.ts'
@@ -111,6 +111,8 @@ export function injectError(k: Kernel, task: Task, mm: Mm, start: number, end: n
       return pfn
     }
     const pages = compoundPages(k, compoundHead(k, asPfn(pfn)))
+    const what = soft ? 'Soft offlining' : 'Injecting memory failure for'
+    printk(k, KERN_INFO, `${what} pfn ${hex(pfn)} at process virtual address ${hex(at * PAGE_SIZE)}`)
     const ret = soft ? softOfflinePage(k, asPfn(pfn)) : memoryFailure(k, asPfn(pfn))
     if (ret < 0) return ret
     at += pages
@@ -170,10 +172,23 @@ function markPoisoned(k: Kernel, pfn: Pfn): void {
   k.poisonedPages++
 }
 
+const hex = (value: number) => `0x${value.toString(16)}`
+
+/** A line of the log about a page. */
+const tell = (k: Kernel, level: number, pfn: Pfn, text: string): void => printk(k, level, `Memory failure: ${hex(pfn)}: ${text}`)
+
+/** What was done about a broken page (action_result). */
+const recovery = (k: Kernel, pfn: Pfn, kind: string, result: 'Recovered' | 'Delayed' | 'Ignored' | 'Failed'): void =>
+  tell(k, KERN_ERR, pfn, `recovery action for ${kind}: ${result}`)
+
 const isPoisoned = (k: Kernel, pfn: Pfn): boolean => (k.page[pfn * PAGE_WORDS] & PG_hwpoison) !== 0
 
 const mappingOfPage = (k: Kernel, pfn: Pfn): Mapping | undefined =>
   (k.page[pfn * PAGE_WORDS] & PG_anon) !== 0 ? undefined : k.fs.mappings.get(pageOwner(k, pfn))
+
+/** A program's access met a broken page, for which it gets a signal: the log says so (do_sigbus). */
+export const logPoisonAccess = (k: Kernel, task: Task, address: number): void =>
+  printk(k, KERN_ERR, `MCE: Killing ${task.comm}:${task.pid} due to hardware memory corruption fault at ${address.toString(16)}`)
 
 // --- broken
 
@@ -182,26 +197,46 @@ function memoryFailure(k: Kernel, pfn: Pfn): number {
   if (k.sysctl.memory_failure_recovery === 0) panic(k, `Memory failure on page ${pfn.toString(16)}`)
   const head = compoundHead(k, pfn)
   if ((k.page[head * PAGE_WORDS] & PG_hugetlb) !== 0) return hugetlbFailure(k, head, pfn)
-  if (isPoisoned(k, pfn)) return -EHWPOISON
+  if (isPoisoned(k, pfn)) return knownAlready(k, pfn)
   if (isThp(k, head) && splitHugePage(k, head) !== 0) {
     k.poisonedPages++
+    recovery(k, pfn, 'unsplit thp', 'Ignored')
     return -EBUSY
   }
   lruAddDrainAll(k)
   const free = takeIfFree(k, pfn)
   markPoisoned(k, pfn)
+  if (free) recovery(k, pfn, 'free buddy page', 'Recovered')
   if (free) return 0
-  if ((k.page[pfn * PAGE_WORDS] & PG_lru) === 0) return -EBUSY
+  if ((k.page[pfn * PAGE_WORDS] & PG_lru) === 0) {
+    recovery(k, pfn, pfn === k.zeroPage ? 'reserved kernel page' : 'unknown page', 'Ignored')
+    return -EBUSY
+  }
+  takeFromUsers(k, pfn)
+  return 0
+}
+
+function knownAlready(k: Kernel, pfn: Pfn): number {
+  tell(k, KERN_ERR, pfn, 'already hardware poisoned')
+  return -EHWPOISON
+}
+
+/** Takes a broken page of a process or a file away from all who have it. */
+function takeFromUsers(k: Kernel, pfn: Pfn): void {
   const mapping = mappingOfPage(k, pfn)
-  const dirty = isDirty(k, pfn)
-  const replaceable = mapping !== undefined && !dirty && canWriteback(mapping.inode.sb)
+  const replaceable = mapping !== undefined && !isDirty(k, pfn) && canWriteback(mapping.inode.sb)
   const mlocked = (k.page[pfn * PAGE_WORDS] & PG_mlocked) !== 0
-  if (pageMapped(k, pfn)) unmapPoisoned(k, pfn, !replaceable)
+  const swapped = (k.page[pfn * PAGE_WORDS] & PG_swapcache) !== 0
+  const mapped = pageMapped(k, pfn)
+  if (mapped && swapped) tell(k, KERN_ERR, pfn, 'keeping poisoned page in swap cache')
+  if (mapped && replaceable) tell(k, KERN_INFO, pfn, 'corrupted page was clean: dropped without side effects')
+  if (mapped) unmapPoisoned(k, pfn, !replaceable)
+  const dirty = (k.page[pfn * PAGE_WORDS] & PG_dirty) !== 0
   if (mlocked) lruAddDrainAll(k)
   if (mapping !== undefined && !isShmem(mapping.inode.sb)) truncatePage(k, mapping, pfn)
   if (mapping !== undefined && isShmem(mapping.inode.sb)) leaveLru(k, pfn)
   else putPage(k, pfn)
-  return 0
+  recovery(k, pfn, `${dirty ? 'dirty' : 'clean'} ${swapped ? 'swapcache' : 'LRU'} page`, dirty && swapped ? 'Delayed' : 'Recovered')
 }
 
 /** Takes a page that nobody uses off the free lists; false when somebody does. */
@@ -245,7 +280,7 @@ function unmapPoisoned(k: Kernel, pfn: Pfn, keepEntry: boolean): void {
     const i = pteIndex(vpn)
     if ((entryFlags(k, table, i) & PTE_DIRTY) !== 0) k.page[pfn * PAGE_WORDS] |= PG_dirty
     if (keepEntry && !swapped) {
-      earlyKill(k, mm)
+      earlyKill(k, mm, pfn)
       setEntry(k, table, i, pfn, PTE_HWPOISON)
     } else clearEntry(k, table, i)
     countRss(k, mm, pfn, -1)
@@ -254,24 +289,25 @@ function unmapPoisoned(k: Kernel, pfn: Pfn, keepEntry: boolean): void {
 }
 
 /** Who has lost data is told at once, if that is asked for; programs that do not expect the signal die of it. */
-function earlyKill(k: Kernel, mm: Mm): void {
+function earlyKill(k: Kernel, mm: Mm, pfn: Pfn): void {
   if (k.sysctl.memory_failure_early_kill === 0) return
-  for (const task of k.tasks.values()) if (task.mm === mm && task.killed === 0) task.killed = SIGBUS
+  for (const task of k.tasks.values()) {
+    if (task.mm !== mm || task.killed !== 0) continue
+    tell(k, KERN_ERR, pfn, `Sending SIGBUS to ${task.comm}:${task.pid} due to hardware memory corruption`)
+    task.killed = SIGBUS
+  }
 }
 
 // --- huge TLB pages
 
 function hugetlbFailure(k: Kernel, head: Pfn, pfn: Pfn): number {
-  if (isPoisoned(k, head)) return -EHWPOISON
+  if (isPoisoned(k, head)) return knownAlready(k, pfn)
   const inFile = inHugeCache(k, head)
   if (compoundMapcount(k, head) > 0) unmapHugePoisoned(k, head)
-  if (inFile) {
-    markPoisoned(k, head)
-    return 0
-  }
-  freeHugePage(k, head)
-  const kept = keepFromPool(k, head, pfn)
-  if (!kept) markPoisoned(k, head)
+  if (!inFile) freeHugePage(k, head)
+  const kept = inFile || keepFromPool(k, head, pfn)
+  if (inFile || !kept) markPoisoned(k, head)
+  recovery(k, pfn, 'huge page', kept ? 'Recovered' : 'Failed')
   return kept ? 0 : -EBUSY
 }
 
@@ -284,7 +320,7 @@ function unmapHugePoisoned(k: Kernel, head: Pfn): void {
     if (mm === undefined || table === 0) continue
     const i = levelIndex(index + delta, hugeLevel(h))
     if ((entryFlags(k, table, i) & PTE_PRESENT) === 0 || entryValue(k, table, i) !== head) continue
-    earlyKill(k, mm)
+    earlyKill(k, mm, head)
     setEntry(k, table, i, head, PTE_HUGE | PTE_HWPOISON)
     mm.hugetlbPages -= hugePages(h)
     compoundMapcountAdd(k, head, -1)
@@ -314,7 +350,10 @@ function keepFromPool(k: Kernel, head: Pfn, pfn: Pfn): boolean {
  */
 function softOfflinePage(k: Kernel, pfn: Pfn): number {
   const head = compoundHead(k, pfn)
-  if (isPoisoned(k, pfn)) return 0
+  if (isPoisoned(k, pfn)) {
+    printk(k, KERN_INFO, `soft_offline_page: ${hex(pfn)} page already poisoned`)
+    return 0
+  }
   if (takeIfFree(k, pfn)) {
     markPoisoned(k, pfn)
     return 0
@@ -325,7 +364,10 @@ function softOfflinePage(k: Kernel, pfn: Pfn): number {
     return keepFromPool(k, head, pfn) ? 0 : -EBUSY
   }
   lruAddDrainAll(k)
-  if ((k.page[head * PAGE_WORDS] & PG_lru) === 0) return -EIO
+  if ((k.page[head * PAGE_WORDS] & PG_lru) === 0) {
+    tell(k, KERN_ERR, pfn, 'unhandlable page.')
+    return -EIO
+  }
   if (isThp(k, head) && splitHugePage(k, head) !== 0) return -EBUSY
   lruAddDrainAll(k)
   return dropUnused(k, pfn) || moveAway(k, pfn) ? 0 : -EBUSY

@@ -35,6 +35,44 @@ describe('a page taken out of use by its address', () => {
   })
 })
 
+describe('the log', () => {
+  /** What it says, without numbers of pages, addresses and processes. */
+  const said = (lines: string) =>
+    String(ran(`${lines}dmesg\n`, 'machine mem=512M cpus=2 swap=64M disk=64M\nfile f 1M\n').field('dmesg', 'text'))
+      .trimEnd()
+      .split('\n')
+      .map(line =>
+        line
+          .replace(/^(\d),[^;]*;/, '$1 ')
+          .replace(/0x[0-9a-f]+|\b[0-9a-f]{12}\b/g, '#')
+          .replace(/init:\d+/, 'init'),
+      )
+
+  it('tells of a broken page, what became of it, and who dies of it', () => {
+    expect(said(`${WRITTEN}A madvise R hwpoison 0 4K\nA touch R read 0 4K\n`)).toEqual([
+      '6 Injecting memory failure for pfn # at process virtual address #',
+      '3 Memory failure: #: recovery action for dirty LRU page: Recovered',
+      '3 MCE: Killing init due to hardware memory corruption fault at #',
+    ])
+  })
+
+  it('knows what kind of page it was', () => {
+    const kind = (lines: string) =>
+      said(`spawn A\n${lines}`)
+        .at(-1)
+        ?.replace(/^3 Memory failure: #: recovery action for /, '')
+    expect(kind('A mmap F 64K file=/mnt/f flags=shared\nA touch F read\nA madvise F hwpoison 0 4K\n')).toBe('clean LRU page: Recovered')
+    expect(kind('A mmap Z 64K\nA touch Z read\nA madvise Z hwpoison 0 4K\n')).toBe('reserved kernel page: Ignored')
+    const swapped = 'A mmap S 64K\nA touch S write\nA madvise S pageout\nA touch S read\nA madvise S hwpoison 0 4K\n'
+    expect(kind(swapped)).toBe('clean swapcache page: Recovered')
+    expect(kind('write /sys/devices/system/memory/hard_offline_page 0x10000000\n')).toBe('free buddy page: Recovered')
+  })
+
+  it('tells of pages that are taken out of use before they break', () => {
+    expect(said(`${WRITTEN}A madvise R soft_offline 0 4K\n`)).toEqual(['6 Soft offlining pfn # at process virtual address #'])
+  })
+})
+
 describe('MADV_HWPOISON', () => {
   it('takes the page away: whoever touches it gets SIGBUS, who populates EHWPOISON', () => {
     const { op, field } = ran(
