@@ -10,6 +10,7 @@ import { formatValue } from '../../src/view/format.ts'
 import { plainLines } from '../../src/view/layout.ts'
 import { pagesAre } from '../../src/view/page_size.ts'
 import { DEFAULT_UI } from '../../src/view/panel.ts'
+import { header } from '../../src/view/panels/header.ts'
 import { VIEWS } from '../../src/view/views.ts'
 import { openFixture } from '../fixtures/load.ts'
 import { describeSource } from '../sample/source_suite.ts'
@@ -20,6 +21,7 @@ afterAll(() => {
 })
 
 const INTERVAL_NS = 5e6
+const SIZE = { width: 80, height: 24 } as const
 const SWAPPINESS = '/proc/sys/vm/swappiness'
 const KNOWN: readonly Tunable[] = [
   { path: SWAPPINESS, type: 'integer', min: 0, max: 200, default: '60', meaning: 'How willing reclaim is to swap', source: 'mm/vmscan.c' },
@@ -229,6 +231,24 @@ describe('the host', () => {
     const [frame] = await framesOf(source, 1)
     expect(frame.files.get('/mmtop/unread')).toContain('/proc/slabinfo EACCES')
     await source.close()
+  })
+
+  it('says of a machine that lets nothing be read, or has directories where files should be, that it is not known', async () => {
+    const root = treeOf([
+      ['/proc/meminfo/file', ''],
+      ['/proc/7/stat/file', ''],
+    ])
+    const source = open(root)
+    const tracker = newTracker(source)
+    for (const frame of await framesOf(source, 2)) feed(tracker, frame, source.pace())
+    await source.close()
+    const { model } = tracker
+    if (model === undefined) throw new Error('no model')
+    const textOf = (name: string) =>
+      plainLines(VIEWS.find(view => view.name === name)?.panel(model, DEFAULT_UI, SIZE).rows ?? []).join('\n')
+    expect(textOf('overview')).toContain('Free memory is not on this kernel')
+    expect(plainLines(header(model, DEFAULT_UI, SIZE).rows)[1]).toContain('free not known')
+    for (const { name } of VIEWS) expect(textOf(name)).not.toMatch(/NaN|undefined/)
   })
 
   it('shows a hostile machine on every panel without a control character', async () => {

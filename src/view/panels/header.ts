@@ -95,13 +95,9 @@ function memoryRow(model: Model, ui: PanelUi, width: number): Row {
     Math.min(40, Math.floor(width / 4)),
     ui.ascii,
   )
-  const free = parts[parts.length - 1]
+  const free = model.scalars.has('MemFree') ? formatBytes(parts[parts.length - 1].bytes) : 'not known'
   const freeOf = [
-    span(
-      `${ui.ascii ? '.' : '·'}free ${formatBytes(free.bytes)}${model.scalars.has('MemTotal') ? `/${formatBytes(totalBytes)}` : ''}`,
-      'value',
-      'MemFree',
-    ),
+    span(`${ui.ascii ? '.' : '·'}free ${free}${model.scalars.has('MemTotal') ? `/${formatBytes(totalBytes)}` : ''}`, 'value', 'MemFree'),
   ]
   const right = roomiest([[...freeOf, ...pressureSpans(model)], freeOf], width - rowWidth(bar) - BAR_LABEL)
   const legend = used.flatMap((part, i): Span[] => {

@@ -76,7 +76,9 @@ function clauses(model: Model): Clauses {
   const swap = sumNow(model, ['pswpin', 'pswpout'])
   const free = levelOf(model, 'MemFree')
   return [
-    `${formatBytes(free)}${model.scalars.has('MemTotal') ? ` of ${formatBytes(levelOf(model, 'MemTotal'))}` : ''} free`,
+    model.scalars.has('MemFree')
+      ? `${formatBytes(free)}${model.scalars.has('MemTotal') ? ` of ${formatBytes(levelOf(model, 'MemTotal'))}` : ''} free`
+      : `free memory is ${notHere(model)}`,
     model.before === undefined
       ? 'rates follow with the next sample'
       : !model.scalars.has('pgfault')
