@@ -17,7 +17,8 @@ const LOCKS_PERCENT = 1
 
 export const costs: PanelFunction = (model, ui, size): Panel => {
   const said = words(clauses(model), size, ui.ascii)
-  if (model.sample.costs().size === 0) return toPanel([said], size, ui)
+  if (model.sample.costs().size === 0)
+    return toPanel([said, ...chartGrid(model, ui, WAITS, size.width, size.height - said.rows.length)], size, ui)
   const rows = costRows(model)
   const opened = rows.find(row => row.who === ui.open && row.who !== '')
   if (opened !== undefined) return onePanel(model, ui, size, opened)
@@ -44,6 +45,25 @@ export const costs: PanelFunction = (model, ui, size): Panel => {
     share: CHARTS_TOO,
   })
 }
+
+/** What any kernel tells of time that memory costs. */
+const WAITS: readonly ChartOf[] = [
+  {
+    title: 'tasks waited for memory',
+    lines: [
+      { name: 'some', keys: ['psi_some_total'] },
+      { name: 'all', keys: ['psi_full_total'] },
+    ],
+  },
+  { title: 'page faults', lines: [{ name: 'all', keys: ['pgfault'] }] },
+  {
+    title: 'reclaim',
+    lines: [
+      { name: 'scanned', keys: ['pgscan_kswapd', 'pgscan_direct'] },
+      { name: 'stolen', keys: ['pgsteal_kswapd', 'pgsteal_direct'] },
+    ],
+  },
+]
 
 const lineOf = ({ key, kinds }: Activity) => ({ name: key, keys: kinds.map(kind => `cost_${kind}`) })
 const named = (...keys: readonly string[]) => ACTIVITIES.filter(({ key }) => keys.includes(key)).map(lineOf)
@@ -125,7 +145,7 @@ function lockBlock(model: Model, width: number, ui: PanelUi): Block {
 
 function clauses(model: Model): Clauses {
   const { sample, previous } = model
-  if (sample.costs().size === 0) return ['only a simulated machine knows what its time went to']
+  if (sample.costs().size === 0) return ['only a simulated machine knows what its time went to; here is what any kernel tells']
   const before = previous?.costs()
   const now = (activity: Activity) => cpuPercent(model, spentOn(sample.costs(), activity), before && spentOn(before, activity)) ?? 0
   const busy = ACTIVITIES.filter(({ waits }) => waits !== true)

@@ -54,7 +54,11 @@ export const pages: PanelFunction = (model, ui, size): Panel => {
   const path = `/mmtop/pages/map/${end === 0 ? WHOLE : `${start}/${end}`}/${end > 0 && end - start <= LISTED ? end - start : rows * columns}`
   const text = model.sample.frame.files.get(path)
   const map = text === undefined ? undefined : parsePageMap(text)
-  if (map === undefined) return toPanel([words(missing(model), size, ui.ascii)], size, ui, { wants: [path] })
+  if (map === undefined) {
+    const why = words(missing(model), size, ui.ascii)
+    const charts = model.kind === 'simulation' ? [] : chartGrid(model, ui, CHARTS, size.width, size.height - why.rows.length)
+    return toPanel([why, ...charts], size, ui, { wants: [path] })
+  }
   const mode = MODES.find(each => each === ui.sort?.key) ?? 'kind'
   const wide = map.cells.length <= LISTED && map.end - map.start === map.cells.length ? 1 : columns
   const lines = Array.from({ length: Math.ceil(map.cells.length / wide) }, (_, i) => map.cells.slice(i * wide, (i + 1) * wide))
