@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { inodeAt } from '../../../src/kernel/caches/inode.ts'
+import { kmemCache } from '../../../src/kernel/caches/slab.ts'
 import { slabObjects, slabOrder } from '../../../src/kernel/caches/slab_caches.ts'
 import { sysUnlink } from '../../../src/kernel/calls/files.ts'
 import { sysFsync, sysSync } from '../../../src/kernel/calls/files_io.ts'
@@ -95,6 +96,22 @@ describe('dirty pages', () => {
     expect(inodeAt(lab.k, '/mnt/x')?.mapping.nrPages).toBe(768)
     settle(lab)
     expect(verify(lab.k)).toEqual([])
+  })
+})
+
+describe('buffer heads', () => {
+  const heads = (diskBytes: number): number => {
+    const lab = labOf([256], {}, { diskBytes })
+    const before = kmemCache(lab.k, 'buffer_head').active
+    writeFile(lab, '/mnt/x', 4 * MIB)
+    expect(verify(lab.k)).toEqual([])
+    return kmemCache(lab.k, 'buffer_head').active - before
+  }
+
+  it('are one for each block of a page that was written: four on disks below 512 MiB', () => {
+    expect(heads(512 * MIB)).toBeGreaterThanOrEqual(1024)
+    expect(heads(512 * MIB)).toBeLessThan(1200)
+    expect(heads(511 * MIB)).toBeGreaterThanOrEqual(4096)
   })
 })
 

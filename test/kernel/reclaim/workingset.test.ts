@@ -25,3 +25,20 @@ describe('a page of a file that comes back', () => {
     expect(activated('sleep 3000')).toBeLessThan(100)
   })
 })
+
+describe('a page of swap that comes back soon after boot', () => {
+  it('is not active, for no figures were added up since', () => {
+    const { line } = told(`machine nodes=1 mem=192M cpus=1 disk=256M swap=64M\ncmdline transparent_hugepage=never
+      spawn A
+      A writefile /mnt/w 32M
+      A mmap R 16M
+      A touch R write content=unique
+      A madvise R pageout
+      sleep 10
+      A madvise R pageout
+      swapoff /dev/vda
+      read /proc/vmstat
+    `)
+    expect(Number(/^workingset_activate_anon (\d+)$/m.exec(String(line('read /proc/vmstat').text))?.[1])).toBe(0)
+  })
+})

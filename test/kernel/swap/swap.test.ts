@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { must } from '../../../src/kernel/base/assert.ts'
 import { EV, NS } from '../../../src/kernel/base/counters.ts'
-import { EBUSY, EINVAL, ENOENT, ENOMEM, EPERM } from '../../../src/kernel/base/errno.ts'
+import { EBUSY, EINTR, EINVAL, ENOENT, ENOMEM, EPERM } from '../../../src/kernel/base/errno.ts'
 import {
   MADV_DONTNEED,
   MADV_FREE,
@@ -199,6 +199,20 @@ describe('areas of swap', () => {
     s.protect(0, 64, 0)
     expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(0)
     expect(s.entry(0) & PTE_PROTNONE).toBe(PTE_PROTNONE)
+    expect(verify(s.k)).toEqual([])
+  })
+
+  it('stay on when a process is killed to make room for what they hold', () => {
+    const s = swapSpace({ swapBytes: 256 * MIB })
+    s.k.sysctl.overcommit_memory = 1
+    const child = childOf(s)
+    child.map(0, 60_000)
+    child.write(0, 60_000)
+    s.k.current = s.task
+    expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(-EINTR)
+    expect(event(s.k, 'oom_kill')).toBe(1)
+    expect(siSwapinfo(s.k).totalPages).toBe((256 * MIB) / 4096 - 1)
+    expect(sysSwapoff(s.k, s.task, '/dev/vda')).toBe(0)
     expect(verify(s.k)).toEqual([])
   })
 

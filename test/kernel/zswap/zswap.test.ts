@@ -132,6 +132,19 @@ describe('zswap', () => {
     expect(k.zswap.poolReachedFull).toBe(false)
   })
 
+  it('writes few pages back while many are turned away: its worker has the CPU in turns with who reclaims', () => {
+    const { k } = run(
+      MACHINE,
+      `A touch R write content=comp:40
+       A madvise R pageout 0 8M
+       write ${PARAMETERS}/max_pool_percent 0
+       A madvise R pageout 8M 8M`,
+    )
+    expect(zswapFigure(k, 'pool_limit_hit')).toBeGreaterThan(2000)
+    expect(zswapFigure(k, 'written_back_pages')).toBeGreaterThan(50)
+    expect(zswapFigure(k, 'written_back_pages')).toBeLessThan(600)
+  })
+
   it('cannot make room in a pool that does not evict', () => {
     const { k } = run(
       MACHINE,
