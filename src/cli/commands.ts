@@ -96,7 +96,7 @@ function sourceOptions(command: Command): Command {
   return command
     .addOption(repeated('--set <path=value>', 'write a knob before the start; may be repeated', toSetting))
     .option('--machine <line>', "a machine instead of the workload's own: 'nodes=2 mem=4G,4G'")
-    .option('--like <recording>', 'boot a machine of that shape; "host": like this one')
+    .option('--like <recording>', 'boot a machine like that one: shape, knobs, memory in use, free lists; "host": like this one')
     .option('--write', 'host only, as root: knobs may be written')
     .addOption(option('--seed <n>', 'seed of everything random', toSeed))
     .addOption(option('--speed <x>', 'machine seconds per second, or max', toSpeed))
