@@ -3,7 +3,7 @@ import { errnoText, UserError } from '../user_error.ts'
 import { shortPath } from '../view/subjects/knobs.ts'
 import { answerText } from './answer_text.ts'
 import { configText, DEFAULT_CONFIG } from './config.ts'
-import type { Turn } from './knobs.ts'
+import { knobNamed, knobValue, otherOf, type Turn, writtenBy } from './knobs.ts'
 import { completed } from './prompt.ts'
 import { type PaceThen, readInto, redraw, restorePace, type Sitting, say, update } from './sitting.ts'
 import type { Effect, State } from './state.ts'
@@ -95,22 +95,32 @@ function nextEvent(sitting: Sitting, key: string | undefined): void {
 }
 
 /** Writes a knob, reads it back, and keeps what can be undone. */
-async function write(sitting: Sitting, turn: Turn, way: 'new' | 'undo' | 'redo'): Promise<void> {
+async function write(sitting: Sitting, asked: Turn, way: 'new' | 'undo' | 'redo'): Promise<void> {
   const { source, intended } = sitting
-  const { path, after } = turn
-  intended.set(path, after)
-  const answer = (await source.write?.(path, after)) ?? { errno: 'EROFS', text: '' }
+  const turn = way === 'new' ? withOther(sitting, asked) : asked
+  const { path, value } = writtenBy(turn, way)
+  intended.set(path, value)
+  const answer = (await source.write?.(path, value)) ?? { errno: 'EROFS', text: '' }
   if (answer.errno !== '') {
     intended.delete(path)
     update(sitting, unwritten(sitting.state, turn, way))
     const why = [errnoText(answer.errno), answer.text].filter(part => part !== '').join(': ')
-    say(sitting, `${shortPath(path)} = ${after}: ${why}`, true)
+    say(sitting, `${shortPath(path)} = ${value}: ${why}`, true)
     return
   }
   update(sitting, written(sitting.state, turn, way))
-  await readInto(sitting, [path])
-  if (intended.get(path) === after) intended.delete(path)
-  say(sitting, `${shortPath(path)}: ${turn.before === '' ? after : `${turn.before} to ${after}`}${way === 'new' ? ', u puts it back' : ''}`)
+  await readInto(sitting, turn.other === undefined ? [path] : [turn.path, turn.other.path])
+  if (intended.get(path) === value) intended.delete(path)
+  const before = path === turn.path ? turn.before : '0'
+  say(sitting, `${shortPath(path)}: ${before === '' ? value : `${before} to ${value}`}${way === 'new' ? ', u puts it back' : ''}`)
+}
+
+/** The turn with what it switches off. */
+function withOther({ source, tracker }: Sitting, turn: Turn): Turn {
+  const path = otherOf(turn.path)
+  const knob = path === undefined ? undefined : knobNamed(source.tunables, path)
+  const value = knob === undefined || tracker.model === undefined ? undefined : knobValue(tracker.model, knob)
+  return path === undefined || value === undefined || value === '0' ? turn : { ...turn, other: { path, value } }
 }
 
 function written(state: State, turn: Turn, way: 'new' | 'undo' | 'redo'): State {

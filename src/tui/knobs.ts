@@ -10,6 +10,25 @@ export interface Turn {
   readonly after: string
   /** Turns of one preset have the same number: they are taken back together. */
   readonly group?: number
+  /** The knob that turning this one switched off, and what it was: where this one was off before, that one is put back instead. */
+  readonly other?: { readonly path: string; readonly value: string }
+}
+
+/** Knobs of which at most one is on: setting one sets the other to 0 (dirty_bytes_handler and its like). */
+const PAIRS = [
+  ['overcommit_ratio', 'overcommit_kbytes'],
+  ['dirty_ratio', 'dirty_bytes'],
+  ['dirty_background_ratio', 'dirty_background_bytes'],
+].map(pair => pair.map(name => `/proc/sys/vm/${name}`))
+
+/** The knob that is switched off when this one is set, if there is one. */
+export function otherOf(path: string): string | undefined {
+  return PAIRS.find(pair => pair.includes(path))?.find(each => each !== path)
+}
+
+/** What is to be written for a turn: to take back that a knob was switched on is to put back the one that it switched off. */
+export function writtenBy({ path, after, other }: Turn, way: 'new' | 'undo' | 'redo'): { readonly path: string; readonly value: string } {
+  return way === 'undo' && other !== undefined && after === '0' ? other : { path, value: after }
 }
 
 /** What a knob is set to; undefined where that is not known. */
