@@ -339,6 +339,8 @@ export interface Doing {
   /** Further fields of its record. */
   readonly extra: Record<string, Field>
   state: OpState | undefined
+  /** The byte address where it finds no memory, and since when. */
+  stuck?: { readonly at: number; readonly sinceNs: number }
 }
 
 /** A pass of a touch: what it took and met so far. */

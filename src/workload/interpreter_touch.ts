@@ -41,8 +41,9 @@ const newPass = (nodes: number): TouchPass => ({
   mark: new Float64Array(nodes),
 })
 
-/** How long a process whose fault found no memory waits before it tries again. */
+/** How long a process whose fault found no memory waits before it tries again: at first, and at most after it tried in vain for long. */
 const OOM_RETRY_NS = 1e6
+const OOM_RETRY_MAX_NS = 1e9
 
 const SEGV_MAPERR = 1
 const SEGV_ACCERR = 2
@@ -200,7 +201,8 @@ function afterFault(run: Run, worker: Worker, doing: Doing, region: Region, { at
     return false
   }
   if ((result.fault & VM_FAULT_OOM) !== 0) {
-    worker.readyNs = now(k) + OOM_RETRY_NS
+    if (doing.stuck?.at !== at) doing.stuck = { at, sinceNs: now(k) }
+    worker.readyNs = now(k) + Math.min(Math.max(OOM_RETRY_NS, now(k) - doing.stuck.sinceNs), OOM_RETRY_MAX_NS)
     return false
   }
   const address = content >= 0 ? at - (at % PAGE_SIZE) : at

@@ -75,15 +75,21 @@ export function outOfMemory(k: Kernel, wanted: OomControl): OomOutcome {
   const own = allocating && current !== undefined && badness(k, current, oc) !== undefined
   const victim = own ? current : choose(k, oc)
   if (victim === undefined) {
-    dumpHeader(k, oc, undefined, candidates(k, oc))
-    printk(k, KERN_WARNING, 'Out of memory and no killable processes...')
-    if (oc.memcg === ROOT_MEMCG) panic(k, 'System is deadlocked on memory')
+    reportDeadlock(k, oc)
     return 'nobody'
   }
   const group = oc.memcg === ROOT_MEMCG ? 'Out of memory' : 'Memory cgroup out of memory'
   if (willFreeMem(victim)) markVictim(k, victim)
   else killVictim(k, victim, oc, own ? `${group} (oom_kill_allocating_task)` : group)
   return victim === current ? 'again' : awaitVictims(k, oc)
+}
+
+/** Nobody can be killed: where Linux would stop, unless it is a group that is out of memory. Who tries again is not reported each time. */
+function reportDeadlock(k: Kernel, oc: OomReport): void {
+  if (!ratelimit(k, k.log.oomReports, REPORTS_NS, REPORTS, 'oom_kill_process')) return
+  dumpHeader(k, oc, undefined, candidates(k, oc))
+  printk(k, KERN_WARNING, 'Out of memory and no killable processes...')
+  if (oc.memcg === ROOT_MEMCG) panic(k, 'System is deadlocked on memory')
 }
 
 /** Whether the process leaves anyhow, and has not given all its memory back (task_will_free_mem). */

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { objCharge } from '../../../src/kernel/alloc/charge.ts'
 import { EV } from '../../../src/kernel/base/counters.ts'
+import { __GFP_NOFAIL, GFP_ATOMIC, GFP_NOFS, GFP_NOWAIT } from '../../../src/kernel/base/flags.ts'
+import { asNode } from '../../../src/kernel/base/units.ts'
+import { verify } from '../../../src/kernel/verify.ts'
 import { file, keyed, run } from './lab.ts'
 
 const MIB = 2 ** 20
@@ -102,6 +106,17 @@ describe('memory.max', () => {
     const { err, k } = run(`${text}\nA touch r read\nX touch r read`)
     expect([err('B touch s write'), err('A touch r read'), err('X touch r read')]).toEqual(['ESRCH', '', ''])
     expect(keyed(k, 'G/memory.events', 'oom')).toBe(1)
+  })
+
+  it('is passed by requests that must not fail and by urgent ones, each an event, and kept by those that may not wait', () => {
+    const { k } = run('cgroup G set memory.max 256K\nspawn A\ncgroup G add A\nA mmap r 128K flags=locked')
+    const charge = (gfp: number) => objCharge(k, 1, asNode(0), false, 64 * PAGE, gfp)
+    expect(charge(GFP_NOWAIT)).toBe(false)
+    const [usage, max] = [number(file(k, 'G/memory.current')), keyed(k, 'G/memory.events', 'max')]
+    expect([charge(GFP_ATOMIC), charge(GFP_NOFS | __GFP_NOFAIL)]).toEqual([true, true])
+    expect(number(file(k, 'G/memory.current')) - usage).toBeGreaterThanOrEqual(64 * PAGE)
+    expect(keyed(k, 'G/memory.events', 'max')).toBeGreaterThan(max + 1)
+    expect(verify(k)).toEqual([])
   })
 
   it('kills who cannot even read the page of a file that it faults on, and that is the end of it', () => {

@@ -179,6 +179,15 @@ exit B
     expect(k.event[EV.oom_kill]).toBe(1)
   })
 
+  it('and who finds nobody to kill, tries again ever more rarely', () => {
+    const { k } = ran(
+      'spawn A\nA oom_score_adj -1000\nA mmap R 260M flags=noreserve\nbg A touch R write\nsleep 60000\nkill A\n',
+      'machine mem=256M cpus=1\n',
+    )
+    expect(k.events.filter(({ kind }) => kind === 'panic').length).toBeGreaterThan(0)
+    expect(k.event[EV.allocstall_movable]).toBeLessThan(5000)
+  })
+
   it('is rated by what a process shows as resident, which lags behind what it has', () => {
     const { field } = ran('spawn A\nA read oom_score\nexit A\n', 'machine mem=256M cpus=1\n')
     expect(field('A read oom_score', 'text')).toBe('666\n')
