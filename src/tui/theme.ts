@@ -44,6 +44,7 @@ function depthOfTerminal(env: Environment): Depth {
   const term = env.TERM ?? ''
   if (term === '' || term === 'dumb' || /^vt\d/.test(term)) return 'none'
   if (env.COLORTERM === 'truecolor' || env.COLORTERM === '24bit' || /-direct\d*$/.test(term)) return 'true'
+  if (/-(8|16)color$/.test(term)) return '16'
   return /256(color)?$/.test(term) || env.TMUX !== undefined ? '256' : '16'
 }
 

@@ -118,6 +118,7 @@ describe('colours', () => {
     expect(colourDepth(true, { ...xterm, NO_COLOR: '1' })).toBe('none')
     expect(colourDepth(true, { ...xterm, NO_COLOR: '' })).toBe('256')
     expect(colourDepth(true, { ...xterm, COLORTERM: 'truecolor' })).toBe('true')
+    expect(colourDepth(true, { TERM: 'xterm-16color', TMUX: '/tmp/tmux' })).toBe('16')
     expect(['linux', 'xterm', 'vt100', 'dumb', ''].map(TERM => colourDepth(true, { TERM }))).toEqual(['16', '16', 'none', 'none', 'none'])
     expect(colourDepth(true, { TERM: 'screen', TMUX: '/tmp/x' })).toBe('256')
   })
