@@ -131,13 +131,15 @@ function readIn(k: Kernel, entry: number, vma: Vma | undefined, offset: number, 
   return pfn
 }
 
-/** Takes a page in that is to be read with others, and marks it as one that nobody has asked for yet. */
+/** Takes a page in that is to be read with others, or read at once where that is done then, and marks it as one that nobody has asked for yet. */
 function takeAhead(k: Kernel, entry: number, vma: Vma | undefined, offset: number, wanted: boolean, fresh: Pfn[]): void {
   const found = takeIntoSwapCache(k, entry, vma, offset)
   if (found >= 0) return
-  fresh.push(asPfn(-found))
+  const pfn = asPfn(-found)
+  if (swapArea(k, entry).device.kind === 'zram') swapReadpage(k, pfn, entry)
+  else fresh.push(pfn)
   if (wanted) return
-  k.page[-found * PAGE_WORDS] |= PG_readahead
+  k.page[pfn * PAGE_WORDS] |= PG_readahead
   k.event[EV.swap_ra]++
 }
 

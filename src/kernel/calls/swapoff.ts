@@ -91,8 +91,8 @@ function tryToUnuse(k: Kernel, area: SwapArea): number {
     const page = swapCacheGet(k, swpEntry(area.type, offset))
     if (page !== NO_PAGE) giveUpSlot(k, compoundHead(k, page))
   }
-  // Linux has taken the pages next to the one it found no memory for, which are nobody's then and are left.
-  if (interrupted()) return -EINTR
+  // Of a disk some pages are on their way then, next to the one there was no memory for: nobody who lets them go can free them.
+  if (interrupted() && (area.inusePages > 0 || area.device.kind !== 'zram')) return -EINTR
   assert(area.inusePages === 0, `${area.path} is left with ${area.inusePages} slots in use`)
   return 0
 }
