@@ -24,8 +24,19 @@ const NEVER = Number.POSITIVE_INFINITY
 /** How long a kernel thread keeps a CPU that others want too. */
 const SLICE_NS = 1e6
 
+/** The threads of each machine: they are the same from its boot on, and looked through at every step. */
+const threads = new WeakMap<Kernel, readonly KernelThread[]>()
+
+function daemons(k: Kernel): readonly KernelThread[] {
+  const known = threads.get(k)
+  if (known !== undefined) return known
+  const made = threadsOf(k)
+  threads.set(k, made)
+  return made
+}
+
 /** All kernel threads, in the order in which equals run. */
-function daemons(k: Kernel): KernelThread[] {
+function threadsOf(k: Kernel): readonly KernelThread[] {
   return [
     { daemon: k.fs.blockDone, run: runBlockDone },
     { daemon: k.rcu.daemon, run: runRcu },

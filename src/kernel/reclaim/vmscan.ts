@@ -19,6 +19,7 @@
 import { COST, now, spend } from '../base/cost.ts'
 import { EV, ME, NS, PGSKIP, ZS } from '../base/counters.ts'
 import { __GFP_IO, PG_active, PG_workingset } from '../base/flags.ts'
+import { JIFFY_NS } from '../base/jiffies.ts'
 import { listAdd, listDelete, listLast, listLength, PAGE_WORDS } from '../base/list.ts'
 import type { Kernel, Lruvec, Node, Zone } from '../base/state.ts'
 import type { ScanControl } from '../base/state_reclaim.ts'
@@ -61,9 +62,8 @@ import { folioReferenced } from './vmscan_rmap.ts'
 import { earliestDone, wakeFlusher } from './writeback.ts'
 import { lruAddDrain } from './zap.ts'
 
-/** How long reclaim waits at most for the disk, or when it made no progress (HZ / 10, one jiffy). */
+/** How long reclaim waits at most for the disk (HZ / 10); when it made no progress, a tick. */
 const WRITEBACK_WAIT_NS = 100e6
-const NO_PROGRESS_NS = 4e6
 
 interface Isolated {
   readonly pages: Pfn[]
@@ -296,7 +296,7 @@ export function throttleNoProgress(k: Kernel, node: Node): void {
   const zones = nodeZones(k, node, MAX_NR_ZONES - 1)
   const pending = zones.reduce((sum, zone) => sum + zone.stat[ZS.nr_zone_write_pending], 0)
   if (2 * pending <= zones.reduce((sum, zone) => sum + zoneReclaimablePages(k, zone), 0)) return
-  waitUntil(k, Math.min(earliestDone(k), now(k) + NO_PROGRESS_NS))
+  waitUntil(k, Math.min(earliestDone(k), now(k) + JIFFY_NS))
 }
 
 /** Pages of the zone that could be reclaimed (zone_reclaimable_pages): those of files, and while swap has room anonymous ones. */
