@@ -29,22 +29,26 @@ const LIST_CPUS = 1024
 
 const SHIFT: Readonly<Record<string, number>> = { '': 1, k: 1024, m: 1024 ** 2, g: GIB }
 
-/** A whole number with an optional K, M or G. */
+/** A whole number with an optional K, M or G: what 64 bits hold, as far as a number here is exact, which whole pages are. */
 function scaled(word: Word, what: string): number {
   const match = /^(0|[1-9][0-9]*|0x[0-9a-f]+)([kmg]?)$/i.exec(word.text)
   if (!match) {
     const tera = /^([1-9][0-9]{0,6})T$/i.exec(word.text)
     fail(word, `${quoted(word.text)} is not ${what}${tera ? `: write ${Number(tera[1]) * 1024}G` : ''}`)
   }
-  const value = Number(match[1]) * (SHIFT[match[2].toLowerCase()] ?? 1)
-  return Number.isSafeInteger(value) ? value : fail(word, `${quoted(word.text)} is too large`)
+  const exact = BigInt(match[1]) * BigInt(SHIFT[match[2].toLowerCase()] ?? 1)
+  const value = Number(exact)
+  return value < 2 ** 64 && BigInt(value) === exact ? value : fail(word, `${quoted(word.text)} is too large`)
 }
 
 /** Bytes. */
 export const size: Decode<number> = word => scaled(word, 'a size (such as 4096, 64K, 2M, 1G, 0x1000)')
 
 /** A count; K, M and G are powers of 1024 here too. */
-export const count: Decode<number> = word => scaled(word, 'a number')
+export const count: Decode<number> = word => {
+  const value = scaled(word, 'a number')
+  return Number.isSafeInteger(value) ? value : fail(word, `${quoted(word.text)} is too large`)
+}
 
 /** A decimal number with an optional sign. */
 export const integer: Decode<number> = word => {

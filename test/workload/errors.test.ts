@@ -65,6 +65,7 @@ const ERRORS: readonly (readonly [text: string, message: string])[] = [
   ['A mmap R 2T', 'w:1:10: "2T" is not a size (such as 4096, 64K, 2M, 1G, 0x1000): write 2048G'],
   ['A mmap R 010', 'w:1:10: "010" is not a size (such as 4096, 64K, 2M, 1G, 0x1000)'],
   ['A mmap R 99999999999999999', 'w:1:10: "99999999999999999" is too large'],
+  ['A mmap R 0x10000000000000000', 'w:1:10: "0x10000000000000000" is too large'],
   ['A touch R read stride=0', 'w:1:23: must be more than 0'],
   ['A mmap R 4M align=3M', 'w:1:19: "3M" is not a power of two'],
   ['A mmap R 4M at=S', 'w:1:16: "S" is no place: an address (0x200000000000) or REGION+OFFSET'],

@@ -22,7 +22,7 @@ import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
 import { memcgOf, modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
-import { compoundPages, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
+import { compoundPages, MAX_INDEX, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
 import { fileObjectsFree } from './charged_objects.ts'
 import { mappingEmptied } from './dcache.ts'
 import { shadowOf, workingsetEviction } from './workingset.ts'
@@ -68,8 +68,14 @@ export const filemapGet = (mapping: Mapping, index: number): Pfn => xaPage(mappi
 /** Whether dirty pages of the file system are counted and written to a disk (mapping_can_writeback). */
 export const canWriteback = (sb: SuperBlock): boolean => sb.disk !== undefined
 
-/** Bytes of the longest file: ext4 numbers its blocks with 32 bits (ext4_max_size), the rest goes as far as offsets do (MAX_LFS_FILESIZE). */
-export const maxFileBytes = (sb: SuperBlock): number => (sb.type === 'ext4' ? (2 ** 32 - 1) * PAGE_SIZE : 2 ** 63)
+/**
+ * Bytes of the longest file: ext4 numbers its blocks with 32 bits (ext4_max_size), the rest goes as far as offsets do (MAX_LFS_FILESIZE; here
+ * the largest number below 2^63), but for ramfs, which fills pages wherever it is written to.
+ */
+export function maxFileBytes({ type }: SuperBlock): number {
+  if (type === 'ext4') return (2 ** 32 - 1) * PAGE_SIZE
+  return type === 'ramfs' ? MAX_INDEX * PAGE_SIZE : 2 ** 63 - 2 ** 10
+}
 
 /** Whether its files live in memory that could be swapped out. */
 export const isShmem = (sb: SuperBlock): boolean => sb.type === 'tmpfs' || sb.type === 'shmem'

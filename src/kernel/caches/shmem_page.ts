@@ -39,7 +39,7 @@ import { asPfn, HPAGE_PMD_NR, HPAGE_PMD_ORDER, NO_PAGE, type Pfn } from '../base
 import { shmemIsHuge, vmaThpGfpMask } from '../fault/huge_memory_check.ts'
 import { countMemcgEvent } from '../frames/memcg.ts'
 import { isInterleave, taskPolicy } from '../frames/mempolicy.ts'
-import { compoundHead, compoundPages } from '../frames/page.ts'
+import { compoundHead, compoundPages, MAX_INDEX } from '../frames/page.ts'
 import { freeCharged, freePages } from '../frames/rmqueue.ts'
 import { splitHugePage } from '../reclaim/thp_split.ts'
 import { filePages } from './filemap.ts'
@@ -72,6 +72,7 @@ export function shmemGetPage(k: Kernel, inode: Inode, index: number, sgp: Sgp, v
   const entry = shmemEntry(inode.mapping, index)
   if (entry !== 0) return shmemSwapin(k, inode.mapping, index, entry, sgp, vma)
   if (sgp === 'read') return NO_PAGE
+  if (index >= MAX_INDEX) return -ENOSPC
   if (sgp !== 'falloc') spend(k, COST.page_find, 1)
   const huge = shmemIsHuge(k, vma, inode, index, false) ? allocAndAcct(k, inode, index, vmaThpGfpMask(k, vma), true) : -ENOMEM
   const whole = huge < 0 ? huge : finishNew(k, inode, asPfn(huge), index, sgp)

@@ -27,7 +27,7 @@ export type FileAdvice = 'normal' | 'random' | 'sequential' | 'willneed' | 'dont
 /** @param bytes 0 means to the end. @returns 0, or -EINVAL for a negative length. */
 export function sysFadvise(k: Kernel, _task: Task, file: OpenFile, offset: number, bytes: number, advice: FileAdvice): number {
   spend(k, COST.syscall, 1)
-  if (bytes < 0) return -EINVAL
+  if (bytes < 0 || bytes >= 2 ** 63) return -EINVAL
   if (file.inode.sb.disk !== undefined) advise(k, file, offset, bytes === 0 ? Number.POSITIVE_INFINITY : offset + bytes - 1, advice)
   return 0
 }

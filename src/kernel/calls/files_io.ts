@@ -30,6 +30,9 @@ import { dropPages, truncatedTo } from '../reclaim/truncate.ts'
 import { syncAll, writeAndWait } from '../reclaim/writeback.ts'
 import { hugetlbfsFallocate, hugetlbfsTruncate } from './hugetlb_fs.ts'
 
+/** From here on a length or an offset is a negative one. */
+const SIGN = 2 ** 63
+
 /** Steps of finding blocks on a disk: seven for each 4 MiB, and those that make the change one of the journal's. */
 const STEP_BYTES = (4 * 2 ** 20) / 7
 const JOURNAL_STEPS = 12
@@ -60,9 +63,9 @@ export function sysWrite(k: Kernel, _task: Task, file: OpenFile, bytes: number, 
   return isShmem(file.inode.sb) ? shmemWrite(k, file, bytes, what) : filemapWrite(k, file, bytes, what)
 }
 
-/** lseek(2) with SEEK_SET. */
+/** lseek(2) with SEEK_SET. @returns the offset, or -EINVAL for one beyond the longest file that there can be: the position stays. */
 export function sysLseek(_k: Kernel, _task: Task, file: OpenFile, offset: number): number {
-  if (offset < 0) return -EINVAL
+  if (offset < 0 || offset > maxFileBytes(file.inode.sb)) return -EINVAL
   file.posBytes = offset
   return offset
 }
@@ -71,7 +74,7 @@ export function sysLseek(_k: Kernel, _task: Task, file: OpenFile, offset: number
 export function sysFtruncate(k: Kernel, task: Task, file: OpenFile, bytes: number): number {
   spend(k, COST.syscall, 1)
   const { inode } = file
-  if (bytes < 0 || inode.directory || !file.writable) return -EINVAL
+  if (bytes < 0 || bytes >= SIGN || inode.directory || !file.writable) return -EINVAL
   if (bytes > maxFileBytes(inode.sb)) return -EFBIG
   if (isShmem(inode.sb)) return shmemSetSize(k, task, inode, bytes)
   if (inode.sb.type === 'hugetlbfs') return hugetlbfsTruncate(k, inode, bytes)
@@ -117,7 +120,7 @@ export function sysFallocate(k: Kernel, task: Task, file: OpenFile, mode: number
 
 /** The same for the kernel's own use (vfs_fallocate). @param caller who may pause: -ERESTARTNOINTR, he is to call again */
 export function vfsFallocate(k: Kernel, file: OpenFile, mode: number, offset: number, bytes: number, caller?: Task): number {
-  if (offset < 0 || bytes <= 0) return -EINVAL
+  if (offset < 0 || bytes <= 0 || offset >= SIGN || bytes >= SIGN) return -EINVAL
   if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP
   if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0 && (mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP
   if (!file.writable) return -EBADF

@@ -39,6 +39,7 @@ import { clearHugePage, hugeCacheAdd, hugetlbfsPunch, hugetlbfsTruncateTo } from
 import { inodeCreate } from '../caches/inode.ts'
 import { allocHugePage, promiseHugePages } from '../fault/hugetlb_alloc.ts'
 import { hugePages, subpoolGet, subpoolPut, subpoolUnmount } from '../frames/hugetlb_pool.ts'
+import { MAX_INDEX } from '../frames/page.ts'
 import { type HugeArea, hstateOfArea, hugeInode, isSharedArea, subpoolOfArea } from '../spaces/hugetlb.ts'
 import { memparse } from '../tunables_parse.ts'
 
@@ -265,6 +266,7 @@ export function hugetlbfsFallocate(k: Kernel, file: OpenFile, mode: number, offs
   const h = hstateOfArea(k, area)
   const { pages } = hugeInode(area)
   const end = Math.ceil((offset + bytes) / hugeBytes(h))
+  if (end * hugePages(h) > MAX_INDEX) return -ENOSPC
   for (let index = Math.floor(offset / hugeBytes(h)); index < end; index++) {
     if (pages.has(index)) continue
     const head = allocHugePage(k, area, index * hugePages(h), false)

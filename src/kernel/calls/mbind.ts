@@ -44,6 +44,7 @@ import { changeVma, findVma, mustVma } from '../spaces/vma.ts'
 import { capable } from './account.ts'
 import { checkRequest, type PolicyRequest } from './mempolicy.ts'
 import { MPOL_MF_MOVING, moveQueued, type PageQueue, pageQueue, queuePagesRange } from './queue_pages.ts'
+import { wraps } from './unmapped_area.ts'
 
 /**
  * mbind(2) of byte range [start, start + bytes).
@@ -65,7 +66,7 @@ export function sysMbind(
   if (asked < 0 || mm === undefined) return -EINVAL
   if ((wantedFlags & ~(MPOL_MF_MOVING | MPOL_MF_STRICT)) !== 0) return -EINVAL
   if ((wantedFlags & MPOL_MF_MOVE_ALL) !== 0 && !capable(task)) return -EPERM
-  if (start % PAGE_SIZE !== 0) return -EINVAL
+  if (start % PAGE_SIZE !== 0 || wraps(start, bytes)) return -EINVAL
   if (bytes === 0) return 0
   const policy = mpolNew(request.mode, request.flags, asked, memsAllowed(k, task))
   if (typeof policy === 'number') return policy

@@ -57,6 +57,7 @@ import { isSwapFile } from '../caches/swap_area.ts'
 import { khugepagedEnterVma } from '../fault/huge_memory_check.ts'
 import { mmPopulate, populateMapped, populateRest } from '../fault/populate.ts'
 import { ROOT_MEMCG } from '../frames/memcg.ts'
+import { MAX_INDEX } from '../frames/page.ts'
 import { findVma, insertVma, mergeBrkVma, mergeNewVma, startGap, type VmaAttributes, vmasIn } from '../spaces/vma.ts'
 import { accountableMapping, capable, mayExpandVm, OVERCOMMIT_NEVER, vmEnoughMemory, vmStatAccount, vmUnacctMemory } from './account.ts'
 import { hugetlbAnonFile, hugetlbfsMmap } from './hugetlb_fs.ts'
@@ -70,7 +71,7 @@ const MAP_HUGE_SHIFT = 26
 const MAP_HUGE_MASK = 0x3f
 const MAP_SHARED_VALIDATE = 3
 /** Pages of the largest file (MAX_LFS_FILESIZE). */
-const MAX_FILE_PAGES = 2 ** 51
+const MAX_FILE_PAGES = 2 ** 51 - 1
 
 export interface MmapArguments {
   /** Byte address, 0 for any. */
@@ -154,6 +155,7 @@ function refuse(k: Kernel, { file, flags, prot, pgoff }: MmapArguments, pages: n
   const type = flags & MAP_TYPE
   if (file === undefined) return type === MAP_SHARED || type === MAP_PRIVATE ? 0 : -EINVAL
   if (pgoff + pages > MAX_FILE_PAGES) return -EOVERFLOW
+  if (file.inode.hugetlb !== undefined && pgoff + pages > MAX_INDEX) return -ENOMEM
   if (type === MAP_SHARED_VALIDATE && (flags & MAP_FIXED_NOREPLACE) !== 0) return -EOPNOTSUPP
   const shared = type === MAP_SHARED || type === MAP_SHARED_VALIDATE
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES

@@ -70,7 +70,10 @@ export const pteMapcount = (k: Kernel, pfn: Pfn): number => k.page[pfn * PAGE_WO
 /** The anon_vma, mapping, cache or table the page belongs to. */
 export const pageOwner = (k: Kernel, pfn: Pfn): number => k.page[pfn * PAGE_WORDS + W_OWNER] & OWNER_MASK
 
-/** Offset in the owner: page offset of a file page, linear page index of an anonymous one. Up to 2^36. */
+/** Offsets in an owner end here: there is no room for more in a page's record. Linux' end with a file's, at 2^51. */
+export const MAX_INDEX = 2 ** 36
+
+/** Offset in the owner: page offset of a file page, linear page index of an anonymous one. */
 export function pageIndex(k: Kernel, pfn: Pfn): number {
   const at = pfn * PAGE_WORDS
   return (k.page[at + W_OWNER] >>> OWNER_BITS) * 4294967296 + (k.page[at + W_INDEX] >>> 0)

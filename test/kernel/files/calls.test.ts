@@ -12,7 +12,7 @@ import {
 } from '../../../src/kernel/base/flags.ts'
 import { inodeAt } from '../../../src/kernel/caches/inode.ts'
 import { sysMemfdCreate, sysMkdir, sysOpen, sysStat, sysUnlink } from '../../../src/kernel/calls/files.ts'
-import { sysFallocate, sysFsync, sysFtruncate, sysRead, sysWrite } from '../../../src/kernel/calls/files_io.ts'
+import { sysFallocate, sysFsync, sysFtruncate, sysLseek, sysRead, sysWrite } from '../../../src/kernel/calls/files_io.ts'
 import { sysMincore } from '../../../src/kernel/calls/mincore.ts'
 import { sysMmap } from '../../../src/kernel/calls/mmap.ts'
 import { sysRemount, sysUmount } from '../../../src/kernel/calls/mount.ts'
@@ -25,6 +25,24 @@ import { BASE, type Lab, labOf, MIB, mapFile, mount, open, readFile, sleepMs, st
 const name = (ret: number | object): string => (typeof ret === 'number' ? (ret < 0 ? errnoName(ret) : `${ret}`) : 'file')
 const tryOpen = (lab: Lab, path: string, wanted = {}) => name(sysOpen(lab.k, lab.task, path, { read: true, write: false, ...wanted }))
 const PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+
+describe('lengths and offsets', () => {
+  it('of more than 63 bits are negative ones, and none goes beyond the longest file of its kind', () => {
+    const lab = labOf([256], { f: 1 })
+    const { k, task } = lab
+    const memory = sysMemfdCreate(k, task, 'm')
+    const disk = sysOpen(k, task, '/mnt/f', { read: true, write: true })
+    if (typeof memory === 'number' || typeof disk === 'number') throw new Error('no file')
+    expect([2 ** 63, 2 ** 63 - 2 ** 12].map(bytes => name(sysFtruncate(k, task, memory, bytes)))).toEqual(['EINVAL', '0'])
+    expect([2 ** 44, 2 ** 44 - 4096].map(bytes => name(sysFtruncate(k, task, disk, bytes)))).toEqual(['EFBIG', '0'])
+    expect(name(sysFallocate(k, task, memory, PUNCH, 2 ** 63 - 4096, 4096))).toBe('EFBIG')
+    expect(name(sysFallocate(k, task, memory, PUNCH, 2 ** 63, 4096))).toBe('EINVAL')
+    expect(name(sysFallocate(k, task, memory, 0, 2 ** 50, 4096))).toBe('ENOSPC')
+    expect(name(sysLseek(k, task, disk, 2 ** 45))).toBe('EINVAL')
+    expect(disk.posBytes).toBe(0)
+    expect(verify(k)).toEqual([])
+  })
+})
 
 describe('paths', () => {
   it('are refused as Linux refuses them', () => {
