@@ -16,7 +16,7 @@ export interface XaNode {
   writeback: number
   /** NUMA node its memory is taken from. */
   readonly nid: number
-  /** The memory cgroup on whose list it is while it holds nothing but shadows. */
+  /** The memory cgroup of the task that made it; while it holds nothing but shadows, the one on whose list it is. */
   memcg: number
 }
 

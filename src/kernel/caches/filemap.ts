@@ -21,7 +21,7 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Inode, Mapping, SuperBlock, XaNode } from '../base/state_fs.ts'
 import { asPfn, HPAGE_PMD_NR, NO_PAGE, PAGE_SIZE, type Pfn } from '../base/units.ts'
-import { memcgOf, modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
+import { modLruvecState, ROOT_MEMCG } from '../frames/memcg.ts'
 import { compoundPages, MAX_INDEX, pageIndex, pageNode, pageOwner, pageSetOwner } from '../frames/page.ts'
 import { fileObjectsFree } from './charged_objects.ts'
 import { mappingEmptied } from './dcache.ts'
@@ -106,11 +106,11 @@ export function shadowLeafList(mapping: Mapping, key: number): number {
   return onlyShadows(node) ? listOf(node) : -1
 }
 
-/** The group that is charged for a file's index, or the nearest above it that has a directory. */
-function payerOf(k: Kernel, { charged }: Mapping): number {
-  let id = charged.nodes > 0 ? charged.memcg : ROOT_MEMCG
-  while (!memcgOf(k, id).online) id = memcgOf(k, id).parent
-  return id
+/** The group of the task that made a leaf, or the nearest above it that has a directory; the root when nothing is left of it. */
+function listOwner(k: Kernel, { memcg }: XaNode): number {
+  let group = k.memcg.groups[memcg]
+  while (group !== undefined && !group.online) group = k.memcg.groups[group.parent]
+  return group?.id ?? ROOT_MEMCG
 }
 
 /** A leaf among those of all files, as the lists of shadow leaves know it; and back. */
@@ -128,7 +128,7 @@ export function leafChanged(k: Kernel, mapping: Mapping, key: number, was: numbe
     return
   }
   const leaf = must(xaLeaf(mapping.pages, key), 'a leaf of shadows is not there')
-  leaf.memcg = payerOf(k, mapping)
+  leaf.memcg = listOwner(k, leaf)
   k.nodes[leaf.nid].stat[NS.workingset_nodes]++
   k.nodes[leaf.nid].lruvecs[leaf.memcg].shadowLeaves.set(shadowKey(mapping, key), mapping)
 }

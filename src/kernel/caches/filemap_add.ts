@@ -25,13 +25,14 @@ import { PAGE_WORDS } from '../base/list.ts'
 import type { Kernel } from '../base/state.ts'
 import type { Mapping, SuperBlock } from '../base/state_fs.ts'
 import { HPAGE_PMD_NR, NO_PAGE, type Pfn } from '../base/units.ts'
+import { ROOT_MEMCG } from '../frames/memcg.ts'
 import { localNode } from '../frames/mempolicy.ts'
 import { pageSetOwner } from '../frames/page.ts'
 import { freeCharged } from '../frames/rmqueue.ts'
 import { countCached, leafChanged, shadowLeafList } from './filemap.ts'
 import { lruAdd } from './lru.ts'
 import { workingsetRefault } from './workingset.ts'
-import { leafKey, xaClear, xaClearHuge, xaLoad, xaSetHuge, xaSetPage, xaShadowAge } from './xarray.ts'
+import { leafKey, xaClear, xaClearHuge, xaLeaf, xaLoad, xaSetHuge, xaSetPage, xaShadowAge } from './xarray.ts'
 
 /** What index nodes may do to get memory: as the page's request. */
 const GFP_RECLAIM_MASK = __GFP_RECLAIM | __GFP_IO | __GFP_FS | __GFP_NOFAIL | __GFP_NORETRY | __GFP_NOWARN
@@ -57,6 +58,7 @@ export function filemapInsert(k: Kernel, mapping: Mapping, head: Pfn, index: num
     else xaClear(mapping.pages, index)
     return false
   }
+  if (made > 0) noteMaker(k, mapping, index)
   if (shadow < 0) mapping.nrShadows--
   leafChanged(k, mapping, leafKey(index), was)
   pageSetOwner(k, head, mapping.id, index)
@@ -65,6 +67,12 @@ export function filemapInsert(k: Kernel, mapping: Mapping, head: Pfn, index: num
   if (shadow < 0 && (gfp & __GFP_WRITE) === 0) workingsetRefault(k, head, shadow, age)
   spend(k, COST.page_cache, 1)
   return true
+}
+
+/** A leaf just made for the index is the group's of the task that runs. */
+function noteMaker(k: Kernel, mapping: Mapping, index: number): void {
+  const leaf = xaLeaf(mapping.pages, leafKey(index))
+  if (leaf !== undefined) leaf.memcg = k.current?.memcg ?? ROOT_MEMCG
 }
 
 /** Puts a fresh page into the cache and on its way to an LRU list; false, and the page freed, when there is no memory (filemap_add_folio). */

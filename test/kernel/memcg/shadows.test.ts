@@ -14,6 +14,15 @@ describe('shadows of pages that a group was charged for', () => {
     expect(leaves(k)[1]).toBeGreaterThan(8 * 4 - 4)
   })
 
+  it('are on the list of the group whose task read that part of the file first', () => {
+    const { k } = run(
+      `spawn A\nspawn B\ncgroup G add A\ncgroup H add B\nA readfile /mnt/f 12M\nB readfile /mnt/f 32M\ncgroup G set memory.max 4M\ncgroup H set memory.max 4M`,
+    )
+    expect(leaves(k)[1]).toBeGreaterThan(8 * 4 - 4)
+    expect(leaves(k)[1]).toBeLessThanOrEqual(12 * 4)
+    expect(leaves(k)[2]).toBeGreaterThan(15 * 4)
+  })
+
   it('go when its reclaim finds more leaves than an eighth of the pages it still has', () => {
     const { k } = run(`${READ}cgroup G set memory.max 1M\ncgroup G set memory.reclaim 512K`)
     expect(leaves(k)[1]).toBeLessThan(ALL)
