@@ -115,7 +115,7 @@ export const KEYMAP: readonly Binding[] = [
 
   { where: 'anywhere', keys: [' '], action: 'pause', help: 'pause and go on; the real host is frozen on the screen only', footer: ['space', 'pause'] },
   { where: 'clock', keys: ['.'], action: 'step', help: 'pause, and go on by one step', footer: ['.', 'step'] },
-  { where: 'list', keys: ['enter'], action: 'open', help: 'open the row: areas of a process, all figures of a node, zone, pool or group, meaning of a counter, the moment of an event', footer: ['Enter', 'open'] },
+  { where: 'list', keys: ['enter'], action: 'open', help: 'open the row: areas of a process, figures of a node or zone, what a counter is, an event again', footer: ['Enter', 'open'] },
   { where: 'list', keys: ['/'], action: 'filter', help: 'only rows with a text, !text, /regex/, column > value; & between several', footer: ['/', 'filter'] },
   { where: 'list', keys: ['s', 'f6'], action: 'sort', help: 'choose the column to sort by', footer: ['s', 'sort'] },
   { where: 'clock', keys: ['+'], action: 'faster', help: 'faster', footer: ['+ -', 'pace'] },
