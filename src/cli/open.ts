@@ -16,7 +16,7 @@ import { complain, EXIT } from './exit.ts'
 import { openOutput, writing } from './files.ts'
 import { knownTunables, likenessOf } from './like.ts'
 import type { Setting } from './values.ts'
-import { readWorkload } from './workload.ts'
+import { readWorkload, workloadNamed } from './workload.ts'
 
 /** A source, and what its workload expected in vain, where it has one. */
 export type Opened = Source & { readonly failures?: () => readonly Failure[] }
@@ -40,9 +40,9 @@ export interface SourceOptions {
   readonly write: boolean
 }
 
-/** @param target a file, "host", or undefined for the bundled tour */
+/** @param target a file, a workload that comes with mmtop by its name, "host", or undefined for the bundled tour */
 export async function openSource(target: string | undefined, options: SourceOptions): Promise<Opened> {
-  const source = await openTarget(target, options)
+  const source = await openTarget(target === undefined ? undefined : workloadNamed(target), options)
   pagesAre(source.pageBytes ?? 4096)
   return source
 }

@@ -1,5 +1,6 @@
 /** Reads workloads from files, with limits before anything is read. */
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { fileError, UserError } from '../user_error.ts'
 import { LIMITS } from '../workload/lex.ts'
 import { parseWorkload } from '../workload/parse.ts'
@@ -9,6 +10,13 @@ import type { Program } from '../workload/program.ts'
 export function bundledWorkload(name: string): URL {
   const places = ['../workloads', '../../workloads'].map(folder => new URL(`${folder}/${name}.workload`, import.meta.url))
   return places.find(place => existsSync(place)) ?? places[0]
+}
+
+/** The file that a user means: the one of that name, or the workload that comes with mmtop under it. */
+export function workloadNamed(target: string): string {
+  if (!/^[\w-]{1,64}$/.test(target) || existsSync(target)) return target
+  const bundled = bundledWorkload(target)
+  return existsSync(bundled) ? fileURLToPath(bundled) : target
 }
 
 /**

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { addCommands } from '../../src/cli/commands.ts'
 import { completion, SHELLS } from '../../src/cli/completion.ts'
 import { manPage } from '../../src/cli/man.ts'
+import { workloadNamed } from '../../src/cli/workload.ts'
 import { type Course, changes, compareTable, newCourse, note } from '../../src/view/compare.ts'
 import { explain, lookUp } from '../../src/view/explain.ts'
 import { asJson } from '../../src/view/headless/json.ts'
@@ -102,6 +103,14 @@ describe('the schema of snapshots', () => {
       expect(schema.safeParse(JSON.parse(asJson(made, model))).error?.issues ?? []).toEqual([])
     }
     expect(schema.safeParse({ schemaVersion: 1 }).success).toBe(false)
+  })
+})
+
+describe('a workload that comes with mmtop', () => {
+  it('goes by its name, where no file is called so', () => {
+    expect(workloadNamed('ksm-guests')).toMatch(/\/workloads\/ksm-guests\.workload$/)
+    for (const other of ['nothing-of-the-kind', 'package.json', './ksm-guests', '../workloads/ksm-guests', 'host', 'test'])
+      expect(workloadNamed(other)).toBe(other)
   })
 })
 
