@@ -9,6 +9,7 @@ import { KHUGEPAGED, KSM, NUMASTAT, POOL, PRESSURE, THP_SIZE, ZONE, ZSWAP } from
 import { COST_KINDS, MIGRATION, USERFAULT } from './fields/simulated.ts'
 import { VMSTAT_EVENTS } from './fields/vmstat_events.ts'
 import { VMSTAT_LEVELS } from './fields/vmstat_levels.ts'
+import { VMSTAT_VERSIONS } from './fields/vmstat_versions.ts'
 
 export type { Field, Unit } from './fields/field.ts'
 
@@ -16,6 +17,7 @@ export type { Field, Unit } from './fields/field.ts'
 const PARTS: readonly { readonly groups: FieldGroups; readonly source: (key: string) => string }[] = [
   { groups: VMSTAT_LEVELS, source: key => `/proc/vmstat ${key}` },
   { groups: VMSTAT_EVENTS, source: key => `/proc/vmstat ${key}` },
+  { groups: VMSTAT_VERSIONS, source: key => `/proc/vmstat ${key}` },
   { groups: MEMINFO, source: key => `/proc/meminfo ${key}` },
   { groups: PRESSURE, source: key => `/proc/pressure/memory ${key.slice(4).replace('_', ' ')}` },
   { groups: KHUGEPAGED, source: key => `/sys/kernel/mm/transparent_hugepage/${key.replace('_', '/')}` },

@@ -50,8 +50,9 @@ describe('the table of fields', () => {
 
   it('answers for counters of kernels that it has never seen', () => {
     for (const key of parseKeyValues(newerText('vmstat')).keys()) expect(fieldOf(key).source).toBe(`/proc/vmstat ${key}`)
-    expect(fieldOf('pgdemote_khugepaged')).toMatchObject({ kind: 'counter', group: 'other' })
-    expect(fieldOf('nr_iommu_pages')).toMatchObject({ kind: 'gauge', unit: 'pages' })
+    expect(fieldOf('pgdemote_by_nobody')).toMatchObject({ kind: 'counter', group: 'other' })
+    expect(fieldOf('nr_of_another_kernel')).toMatchObject({ kind: 'gauge', unit: 'pages' })
+    expect(fieldOf('swpout_zero')).toMatchObject({ kind: 'counter', group: 'swap', unit: 'pages' })
     expect(fieldOf('mthp_64kB_swpin')).toMatchObject({
       kind: 'counter',
       source: '/sys/kernel/mm/transparent_hugepage/hugepages-64kB/stats/swpin',
