@@ -48,6 +48,9 @@ import { handleMmFault } from './fault.ts'
 
 const COST_VISIT = COST.follow_page
 
+/** Population looks at the clock before every 16th page. */
+const PAUSE_MASK = 15
+
 const usable = (flags: number, write: boolean) =>
   (flags & (PTE_PRESENT | PTE_PROTNONE)) === PTE_PRESENT && (!write || (flags & PTE_RW) !== 0)
 
@@ -110,7 +113,7 @@ function faultinRange(k: Kernel, vma: Vma, start: number, end: number, write: bo
   let vpn = Math.max(start, k.current?.restart?.at ?? start)
   for (; vpn < end && ret >= 0; vpn += Math.max(ret, 0)) {
     ret = faultinPage(k, vma, vpn, write)
-    if (!pauses || k.current === undefined || ret < 0 || vpn + ret >= end || !turnOver(k)) continue
+    if (!pauses || ((vpn + ret) & PAUSE_MASK) !== 0 || ret < 0 || vpn + ret >= end || k.current === undefined || !turnOver(k)) continue
     k.current.restart = { at: vpn + ret, told: false }
     return -ERESTARTNOINTR
   }

@@ -68,7 +68,7 @@ describe('long calls', () => {
     expect(before - s.mm.rssAnon).toBe(PAGES - left)
   })
 
-  it('population stops at any page, and reaches the end', () => {
+  it('population stops between pages, and reaches the end', () => {
     const s = writer()
     s.map(PAGES * 2, PAGES)
     const before = s.mm.rssAnon
