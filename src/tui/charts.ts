@@ -14,8 +14,8 @@
  * moved over); the value at the very top would be cut off (the scale is widened by just that); the last point may fall
  * off the right edge (so may no more); clearing is slow (the canvas is emptied directly); each size is built once; lines that
  * have not moved (most of an idle machine's) are not drawn again.
- * Where there are no colours several lines could not be told apart, and without braille none drawn: then, and for bars
- * and gauges, and where there is little room, charts are those of view/chart_text.ts.
+ * Where there are no colours several lines could not be told apart, and without braille none drawn: then, and for bars,
+ * and where there is little room, charts are those of view/chart_text.ts.
  */
 import line, { type Context, type LineWidget } from 'blessed-contrib/lib/widget/charts/line.js'
 import { chartRows, titleSpans } from '../view/chart_text.ts'

@@ -141,33 +141,22 @@ function knobMarkers(model: Model, times: readonly number[]): { index: number; t
   })
 }
 
-/** A bar for each category. */
-export function barChart(title: string, unit: Unit, bars: readonly { readonly name: string; readonly value: number }[]): ChartSpec {
+/** A bar for each category. @param bars `about` names the figure */
+export function barChart(
+  title: string,
+  unit: Unit,
+  bars: readonly { readonly name: string; readonly value: number; readonly about: string }[],
+): ChartSpec {
   const values = bars.map(bar => bar.value)
   return {
     kind: 'bar',
     title,
     unit,
     axis: '',
-    series: [{ name: title, style: 'series1', values }],
+    series: [{ name: title, style: 'series1', values, abouts: bars.map(bar => bar.about) }],
     labels: bars.map(bar => bar.name),
     span: bars.length,
     max: niceMax(Math.max(0, ...values), unit),
-    markers: [],
-  }
-}
-
-/** A share of a whole. */
-export function gaugeChart(title: string, unit: Unit, value: number, max: number): ChartSpec {
-  return {
-    kind: 'gauge',
-    title,
-    unit,
-    axis: '',
-    series: [{ name: title, style: 'series1', values: [value] }],
-    labels: [],
-    span: 1,
-    max: max > 0 ? max : 1,
     markers: [],
   }
 }

@@ -13,7 +13,7 @@ import { crop, displayWidth, fitText } from './width.ts'
 
 /** A chart in exactly `width` x `height`. */
 export function chartRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
-  const body = { line: lineRows, bar: barRows, gauge: gaugeRows }[spec.kind](spec, width, Math.max(0, height - 1), ascii)
+  const body = { line: lineRows, bar: barRows }[spec.kind](spec, width, Math.max(0, height - 1), ascii)
   const rows = [titleRow(spec, width, ascii), ...body].map(row => fitRow(row, width, ascii))
   return Array.from({ length: height }, (_, y) => rows[y] ?? fitRow([], width))
 }
@@ -80,27 +80,35 @@ function axisRow(spec: ChartSpec, width: number, ascii: boolean): Row {
   return [span(line.join(''), 'dim')]
 }
 
-/** A bar a category, horizontal: name, bar, value. */
+/** Narrowest that a bar with its name and value can be read in, and the gap between columns of them. */
+const BAR_LEAST = 22
+const BAR_GAP = 2
+
+/** A bar a category, horizontal: name, bar, value; in several columns where there are more of them than rows. */
 function barRows(spec: ChartSpec, width: number, height: number, ascii: boolean): Row[] {
+  const wanted = Math.ceil(spec.labels.length / Math.max(1, height))
+  const columns = Math.max(1, Math.min(wanted, Math.floor((width + BAR_GAP) / (BAR_LEAST + BAR_GAP))))
+  const each = Math.floor((width + BAR_GAP) / columns) - BAR_GAP
+  const room = columns * height
+  const bars = barsOf(spec, each, ascii)
+  const more = bars.length - room + 1
+  const cells = more > 1 && room > 0 ? [...bars.slice(0, room - 1), [span(`${ascii ? '...' : '…'} ${more} more`, 'dim')]] : bars
+  return Array.from({ length: Math.min(height, cells.length) }, (_, y) =>
+    Array.from({ length: columns }, (_, x) => fitRow(cells[x * height + y] ?? [], each + (x < columns - 1 ? BAR_GAP : 0), ascii)).flat(),
+  )
+}
+
+function barsOf(spec: ChartSpec, width: number, ascii: boolean): Row[] {
   const [series] = spec.series
   const names = Math.min(Math.floor(width / 3), Math.max(0, ...spec.labels.map(displayWidth)))
   const values = series.values.map(value => formatValue(value, spec.unit))
   const numbers = Math.max(0, ...values.map(displayWidth))
-  return spec.labels.slice(0, height).map((label, i) => {
-    const bar = shareBar(series.values[i] / spec.max, Math.max(0, width - names - numbers - 2), ascii, series.style)
-    return [
-      span(fitText(label, names, 'left', ascii ? '~' : '…'), 'label'),
-      span(' '),
-      ...bar,
-      span(` ${fitText(values[i], numbers, 'right')}`, 'value'),
-    ]
-  })
-}
-
-function gaugeRows(spec: ChartSpec, width: number, _height: number, ascii: boolean): Row[] {
-  const value = spec.series[0]?.values[0] ?? 0
-  const text = ` ${Math.round((value / spec.max) * 100)}%`
-  return [[...shareBar(value / spec.max, Math.max(0, width - text.length), ascii), span(text, 'value')]]
+  return spec.labels.map((label, i) => [
+    span(fitText(label, names, 'left', ascii ? '~' : '…'), 'label', series.abouts?.[i]),
+    span(' '),
+    ...shareBar(series.values[i] / spec.max, Math.max(0, width - names - numbers - 2), ascii, series.style),
+    span(` ${fitText(values[i], numbers, 'right')}`, 'value', series.abouts?.[i]),
+  ])
 }
 
 /** The rows of a panel with its charts drawn in. */

@@ -90,15 +90,16 @@ export const DEFAULT_UI: PanelUi = {
 export interface Series {
   readonly name: string
   readonly style: Style
-  /** The figure drawn, for the screen's "explain"; of several added up the first. */
+  /** The figure drawn, for the screen's "explain"; of several added up the first. Of bars, one each. */
   readonly about?: string
+  readonly abouts?: readonly string[]
   /** One value a sample or category, oldest first; NaN is a gap. All finite values are 0 .. max. */
   readonly values: readonly number[]
 }
 
 /** A chart as data: the terminal draws it with whatever it has. */
 export interface ChartSpec {
-  readonly kind: 'line' | 'bar' | 'gauge'
+  readonly kind: 'line' | 'bar'
   readonly title: string
   readonly unit: Unit
   /** What the scale counts: "bytes", "per second", "% of the time". */

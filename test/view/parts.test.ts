@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UserError } from '../../src/user_error.ts'
-import { barChart, gaugeChart, lineChart, niceMax } from '../../src/view/chart.ts'
+import { barChart, lineChart, niceMax } from '../../src/view/chart.ts'
 import { chartRows, resample } from '../../src/view/chart_text.ts'
 import { judge, parseExpectation } from '../../src/view/expectations.ts'
 import { parseFilter } from '../../src/view/filter.ts'
@@ -123,11 +123,11 @@ describe('bars, sparklines and charts', () => {
     expect(plain(chartRows(spec, 40, 5, true)[3])).toMatch(/^[ -~]*$/)
   })
 
-  it('draw bars by name and a gauge by its share', () => {
+  it('draw bars by name', () => {
     const bars = chartRows(
       barChart('by node', 'bytes', [
-        { name: 'N0', value: 2 ** 30 },
-        { name: 'N1', value: 2 ** 29 },
+        { name: 'N0', value: 2 ** 30, about: 'a' },
+        { name: 'N1', value: 2 ** 29, about: 'b' },
       ]),
       24,
       3,
@@ -138,7 +138,17 @@ describe('bars, sparklines and charts', () => {
         i === 2 ? 'N1 ########.......  512M' : line,
       ),
     )
-    expect(plain(chartRows(gaugeChart('full', 'bytes', 3, 4), 20, 2, true)[1])).toBe('############.... 75%')
+  })
+
+  it('draw more bars than there are rows in columns, and say what has no room', () => {
+    const bars = ['a', 'b', 'c', 'd', 'e'].map((name, i) => ({ name, value: i + 1, about: name }))
+    const drawn = (width: number, height: number) => chartRows(barChart('five', 'count', bars), width, height, true).map(plain)
+    const wide = drawn(60, 4)
+    expect(wide.map(row => row.length)).toEqual([60, 60, 60, 60])
+    expect(wide[1]).toMatch(/^a .* 1 {2}d .* 4$/)
+    expect(wide[3]).toMatch(/^c .* 3 +$/)
+    expect(drawn(20, 4).slice(1)).toEqual([expect.stringMatching(/^a /), expect.stringMatching(/^b /), '... 3 more          '])
+    expect(drawn(20, 1)).toHaveLength(1)
   })
 
   it('keep the mean when they are squeezed', () => {

@@ -6,11 +6,11 @@
  */
 import type { Model } from '../../sample/model.ts'
 import type { FreeBlocks } from '../../sample/parse/buddyinfo.ts'
-import { type ChartOf, chartsOfMany } from '../chart.ts'
+import { barChart, type ChartOf, chartsOfMany } from '../chart.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { arrange, type Block, block } from '../layout.ts'
 import { bytesOfPages } from '../page_size.ts'
-import { type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Style, span } from '../panel.ts'
+import { type ChartSpec, type Panel, type PanelFunction, type PanelUi, type Row, type Size, type Style, span } from '../panel.ts'
 import { buddyColumns } from '../subjects/zones.ts'
 import { fitText } from '../width.ts'
 import { type Clauses, counterBlock, knobBlock, words } from './common.ts'
@@ -66,7 +66,7 @@ const idOf = ({ node, zone }: FreeBlocks): string => `N${node}.${zone}`
 const nameOf = ({ node, zone }: FreeBlocks): string => `N${node} ${zone}`
 
 /** The recent past of the blocks that a huge page can be made of, zone by zone, and of what makes more of them. */
-function chartsOf(model: Model, ui: PanelUi, rows: readonly FreeBlocks[], selected: FreeBlocks | undefined): ChartOf[] {
+function chartsOf(model: Model, ui: PanelUi, rows: readonly FreeBlocks[], selected: FreeBlocks | undefined): (ChartOf | ChartSpec)[] {
   const lines = rows
     .filter(row => row.zone !== 'DMA' || row === selected)
     .map(row => ({
@@ -77,7 +77,20 @@ function chartsOf(model: Model, ui: PanelUi, rows: readonly FreeBlocks[], select
   const chosen = selected === undefined ? undefined : nameOf(selected)
   const [first, ...others] =
     lines.length === 0 ? [] : chartsOfMany(model, ui.zoom, { title: 'free blocks of 2 MiB and more', lines }, 'zones', chosen)
-  return [...(first === undefined ? [] : [first]), ...COMPACTION, ...others]
+  const shown =
+    selected ??
+    rows.reduce<FreeBlocks | undefined>((most, row) => (pagesIn(row) > (most === undefined ? 0 : pagesIn(most)) ? row : most), undefined)
+  return [...(first === undefined ? [] : [first]), ...(shown === undefined ? [] : [bySize(shown)]), ...COMPACTION, ...others]
+}
+
+/** What is free in a zone, by the size of the blocks that it is in. */
+function bySize(row: FreeBlocks): ChartSpec {
+  const bars = row.blocks.map((count, order) => ({
+    name: formatBytes(bytesOfPages(2 ** order)),
+    value: bytesOfPages(count * 2 ** order),
+    about: `${idOf(row)}.order${order}`,
+  }))
+  return barChart(`free in ${nameOf(row)}, by block`, 'bytes', bars)
 }
 
 const COMPACTION: readonly ChartOf[] = [
