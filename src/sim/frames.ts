@@ -16,6 +16,7 @@ import { tunables } from '../kernel/tunables.ts'
 import { uffdFiles } from '../procfs/pid/fdinfo.ts'
 import { procReadBytes } from '../procfs/tree.ts'
 import { basePaths } from '../sample/files.ts'
+import { type Grown, happened, newGrown } from '../sample/happenings.ts'
 import type { Answer, EventKind, Frame, Tunable } from '../sample/source.ts'
 import { UserError } from '../user_error.ts'
 import { complete } from '../workload/complete.ts'
@@ -39,6 +40,8 @@ export interface Watched {
   dropped: number
   /** CPU time of each kernel thread at the last frame. */
   readonly ran: Map<string, number>
+  /** What the counters were at the last frame that tell of events. */
+  readonly grown: Grown
   /** Time of the last frame. */
   lastNs: number
 }
@@ -46,7 +49,16 @@ export interface Watched {
 /** @throws UserError as createSimulation does */
 export function watchSimulation(program: Program, options: SimulationOptions): Watched {
   const sim = createSimulation(program, options)
-  return { sim, tunables: [...tunables(sim.k), ...MIGRATION_TUNABLES], paths: [], events: [], dropped: 0, ran: new Map(), lastNs: -1 }
+  return {
+    sim,
+    tunables: [...tunables(sim.k), ...MIGRATION_TUNABLES],
+    paths: [],
+    events: [],
+    dropped: 0,
+    ran: new Map(),
+    grown: newGrown(),
+    lastNs: -1,
+  }
 }
 
 /** Notes what happened, for the next frame. */
@@ -133,7 +145,8 @@ export function takeFrame(watched: Watched): Frame {
     if (typeof text === 'string') files.set(path, text)
   }
   for (const [path, text] of uffdFiles(k)) files.set(path, text)
-  for (const [name, lines] of Object.entries(ownFiles(watched))) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
+  const seen = happened(watched.grown, files.get('/proc/vmstat') ?? '', ns, TOLD)
+  for (const [name, lines] of Object.entries(ownFiles(watched, seen))) files.set(`/mmtop/${name}`, lines.map(line => `${line}\n`).join(''))
   watched.events = []
   watched.dropped = 0
   return { ns, files }
@@ -146,7 +159,11 @@ function look(sim: Simulation): void {
   sim.k.clock[0] = sim.run.startNs + sim.ns
 }
 
-function ownFiles(watched: Watched): Record<string, readonly string[]> {
+/** Kinds of events that the kernel tells itself. */
+const TOLD: readonly EventKind[] = ['oom']
+
+/** @param seen events that only counters tell of */
+function ownFiles(watched: Watched, seen: readonly string[]): Record<string, readonly string[]> {
   const { sim } = watched
   const workers = sim.run.workers.flatMap(worker => (worker === undefined || worker.death !== undefined ? [] : [worker]))
   const { program, k } = sim
@@ -166,6 +183,7 @@ function ownFiles(watched: Watched): Record<string, readonly string[]> {
       ...(watched.dropped > 0 ? [`${Math.floor(sim.ns)} note ${watched.dropped} events before these are not shown`] : []),
       ...watched.events,
       ...kernelEvents(sim),
+      ...seen,
     ],
     daemons: daemons(sim).map(
       daemon => `${daemon.name} ${daemon.node < 0 ? '-' : daemon.node} ${hasRun(watched, daemon) ? 'running' : 'sleeping'}`,
