@@ -246,9 +246,17 @@ function write({ _canvas: { chars } }: Context, text: string, x: number, y: numb
   for (const [i, character] of [...text].entries()) if (x + i >= 0 && x + i < width) chars[y * width + x + i] = character
 }
 
+/** Into how many steps the scale is divided: the first of these numbers with which each mark's text is its very value, 0.25 not being 0.3. */
+function stepsOf({ max, unit }: ChartSpec, choices: readonly number[]): number {
+  const small = (value: number) => unit === 'percent' || (unit === 'count' && value < 1000)
+  const exact = (value: number) => !small(value) || Math.abs(Number.parseFloat(formatValue(value, unit)) - value) < value * 1e-9
+  const exactly = (steps: number) => Array.from({ length: steps }, (_, i) => (max * (i + 1)) / steps).every(exact)
+  return choices.find(exactly) ?? choices[0]
+}
+
 function drawScale(ctx: Context, spec: ChartSpec, { width, rows }: Canvas): void {
   const plot = rows - 3
-  const steps = plot >= 9 ? 4 : plot >= 3 ? 2 : 1
+  const steps = stepsOf(spec, plot >= 9 ? [4, 5] : plot >= 3 ? [2] : [1])
   for (let step = 0; step <= steps; step++) {
     const text = formatValue((spec.max * step) / steps, spec.unit)
     write(ctx, fitText(text, LABEL - 1, 'right'), 0, Math.round((plot - 1) * (1 - step / steps)), width)

@@ -38,6 +38,25 @@ describe('line charts', () => {
     expect(text.at(-1)).toMatch(/-59s .*now$/)
   })
 
+  it('have a scale in equal steps, as its marks are written', () => {
+    for (const max of [1, 2, 5, 10, 20, 50, 100, 200, 500])
+      for (const [unit, height] of [
+        ['count', 14],
+        ['percent', 14],
+        ['count', 8],
+      ] as const) {
+        const rows = lines(charts(spec([[0, max]], { max, unit }), 70, height))
+        const marks = rows.slice(1, -2).flatMap(row => {
+          const text = row.slice(0, 6).trim()
+          return text === '' ? [] : [Number.parseFloat(text)]
+        })
+        expect(marks[0]).toBe(max)
+        marks.forEach((mark, i) => {
+          expect(mark).toBeCloseTo(max * (1 - i / (marks.length - 1)), 9)
+        })
+      }
+  })
+
   it('look as they do on a screen of their own, whatever was drawn before', () => {
     const specs = [
       spec([[1, 2, 3]]),
